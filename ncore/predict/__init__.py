@@ -1,0 +1,39 @@
+"""From early epochs to final accuracy to a ranking, and how good the ranking was.
+
+Importing it stays light: SciPy and scikit-learn are loaded by the functions that need them.
+"""
+
+from ncore.predict.curves import Curve, curves_from_store
+from ncore.predict.forecast import Forecast, Predictor
+from ncore.predict.measures import (
+    MEASURES,
+    Measure,
+    evaluate,
+    kendall,
+    precision_at_3,
+    regret,
+    spearman,
+    weighted_kendall,
+)
+from ncore.predict.predictors import DEFAULT_METHOD, get_predictor, predictor_names
+from ncore.predict.ranking import rank, rank_curves
+
+__all__ = [
+    "DEFAULT_METHOD",
+    "MEASURES",
+    "Curve",
+    "Forecast",
+    "Measure",
+    "Predictor",
+    "curves_from_store",
+    "evaluate",
+    "get_predictor",
+    "kendall",
+    "precision_at_3",
+    "predictor_names",
+    "rank",
+    "rank_curves",
+    "regret",
+    "spearman",
+    "weighted_kendall",
+]

@@ -1,0 +1,233 @@
+"""Learning curves as predictors see them: what the first epochs of each run showed, and nothing later."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ncore.errors import InputError, StoreError
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+class RunLike(Protocol):
+    """The tables of a run that a curve is made of; `ncore.store.Run` has them."""
+
+    def metrics(self) -> pd.DataFrame:
+        """Table with the columns epoch, step, split, name and value."""
+
+    def capacitance(self) -> pd.DataFrame:
+        """Table with the columns epoch, strength, layer and beta_eff."""
+
+
+class StoreLike(Protocol):
+    """What curves need of a store; `ncore.store.Store` has it."""
+
+    def runs(self) -> pd.DataFrame:
+        """One row a run: run, candidate, dataset, seed, mode, status, planned_epochs, test_accuracy, reason."""
+
+    def run(self, run_id: str, /) -> RunLike:
+        """The run of that name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One run as known after some epochs of training.
+
+    Epoch 0, the state before training, is left out: a pretrained backbone under an untrained head is at chance
+    level there whatever it is worth, so the point lies on no learning curve and would bend every regression.
+
+    Attributes:
+        candidate: Name of the model.
+        seed: Seed of the run.
+        epochs: Finished epochs with a validation accuracy, shape (k,), increasing, all >= 1; may be empty.
+        accuracy: Validation accuracy after each of them, shape (k,), fractions in [0, 1].
+        beta: beta_eff of the whole line graph by strength, each of shape (k,), NaN where it is undefined.
+        horizon: Epoch at which the run is planned to end: a forecast is for that epoch.
+        loss: Validation loss, shape (k,), NaN where it is missing, or None.
+        status: "running", "finished", "interrupted", "failed", or "unreadable" for a damaged run.
+        reason: Why it failed, was interrupted or cannot be read.
+        observed: Final test accuracy, NaN where unknown: the truth to compare with, never an input.
+
+    Raises:
+        InputError: The arrays differ in shape, the epochs do not increase from 1, an accuracy is not in [0, 1],
+            or the horizon is before the last epoch.
+
+    Example:
+        >>> curve = Curve("lenet", 0, np.array([1, 2, 3]), np.array([0.5, 0.7, 0.8]), {}, horizon=30)
+        >>> curve.until(2).accuracy.tolist()
+        [0.5, 0.7]
+    """
+
+    candidate: str
+    seed: int
+    epochs: IntArray
+    accuracy: FloatArray
+    beta: Mapping[str, FloatArray]
+    horizon: int
+    loss: FloatArray | None = None
+    status: str = "finished"
+    reason: str = ""
+    observed: float = float("nan")
+
+    def __post_init__(self) -> None:
+        epochs = np.asarray(self.epochs, dtype=np.int64)
+        columns = {"accuracy": np.asarray(self.accuracy, dtype=np.float64)}
+        columns |= {f"beta_eff ({name})": np.asarray(beta, np.float64) for name, beta in self.beta.items()}
+        if self.loss is not None:
+            columns["loss"] = np.asarray(self.loss, dtype=np.float64)
+        where = f"the curve of {self.candidate!r}, seed {self.seed}"
+        for name, values in columns.items():
+            if epochs.ndim != 1 or values.shape != epochs.shape:
+                raise InputError(
+                    f"The shape {values.shape} of {name} in {where} differs from that of its epochs, "
+                    f"{epochs.shape}: give one value an epoch."
+                )
+        if np.any(np.diff(epochs, prepend=0) < 1):
+            raise InputError(
+                f"The epochs {epochs.tolist()} in {where} must increase from 1 or more: sort them and leave out "
+                "epoch 0, which is before training."
+            )
+        if not np.all((columns["accuracy"] >= 0) & (columns["accuracy"] <= 1)):
+            raise InputError(
+                f"The accuracies {columns['accuracy'].tolist()} in {where} must be fractions in [0, 1]: divide "
+                "percentages by 100 and leave out epochs without one."
+            )
+        if self.horizon < epochs.max(initial=1):
+            raise InputError(
+                f"The horizon {self.horizon} of {where} is before its last epoch {epochs.max(initial=1)}: give "
+                "the epoch at which training ends."
+            )
+        object.__setattr__(self, "epochs", epochs)
+        object.__setattr__(self, "accuracy", columns["accuracy"])
+        object.__setattr__(self, "beta", {name: columns[f"beta_eff ({name})"] for name in self.beta})
+        object.__setattr__(self, "loss", columns.get("loss"))
+
+    @property
+    def usable(self) -> bool:
+        """Whether a prediction may rest on this run."""
+        return self.status not in ("failed", "unreadable") and self.epochs.size > 0
+
+    def until(self, epoch: int) -> "Curve":
+        """The same run as it was known after `epoch`: nothing later, and no final accuracy."""
+        keep = self.epochs <= epoch
+        return replace(
+            self,
+            epochs=self.epochs[keep],
+            accuracy=self.accuracy[keep],
+            beta={name: values[keep] for name, values in self.beta.items()},
+            loss=None if self.loss is None else self.loss[keep],
+            observed=float("nan"),
+        )
+
+
+def curves_from_store(
+    store: StoreLike, dataset: str | None = None, mode: str | None = None, epochs: int | None = None
+) -> list[Curve]:
+    """Read the learning curves of all runs on one dataset, in one training mode.
+
+    No run is left out: one that failed, or that cannot be read, becomes a curve with that status and its reason, and
+    with the epochs that it has. One of which not even the manifest can be read, so that its candidate and dataset are
+    unknown, has the run's id as its candidate and stands with any dataset.
+
+    Args:
+        store: The store, or anything with its `runs()` and `run(id)`.
+        dataset: The dataset; None if the store holds only one.
+        mode: The training mode; None if those runs share one.
+        epochs: Keep epochs 1 to this one; None keeps all.
+
+    Returns:
+        One curve a run, in the order of `store.runs()`.
+
+    Raises:
+        InputError: The store is empty, the dataset or mode is not in it, or it must be named because there are
+            several.
+    """
+    runs = store.runs()
+    if runs.empty:
+        raise InputError("The store holds 0 runs, but a ranking needs one or more: record some with `ncore sweep`.")
+    for column, wanted in (("dataset", dataset), ("mode", mode)):
+        runs = _only(runs, column, wanted)
+    return [_read_curve(store, row, epochs) for row in runs.to_dict("records")]
+
+
+def _only(runs: pd.DataFrame, column: str, wanted: str | None) -> pd.DataFrame:
+    """The runs whose `column` is `wanted`, or all of them if none is wanted and they agree.
+
+    A run whose manifest is damaged has no value there; it could be any, so it stays.
+    """
+    known = runs[column].notna()
+    present = sorted(set(runs.loc[known, column]))
+    listed = ", ".join(map(repr, present))
+    if wanted is None:
+        if len(present) > 1:
+            raise InputError(
+                f"The runs are of {len(present)} {column}s ({listed}), but only those of one can be ranked together: "
+                f"name it as `{column}`."
+            )
+        return runs
+    if wanted not in present:
+        raise InputError(f"The {column} {wanted!r} is not in the store, which has {listed}: name one of these.")
+    return runs[~known | (runs[column] == wanted)]
+
+
+def _read_curve(store: StoreLike, row: Mapping[Any, Any], epochs: int | None) -> Curve:
+    """The curve of one row of `store.runs()`."""
+    status, reason = str(row["status"]), "" if pd.isna(row["reason"]) else str(row["reason"])
+    accuracy: dict[int, float] = {}
+    loss: dict[int, float] = {}
+    beta: dict[str, dict[int, float]] = {}
+    try:
+        run = store.run(row["run"])
+        metrics, capacitance = run.metrics(), run.capacitance()
+    except StoreError as error:  # one damaged run must not hide the others
+        status, reason = "unreadable", str(error)
+    else:
+        accuracy, loss = _validation(metrics)
+        beta = _whole_graph(capacitance)
+    known = np.array([epoch for epoch in sorted(accuracy) if epochs is None or epoch <= epochs], dtype=np.int64)
+    planned = 0 if pd.isna(row["planned_epochs"]) else int(row["planned_epochs"])
+    return Curve(
+        candidate=str(row["run"] if pd.isna(row["candidate"]) else row["candidate"]),
+        seed=0 if pd.isna(row["seed"]) else int(row["seed"]),
+        epochs=known,
+        accuracy=_at(known, accuracy),
+        beta={strength: _at(known, values) for strength, values in sorted(beta.items())},
+        horizon=max([planned, 1, *accuracy]),
+        loss=_at(known, loss) if loss else None,
+        status=status,
+        reason=reason,
+        observed=float(row["test_accuracy"]),
+    )
+
+
+def _validation(metrics: pd.DataFrame) -> tuple[dict[int, float], dict[int, float]]:
+    """Validation accuracy and loss by epoch >= 1, of the last step of an epoch; what is not finite is left out."""
+    epoch = metrics["epoch"].to_numpy(np.int64)
+    step, value = (metrics[column].to_numpy(np.float64, na_value=np.nan) for column in ("step", "value"))
+    usable = (metrics["split"] == "validation").to_numpy(bool) & (epoch >= 1) & np.isfinite(value)
+    series: list[dict[int, float]] = []
+    for name in ("accuracy", "loss"):
+        rows = np.flatnonzero(usable & (metrics["name"] == name).to_numpy(bool))
+        rows = rows[np.argsort(step[rows], kind="stable")]  # a value without a step, NaN, is its epoch's last word
+        series.append(dict(zip(epoch[rows].tolist(), value[rows].tolist(), strict=True)))
+    return series[0], series[1]
+
+
+def _whole_graph(capacitance: pd.DataFrame) -> dict[str, dict[int, float]]:
+    """beta_eff of the whole graph (layer 0) by strength and epoch."""
+    whole = capacitance["layer"].to_numpy() == 0
+    beta: dict[str, dict[int, float]] = {}
+    columns = (capacitance[column].to_numpy()[whole].tolist() for column in ("strength", "epoch", "beta_eff"))
+    for strength, epoch, value in zip(*columns, strict=True):
+        beta.setdefault(strength, {})[epoch] = value
+    return beta
+
+
+def _at(epochs: IntArray, values: Mapping[int, float]) -> FloatArray:
+    """The values at these epochs, NaN where there is none; shape (k,)."""
+    return np.array([values.get(epoch, np.nan) for epoch in epochs.tolist()], dtype=np.float64)
