@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
@@ -115,16 +116,21 @@ class Capacitance:
         """True where cancellation leaves under 5% of the denominator: read such a value with care."""
         return not self.conditioning >= ILL_CONDITIONED_BELOW
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row for the whole graph (layer 0), then one for each layer, in the columns of a store."""
+    def rows(self) -> list[dict[str, Any]]:
+        """``COLUMNS`` as a store keeps them: the whole graph (layer 0), then each layer's part."""
         whole = {name: getattr(self, name, None) for name in COLUMNS} | {"layer": 0, "beta_eff": self.value}
-        nan = dict.fromkeys(COLUMNS[5:11], math.nan)
+        nothing = dict.fromkeys(COLUMNS, math.nan) | {"strength": self.strength, "reason": None}
         parts = [
-            {"strength": self.strength, "layer": x.layer, "beta_eff": x.value, "numerator": x.numerator}
-            | {"denominator": x.denominator, "reason": None, **nan, "mean_degree": x.denominator / x.synapses}
+            nothing
+            | {"layer": x.layer, "beta_eff": x.value, "numerator": x.numerator, "denominator": x.denominator}
+            | {"mean_degree": x.denominator / x.synapses}
             for x in self.layers
         ]
-        return pd.DataFrame([whole, *parts], columns=list(COLUMNS))
+        return [whole, *parts]
+
+    def to_frame(self) -> pd.DataFrame:
+        """``rows()`` as a table."""
+        return pd.DataFrame(self.rows(), columns=list(COLUMNS))
 
     @classmethod
     def from_sums(cls, sums: Sequence[LayerSums], strength: str, samples: int) -> Capacitance:

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ncore.errors import InputError
+from ncore.errors import InputError, UnsupportedError
 from ncore.network.backprop import BackPropagation, Pass, check_depth, exact_arithmetic, mean_target
 from ncore.network.capacitance import Capacitance, LayerSums, relative
-from ncore.network.chain import dense_chain
+from ncore.network.chain import DenseChain, dense_chain
 from ncore.network.losses import Loss, SampleErrors
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -199,6 +199,26 @@ def capacitances(
     for inputs, targets in batches:
         sums.add(run(inputs, targets))
     return sums.results()
+
+
+def check_strengths(chain: DenseChain, loss: Loss, strengths: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Which of ``strengths`` are defined on this head and loss, and why the others are not.
+
+    Raises:
+        UnsupportedError: none of them is.
+    """
+    errors, defined, left_out = SampleErrors(loss), [], {}
+    for strength in strengths:
+        try:
+            check_depth(chain, errors, strength)
+            defined.append(strength)
+        except UnsupportedError as error:
+            left_out[strength] = str(error)
+    if not defined:
+        raise UnsupportedError(
+            next(iter(left_out.values()), "No strength of beta_eff is asked for: name at least one.")
+        )
+    return tuple(defined), left_out
 
 
 def propagation(unit: nn.Module, batches: Batches, loss: Loss, strengths: Sequence[str]) -> BackPropagation:

@@ -1,0 +1,213 @@
+"""The commands: thin, each calls one function of the package and prints what it returns."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ncore.errors import InputError, NcoreError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+app = typer.Typer(
+    help="Predict where candidate models end from a few early epochs, and rank them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+StoreArgument = Annotated[str, typer.Argument(help="Store of runs: a folder or a URL.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+_DEBUG = {"on": False}
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
+) -> None:
+    _DEBUG["on"] = debug
+
+
+def main() -> None:
+    """Entry point: 0 when all went well, 1 for a failure explained in one line, 2 for wrong usage."""
+    try:
+        app()
+    except NcoreError as error:
+        if _DEBUG["on"]:
+            raise
+        print(f"ncore: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+@app.command()
+def demo(
+    store: Annotated[str, typer.Option(help="Where the runs go.")] = "ncore-runs/demo",
+    epochs: Annotated[int, typer.Option(min=3, help="Epochs of each run.")] = 15,
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time; default: one a core.")] = None,
+    open_dashboard: Annotated[
+        bool, typer.Option("--dashboard/--no-dashboard", help="Open the dashboard after.")
+    ] = True,
+) -> None:
+    """Rank six small built-in networks on handwritten digits: a minute or two, nothing to download."""
+    from ncore.demo import demo_recipe
+    from ncore.display import ranking_table, reading_hint, run_sweep
+    from ncore.predict import rank as rank_runs
+
+    recipe = demo_recipe(store, epochs)
+    run_sweep(recipe.jobs, recipe.store_place, workers=workers)
+    early = max(3, epochs // 3)
+    table = rank_runs(recipe.store_place, epochs=early)
+    ranking_table(table, f"Digits: predicted final accuracy after {early} of {epochs} epochs")
+    reading_hint(table, early)
+    if open_dashboard:
+        from ncore.demo import sample_runs
+
+        _open_dashboard([recipe.store_place, *sample_runs()])
+
+
+@app.command()
+def probe(
+    candidate: Annotated[
+        str, typer.Argument(help="timm:NAME, torchvision:NAME, hf:ORG/NAME, python:MODULE:FACTORY or a built-in name.")
+    ],
+    dataset: Annotated[
+        str, typer.Option(help="digits, torchvision:NAME, hf:NAME, folder:PATH, parquet:PATH, numpy:PATH.")
+    ] = "digits",
+    store: Annotated[str, typer.Option(help="Where the run goes.")] = "ncore-runs",
+    mode: Annotated[str, typer.Option(help="What is trained: backbone, unit or all.")] = "backbone",
+    epochs: Annotated[int, typer.Option(min=1)] = 10,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    learning_rate: Annotated[float, typer.Option(min=0.0)] = 1e-3,
+    train: Annotated[int | None, typer.Option(min=1, help="Training images, drawn by class; default: all.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+) -> None:
+    """Train one candidate a little and record it."""
+    from ncore.display import run_sweep
+    from ncore.probe.recipe import Recipe
+
+    recipe = Recipe.parse(
+        {
+            "candidates": [candidate],
+            "datasets": [{"source": dataset} | ({"train": train} if train else {})],
+            "seeds": [seed],
+            "store": store,
+            "training": {"mode": mode, "epochs": epochs, "learning_rate": learning_rate, "device": device},
+        },
+        where="The command",
+    )
+    _exit_if_failed(run_sweep(recipe.jobs, recipe.store_place, workers=1))
+
+
+@app.command()
+def sweep(
+    recipe: Annotated[Path, typer.Argument(help="YAML file: candidates, datasets, seeds, training, recording.")],
+    store: Annotated[str | None, typer.Option(help="Where the runs go, instead of the recipe's own place.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time; default: one a core.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of each run.")] = 1,
+    engine: Annotated[str, typer.Option(help="local, or ray.")] = "local",
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster; default: a local one.")] = None,
+    gpus: Annotated[float, typer.Option(min=0.0, help="GPUs of each run, with ray.")] = 0.0,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Repeat runs that failed before.")] = False,
+) -> None:
+    """Run candidates x datasets x seeds; finished runs are skipped, killed ones resumed."""
+    from ncore.display import run_sweep
+    from ncore.probe.ray_engine import RayEngine
+    from ncore.probe.recipe import Recipe
+
+    if engine not in ("local", "ray"):
+        raise InputError(f"The engine is {engine!r}, but it must be 'local' or 'ray'.")
+    read = Recipe.read(recipe)
+    place = read.store_place if store is None else read.model_copy(update={"store": store, "base": "."}).store_place
+    on_ray = RayEngine(address, threads, gpus) if engine == "ray" else None
+    _exit_if_failed(
+        run_sweep(read.jobs, place, workers=workers, threads=threads, engine=on_ray, retry_failed=retry_failed)
+    )
+
+
+@app.command()
+def rank(
+    store: StoreArgument,
+    dataset: Annotated[str | None, typer.Option(help="Needed if the store has several.")] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Rank as of this epoch.")] = 5,
+    method: Annotated[str | None, typer.Option(help="Prediction method; --method help lists them.")] = None,
+    mode: Annotated[str | None, typer.Option(help="Needed if the store has several: backbone, unit or all.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Rank candidates by predicted final accuracy, with a 90% interval and the probability of being the best."""
+    from ncore.display import ranking_table, reading_hint
+    from ncore.predict import DEFAULT_METHOD, get_predictor, predictor_names
+    from ncore.predict import rank as rank_runs
+
+    if method == "help":
+        for name in predictor_names():
+            typer.echo(f"{name:24} {get_predictor(name).label}{'  (default)' if name == DEFAULT_METHOD else ''}")
+        return
+    table = rank_runs(store, dataset=dataset, epochs=epochs, method=method or DEFAULT_METHOD, mode=mode)
+    if as_json:
+        _print_json(table)
+        return
+    ranking_table(table, f"Predicted final accuracy after {epochs} epochs, method {method or DEFAULT_METHOD!r}")
+    reading_hint(table, epochs)
+
+
+@app.command()
+def runs(store: StoreArgument, as_json: JsonOption = False) -> None:
+    """List the runs of a store."""
+    from ncore.display import runs_table
+    from ncore.store import open_store
+
+    table = open_store(store).runs()
+    if as_json:
+        _print_json(table)
+    else:
+        runs_table(table, store)
+
+
+@app.command()
+def verify(store: StoreArgument, as_json: JsonOption = False) -> None:
+    """Check every file of a store; exits with 1 if something is damaged, missing or foreign."""
+    from ncore.display import findings_table
+    from ncore.store import verify as verify_store
+
+    report = verify_store(store)
+    if as_json:
+        typer.echo(json.dumps([finding.__dict__ for finding in report.findings], indent=1, default=str))
+    else:
+        findings_table(report, store)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def dashboard(
+    stores: Annotated[list[str] | None, typer.Argument(help="Stores to show; default: the sample runs.")] = None,
+    port: Annotated[int, typer.Option(help="Of the local server.")] = 8501,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
+) -> None:
+    """Open the dashboard in a browser, on this machine only."""
+    from ncore.demo import sample_runs
+
+    _open_dashboard(stores or sample_runs(), port, browser)
+
+
+def _open_dashboard(stores: list[str], port: int = 8501, browser: bool = True) -> None:
+    from dashboard.launch import launch
+
+    if not stores:
+        raise InputError("There is no store to show: name one, such as `ncore dashboard runs`.")
+    raise typer.Exit(launch(stores, port=port, browser=browser))
+
+
+def _exit_if_failed(results: list[Any]) -> None:
+    failed = sum(result.outcome == "failed" for result in results)
+    if failed:
+        raise NcoreError(f"{failed} of {len(results)} runs failed; the others are recorded.")
+
+
+def _print_json(table: pd.DataFrame) -> None:
+    typer.echo(table.to_json(orient="records", date_format="iso", indent=1, double_precision=10))

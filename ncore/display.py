@@ -1,0 +1,178 @@
+"""What the commands print: tables, progress bars, and one sentence on how to read them."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from ncore.store import create_store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ncore.probe.job import Job
+    from ncore.probe.sweep import Engine, Result
+    from ncore.store import Report
+
+console = Console()
+
+
+def run_sweep(
+    jobs: Sequence[Job],
+    store: str,
+    *,
+    workers: int | None = None,
+    threads: int = 1,
+    engine: Engine | None = None,
+    retry_failed: bool = False,
+) -> list[Result]:
+    """Run jobs with a progress bar a run and one overall, with the time left; then say what failed."""
+    from ncore.probe.sweep import LocalEngine, follow, run_id, sweep
+
+    create_store(store)
+    engine = engine or LocalEngine(workers, threads)
+    planned = {run_id(job): job for job in jobs}
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(elapsed_when_finished=False),
+        console=console,
+    ) as progress:
+        epochs = sum(job.settings.epochs for job in jobs)
+        overall = progress.add_task("[bold]all runs", total=epochs, unit="epochs")
+        bars: dict[str, TaskID] = {}
+        done: dict[str, int] = {}
+
+        def moved(name: str, epoch: int, of: int) -> None:
+            job = planned[name]
+            if done.get(name) == of:  # settled meanwhile
+                return
+            if name not in bars:
+                label = escape(f"{job.candidate.name} · {job.dataset.name} · seed {job.seed}")
+                bars[name] = progress.add_task(label, total=of, unit="epochs")
+            done[name] = epoch
+            progress.update(bars[name], completed=epoch)
+            progress.update(overall, completed=sum(done.values()))
+
+        def settled(result: Result) -> None:
+            done[result.run_id] = result.job.settings.epochs
+            progress.update(overall, completed=sum(done.values()))
+            if result.run_id in bars:
+                progress.remove_task(bars.pop(result.run_id))
+            name = escape(f"{result.job.candidate.name} · {result.job.dataset.name} · seed {result.job.seed}")
+            mark = {"finished": "[green]done[/]", "skipped": "[dim]skipped[/]", "failed": "[red]failed[/]"}
+            reason = f": {escape(result.reason)}" if result.reason else ""
+            progress.console.print(f"{mark[result.outcome]} {name}{reason}", highlight=False)
+
+        stop = threading.Event()
+        watcher = threading.Thread(target=follow, args=(jobs, store, moved, stop), daemon=True)
+        watcher.start()
+        try:
+            return sweep(jobs, store, engine=engine, retry_failed=retry_failed, on_result=settled)
+        finally:
+            stop.set()
+            watcher.join()
+
+
+def ranking_table(table: pd.DataFrame, title: str) -> None:
+    """Candidates by predicted final accuracy, in per cent."""
+    view = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    view.add_column("rank", justify="right")
+    view.add_column("candidate")
+    for name in ("predicted %", "90% interval", "P(best) %", "observed %", "seeds"):
+        view.add_column(name, justify="right")
+    view.add_column("note", style="dim")
+    for row in table.to_dict("records"):
+        view.add_row(
+            f"{row['rank']:g}",
+            escape(str(row["candidate"])),
+            _percent(row["predicted"]),
+            f"{_percent(row['lower'])} – {_percent(row['upper'])}",
+            _percent(row["p_best"], 0),
+            _percent(row["observed"]),
+            f"{row['seeds']}",
+            escape(row["warning"] if isinstance(row["warning"], str) else ""),
+        )
+    console.print(view)
+
+
+def reading_hint(table: pd.DataFrame, epochs: int) -> None:
+    """One sentence on how to read a ranking."""
+    if len(table) == 0:
+        return
+    first = table.iloc[0]
+    console.print(
+        f"[bold]How to read it:[/] seen up to epoch {epochs} only, {escape(str(first['candidate']))} is predicted to "
+        f"end at {_percent(first['predicted'])}% and is the best with probability {_percent(first['p_best'], 0)}%; "
+        "where intervals overlap, the order may still change, and 'observed' is what the runs really ended at on "
+        "test data.",
+        highlight=False,
+    )
+
+
+def runs_table(table: pd.DataFrame, store: str) -> None:
+    """Runs, one a line."""
+    if len(table) == 0:
+        console.print(f"{store} holds no runs yet: `ncore sweep recipe.yaml` or `ncore demo` makes some.")
+        return
+    view = Table(header_style="bold", box=None, pad_edge=False)
+    for name in ("candidate", "dataset", "mode", "status"):
+        view.add_column(name)
+    for name in ("seed", "epochs", "validation %", "test %", "beta_eff", "seconds", "MB"):
+        view.add_column(name, justify="right")
+    for row in table.to_dict("records"):
+        planned = "" if _missing(row["planned_epochs"]) else f"/{row['planned_epochs']:g}"
+        view.add_row(
+            escape(str(row["candidate"])),
+            escape(str(row["dataset"])),
+            escape(str(row["mode"])),
+            escape(str(row["status"]) + ("" if _missing(row["reason"]) else f": {row['reason']}")),
+            _number(row["seed"], "g"),
+            _number(row["epochs"], "g") + planned,
+            _percent(row["validation_accuracy"]),
+            _percent(row["test_accuracy"]),
+            _number(row["beta_eff"], ".3g"),
+            _number(row["seconds"], ".1f"),
+            _number(row["bytes"] / 1e6, ".2f"),
+        )
+    console.print(view)
+
+
+def findings_table(report: Report, store: str) -> None:
+    """What is wrong with a store, and what can still be read."""
+    for finding in report.findings:
+        colour = "yellow" if finding.kind == "leftover" else "red"
+        console.print(f"[{colour}]{finding.kind}[/] {escape(str(finding))}", highlight=False)
+    if report.ok:
+        console.print(f"[green]intact[/] {escape(store)}", highlight=False)
+
+
+def _missing(value: Any) -> bool:
+    return value is None or value != value  # NaN and NA differ from themselves
+
+
+def _percent(value: Any, digits: int = 1) -> str:
+    return "–" if _missing(value) or math.isnan(value) else f"{100 * value:.{digits}f}"
+
+
+def _number(value: Any, form: str) -> str:
+    return "–" if _missing(value) else format(value, form)

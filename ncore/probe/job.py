@@ -1,0 +1,212 @@
+"""One run, described by plain settings: what a sweep hands to whatever executes it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from string import Template
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import Field
+
+from ncore.errors import InputError, NcoreError, StoreError, TrainingFailedError
+from ncore.probe.candidates import CandidateSpec
+from ncore.probe.config import RecordingSettings, Settings, TrainingSettings, read_settings
+from ncore.probe.datasets import DatasetSpec
+
+if TYPE_CHECKING:
+    from ncore.store import Store
+
+_Spec = TypeVar("_Spec", CandidateSpec, DatasetSpec)
+
+
+class Job(Settings):
+    """A candidate, a dataset, a seed, and how to train and record.
+
+    ``base`` is the folder that relative paths are read from; it is not part of what identifies the run.
+    """
+
+    candidate: CandidateSpec
+    dataset: DatasetSpec
+    seed: int = 0
+    training: TrainingSettings = TrainingSettings()
+    recording: RecordingSettings = RecordingSettings()
+    notes: str = ""
+    base: str = Field(default_factory=os.getcwd)
+
+    @property
+    def settings(self) -> TrainingSettings:
+        """The training settings with what this candidate overrides."""
+        if not self.candidate.training:
+            return self.training
+        merged = self.training.model_dump() | dict(self.candidate.training)
+        return read_settings(TrainingSettings, merged, f"training of candidate {self.candidate.name}")
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What identifies the run, as JSON; threads and device change the last digits but not what is run."""
+        return {
+            "candidate": self.candidate.model_dump(mode="json", exclude={"training"}),
+            "dataset": self.dataset.model_dump(mode="json"),
+            "training": self.settings.model_dump(mode="json", exclude={"threads", "device"}),
+        }
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The arguments of :meth:`ncore.store.Store.new_run` that make up the run's id."""
+        recording = {"recording": self.recording.model_dump(mode="json")}
+        return {
+            "candidate": self.candidate.name,
+            "dataset": self.dataset.name,
+            "seed": self.seed,
+            "mode": self.settings.mode,
+            "config": self.config | recording,
+        }
+
+    def run(self, store: Store) -> str:
+        """Train and record, resuming what an earlier, killed process left; returns the run's id.
+
+        A candidate or a dataset that cannot be loaded is recorded as a failed run with its reason.
+
+        Raises:
+            NcoreError: why the run failed.
+        """
+        with contextlib.chdir(self.base):
+            try:
+                session = _prepare(self, expand(self.candidate), expand(self.dataset))
+            except NcoreError as error:
+                _record_failure(store, self, str(error))
+                raise
+            except Exception as error:  # a model library may raise anything
+                reason = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
+                _record_failure(store, self, reason)
+                raise TrainingFailedError(f"Candidate {self.candidate.name} cannot be prepared: {reason}") from error
+            return session(store)
+
+
+def expand(spec: _Spec) -> _Spec:
+    """The spec with ``${NAME}`` replaced by environment variables, so that a recipe can travel between machines.
+
+    A run keeps the unexpanded text: it is the same run wherever the files lie.
+
+    Raises:
+        InputError: a variable is not set.
+    """
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                return Template(value).substitute(os.environ) if "${" in value else value
+            except KeyError as error:
+                raise InputError(
+                    f"{value!r} of {spec.name!r} uses the environment variable {error.args[0]}, which is not set."
+                ) from error
+        if isinstance(value, Mapping):
+            return {key: walk(item) for key, item in value.items()}
+        return [walk(item) for item in value] if isinstance(value, list | tuple) else value
+
+    return type(spec).parse(walk(spec.model_dump(exclude_unset=True) | {"name": spec.name}))
+
+
+def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callable[[Store], str]:
+    """Load everything; what is returned trains it."""
+    import torch
+
+    from ncore.probe.candidates import load_candidate
+    from ncore.probe.datasets import load_dataset
+    from ncore.probe.training import Examples, ProbedModel, Trainer, choose_device, frozen_features
+    from ncore.probe.unit import NCPUnit
+
+    started = time.monotonic()
+    settings = job.settings
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    device = choose_device(settings.device)
+    data = load_dataset(dataset)  # cut alike for all seeds, so that they are runs on the same data
+    backbone = load_candidate(candidate, seed=job.seed, image=data.image, device=device)
+    examples = {
+        name: Examples(split.tensor(backbone.input), torch.from_numpy(split.labels), backbone.input.normalise)
+        for name, split in data.splits.items()
+    }
+    unit = NCPUnit(
+        backbone.feature_dim,
+        len(data.class_names),
+        widths=settings.unit.widths,
+        activation=settings.unit.activation,
+        dropout=settings.unit.dropout,
+        seed=settings.unit.seed,
+    ).to(device)
+    module = backbone.module
+    if settings.mode == "unit":
+        examples = {name: frozen_features(module, split, device) for name, split in examples.items()}
+        module = torch.nn.Identity()
+    trainer = Trainer(ProbedModel(module, unit, settings.mode), examples["train"], settings, job.seed)
+    info = {
+        "parameters": backbone.parameters + sum(p.numel() for p in unit.parameters()),
+        "feature_dim": backbone.feature_dim,
+        "input": {"size": backbone.input.size, "channels": backbone.input.channels},
+        "images": {name: len(split) for name, split in examples.items()},
+        "classes": [str(name) for name in data.class_names],
+        "dataset_fingerprint": data.fingerprint,
+    }
+    return partial(_train, job=job, trainer=trainer, examples=examples, info=info, started=started)
+
+
+def _train(
+    store: Store, *, job: Job, trainer: Any, examples: dict[str, Any], info: dict[str, Any], started: float
+) -> str:
+    import torch
+
+    from ncore.probe.recorder import Recorder
+    from ncore.probe.training import CheckpointClock
+
+    settings = job.settings
+    model = trainer.model
+    probe = examples["train"].first(job.recording.probe_samples)
+    identity = job.identity
+    recorder = Recorder(
+        store,
+        None if settings.mode == "unit" else model,
+        unit=model.unit,
+        probe=(probe.prepare(probe.inputs), probe.labels),
+        loss=trainer.loss,
+        epochs=settings.epochs,
+        recording=job.recording,
+        notes=job.notes,
+        info=info | {"device": str(trainer.device), "threads": torch.get_num_threads()},
+        resume=True,
+        **{**identity, "config": job.config},
+    )
+    with recorder, torch.random.fork_rng():
+        recorder.seconds = time.monotonic() - started
+        first, clock = 1, CheckpointClock()
+        saved = recorder.writer.load_checkpoint() if recorder.last_epoch > 0 else None
+        if saved is not None:
+            epoch, recorder.seconds = trainer.load(saved)
+            first = epoch + 1
+        for epoch in range(first, settings.epochs + 1):
+            measured = {"train": trainer.epoch(epoch)}
+            if epoch <= recorder.last_epoch:
+                continue  # repeated since the last checkpoint: recorded already, and the same again
+            measured["validation"] = trainer.evaluate(examples["validation"])
+            measured["probe"], features = trainer.evaluate_probe(probe)
+            if epoch == settings.epochs:
+                measured["test"] = trainer.evaluate(examples["test"])
+            recorder.record(epoch, step=trainer.step, features=features, **measured)
+            if epoch < settings.epochs and clock.due():
+                clock.timed(lambda e=epoch: recorder.writer.save_checkpoint(trainer.save(e, recorder.seconds)))
+    return recorder.run_id
+
+
+def _record_failure(store: Store, job: Job, reason: str) -> None:
+    """A run that never started is a run too: the ranking has to show it."""
+    try:
+        writer = store.new_run(**job.identity, planned_epochs=job.settings.epochs, notes=job.notes, resume=True)
+        writer.fail(reason)
+    except StoreError:
+        pass  # it has a recorded end already, or the store is gone; the caller sees the first error either way

@@ -1,0 +1,313 @@
+"""Recording a run from any training loop: metrics, beta_eff, trajectories and line graphs, once an epoch."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import pairwise
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ncore.errors import InputError, UnsupportedError
+from ncore.network.backprop import BackPropagation, Pass
+from ncore.network.chain import dense_chain
+from ncore.network.degrees import CapacitanceSums, check_strengths, propagation
+from ncore.network.line_graph import factors_of
+from ncore.network.losses import Loss
+from ncore.probe.config import RecordingSettings, read_settings
+from ncore.store import create_store
+
+if TYPE_CHECKING:
+    from ncore.store import Store
+
+_CHUNK = 256  # probe samples that go through the whole model at once
+
+
+class Recorder:
+    """Writes one run to a store, while any loop trains the model.
+
+    Epoch 0, the state before training, is recorded at once; then call :meth:`record` after each epoch. As a
+    context manager it finishes the run at the end of the block; an exception makes it failed, with its reason.
+
+    Args:
+        store: folder, URL or an open store; made if it does not exist.
+        model: the whole model, called on the probe inputs; None if the probe holds the unit's own inputs.
+        unit: the dense head inside ``model`` whose synapses are recorded: a ``torch.nn.Sequential`` of ``Linear``
+            and elementwise activations, or an :class:`ncore.NCPUnit`.
+        probe: (inputs, targets), fixed over the run; 512 samples or more are advised.
+        loss: the training loss, a torch loss that is a mean or a sum over samples.
+        candidate, dataset: names, as the ranking will show them.
+        seed: of this run.
+        epochs: how many are planned, which is where a prediction points to.
+        mode: "backbone", "unit" or "all": what is trained.
+        recording: what is kept, as :class:`ncore.probe.config.RecordingSettings` or a mapping.
+        config: anything JSON can hold that says how the model is trained; part of what identifies the run.
+        notes: free text for whoever looks at the run.
+        info: what else a reader may want to know, as JSON; not part of the identity.
+        resume: go on with an unfinished run of the same identity.
+
+    Raises:
+        UnsupportedError: the unit or the loss is not covered; strengths that this head is too shallow for are
+            left out with a note in the run instead, unless none is left.
+        StoreError: the run exists already, or the store cannot be written.
+
+    Example:
+        >>> import tempfile, torch, ncore
+        >>> unit = ncore.NCPUnit(4, classes=2, widths=(8, 8, 8))
+        >>> x, y = torch.randn(64, 4), torch.randint(2, (64,))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with ncore.Recorder(folder, None, unit=unit, probe=(x, y), loss=torch.nn.CrossEntropyLoss(),
+        ...                         candidate="unit", dataset="noise", epochs=1) as recorder:
+        ...         recorder.record(validation={"accuracy": 0.5})
+        ...     ncore.open_store(folder).runs()["status"].tolist()
+        ['finished']
+    """
+
+    def __init__(
+        self,
+        store: Store | str | os.PathLike[str],
+        model: nn.Module | None,
+        *,
+        unit: nn.Sequential,
+        probe: tuple[Tensor, Tensor],
+        loss: Loss,
+        candidate: str,
+        dataset: str,
+        seed: int = 0,
+        epochs: int | None = None,
+        mode: str = "all",
+        recording: RecordingSettings | Mapping[str, Any] | None = None,
+        config: Mapping[str, Any] | None = None,
+        notes: str = "",
+        info: Mapping[str, Any] | None = None,
+        resume: bool = False,
+    ) -> None:
+        self.settings = read_settings(RecordingSettings, recording or {}, "recording")
+        self._model, self._unit = model, unit
+        self._loss = loss
+        samples = self.settings.probe_samples
+        self._inputs, self._targets = probe[0][:samples], probe[1][:samples]
+        self._started = time.monotonic()
+        self._elapsed = 0.0
+        self._step = 0
+        self._planned = epochs
+
+        chain = dense_chain(unit)
+        self._strengths, left_out = check_strengths(chain, loss, self.settings.strengths)
+        self._run: BackPropagation = propagation(unit, [(self._inputs, self._targets)], loss, self._strengths)
+        self._neurons = sample_neurons(chain.widths, self.settings.neurons)
+        self._columns = _trajectory_columns(chain.widths, self._neurons)
+        opened = store if not isinstance(store, (str, os.PathLike)) else create_store(store)
+        self.writer = opened.new_run(
+            candidate=candidate,
+            dataset=dataset,
+            seed=seed,
+            mode=mode,
+            planned_epochs=epochs,
+            config={**(config or {}), "recording": self.settings.model_dump(mode="json")},
+            unit={"widths": list(chain.widths), "activations": list(chain.activation_names)},
+            recorded={
+                "neurons": [list(map(int, n)) for n in self._neurons],
+                "of": list(chain.widths),
+                "trajectories_every": self.settings.trajectories_every,
+                "line_graph_every": self.settings.line_graph_every,
+                "probe_samples": len(self._inputs),
+                "strengths": list(self._strengths),
+                "left_out": left_out,
+            },
+            notes=notes,
+            info=info,
+            asynchronous=True,
+            resume=resume,
+        )
+        self.run_id: str = self.writer.run_id
+        try:
+            if self.writer.last_epoch < 0:
+                self._write(0, {})
+        except BaseException:
+            self.writer.close()
+            raise
+
+    @property
+    def last_epoch(self) -> int:
+        """The last recorded epoch; 0 at the start."""
+        return self.writer.last_epoch
+
+    def record(
+        self,
+        epoch: int | None = None,
+        *,
+        step: int | None = None,
+        features: Tensor | None = None,
+        **splits: Mapping[str, float],
+    ) -> None:
+        """Record an epoch that has just ended.
+
+        Args:
+            epoch: its number, from 1; by default the one after the last.
+            step: optimizer steps so far.
+            features: what the unit takes in on the probe, (N, features), where the loop has computed it already in
+                evaluation mode; by default the recorder runs the model on the probe.
+            splits: metrics by split, such as ``validation={"accuracy": 0.9, "loss": 0.3}`` and, where it was
+                measured, ``test={"accuracy": 0.88}``; accuracies are fractions in [0, 1].
+
+        Raises:
+            InputError: a metric is not a number, or an accuracy is outside [0, 1].
+            StoreError: the epoch is recorded already, or cannot be written.
+        """
+        epoch = self.last_epoch + 1 if epoch is None else epoch
+        self._step = self._step if step is None else step
+        self._write(epoch, splits, features)
+
+    def finish(self) -> None:
+        """Complete the run."""
+        self.writer.finish()
+
+    def fail(self, reason: str) -> None:
+        """End the run as failed; everything recorded so far stays."""
+        self.writer.fail(reason)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since the run's start, sessions before a resume included."""
+        return self._elapsed + time.monotonic() - self._started
+
+    @seconds.setter
+    def seconds(self, value: float) -> None:
+        self._elapsed, self._started = value, time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.writer.__exit__(kind, error, trace)
+
+    def _write(self, epoch: int, splits: Mapping[str, Mapping[str, float]], features: Tensor | None = None) -> None:
+        due = self._due(epoch)
+        chunk = self._run(self._features() if features is None else features, self._targets)
+        sums = CapacitanceSums(self._run.chain.widths, self._strengths, self.settings.spread)
+        sums.add(chunk)
+        rows = [row for c in sums.results().values() for row in c.rows()]
+        self.writer.write_epoch(
+            epoch,
+            metrics=self._metric_columns(splits),
+            capacitance={name: [row[name] for row in rows] for name in rows[0]},
+            trajectories=self._trajectories(chunk) if due["trajectories"] else None,
+            line_graph=factors_of([chunk], self._neurons) if due["line_graph"] else None,
+            line_graph_scale=sums.scale() if due["line_graph"] and "relative" in self._strengths else None,
+        )
+
+    def _due(self, epoch: int) -> dict[str, bool]:
+        def every(n: int, also: bool) -> bool:
+            return n > 0 and (epoch % n == 0 or also)
+
+        return {
+            "trajectories": every(self.settings.trajectories_every, False),
+            "line_graph": every(self.settings.line_graph_every, epoch == self._planned),
+        }
+
+    def _features(self) -> Tensor:
+        """What the unit takes in on the probe: the inputs themselves, or caught on their way through the model."""
+        if self._model is None:
+            return self._inputs
+        device = next(self._unit.parameters()).device
+        caught: list[Tensor] = []
+        handle = self._unit.register_forward_pre_hook(lambda _, args: caught.append(args[0].detach()))
+        try:
+            with _evaluation(self._model), torch.no_grad():
+                for part in self._inputs.split(_CHUNK):
+                    self._model(part.to(device))
+        finally:
+            handle.remove()
+        if len(caught) != -(-len(self._inputs) // _CHUNK):
+            raise UnsupportedError(
+                f"The model called its unit {len(caught)} times on {len(self._inputs)} probe inputs, but once a batch "
+                "is needed: pass the unit that every forward pass goes through once."
+            )
+        return torch.cat(caught)
+
+    def _trajectories(self, chunk: Pass) -> dict[str, np.ndarray]:
+        """Weights, and their rates dw/dt = -dC/dw on the probe, of the synapses between recorded neurons."""
+        weights, rates = [], []
+        errors = (self._run.first_error(chunk), *chunk.errors)
+        for layer, (z, error) in enumerate(zip(chunk.inputs, errors, strict=True)):
+            sources, targets = self._neurons[layer], self._neurons[layer + 1]
+            part = self._run.chain.layers[layer].linear.weight.detach()[targets][:, sources]
+            rate = error[:, targets].T @ z[:, sources] / -chunk.weight
+            weights.append(part.float().cpu().numpy().reshape(-1))
+            rates.append(rate.float().cpu().numpy().reshape(-1))
+        return {**self._columns, "weight": np.concatenate(weights), "rate": np.concatenate(rates)}
+
+    def _metric_columns(self, splits: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+        rows = []
+        for split, metrics in splits.items():
+            if not isinstance(metrics, Mapping):
+                raise InputError(
+                    f'The metrics of {split!r} are {metrics!r}, but a mapping is needed: {split}={{"accuracy": 0.9}}.'
+                )
+            for name, value in metrics.items():
+                try:
+                    number = float(value)
+                except (TypeError, ValueError) as error:
+                    raise InputError(f"The metric {split} {name} is {value!r}, but a number is needed.") from error
+                if name == "accuracy" and not 0 <= number <= 1:
+                    raise InputError(
+                        f"The {split} accuracy is {number}, but a fraction in [0, 1] is needed: divide per cent by 100."
+                    )
+                rows.append((split, name, number))
+        count = len(rows)
+        return {
+            "step": np.full(count, self._step, np.int64),
+            "split": [row[0] for row in rows],
+            "name": [row[1] for row in rows],
+            "value": np.array([row[2] for row in rows], np.float64),
+            "seconds": np.full(count, self.seconds),
+        }
+
+
+def sample_neurons(widths: tuple[int, ...], most: int | None) -> list[np.ndarray]:
+    """For each level, inputs first, the sorted neurons that are recorded: all, or ``most`` drawn with a fixed seed.
+
+    The draw depends on the widths only, so candidates with the same unit are recorded alike.
+    """
+    chosen = []
+    for level, width in enumerate(widths):
+        if most is None or width <= most:
+            chosen.append(np.arange(width))
+        else:
+            chosen.append(np.sort(np.random.default_rng([level, width]).choice(width, most, replace=False)))
+    return chosen
+
+
+def _trajectory_columns(widths: tuple[int, ...], neurons: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """The columns that stay from epoch to epoch: where each recorded synapse is."""
+    start, parts = 0, []
+    for layer, (sources, targets) in enumerate(pairwise(neurons), start=1):
+        target, source = (grid.reshape(-1) for grid in np.meshgrid(targets, sources, indexing="ij"))
+        synapse = start + target.astype(np.int64) * widths[layer - 1] + source
+        parts.append(
+            (np.full(len(synapse), layer, np.int32), synapse, source.astype(np.int32), target.astype(np.int32))
+        )
+        start += widths[layer - 1] * widths[layer]
+    names = ("layer", "synapse", "source", "target")
+    return {name: np.concatenate(columns) for name, columns in zip(names, zip(*parts, strict=True), strict=True)}
+
+
+@contextmanager
+def _evaluation(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, then every module back in the mode that it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

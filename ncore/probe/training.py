@@ -1,0 +1,284 @@
+"""Training a probed candidate for a few epochs: the same run from the same seed, also across a resume."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from ncore.errors import InputError, StoreError, TrainingFailedError
+from ncore.probe.config import TrainingSettings
+
+_EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs of a split as the model's stem takes them once ``prepare`` was applied, and class labels."""
+
+    inputs: Tensor
+    labels: Tensor
+    prepare: Callable[[Tensor], Tensor]
+
+    def first(self, count: int) -> Examples:
+        """The first ``count`` of them, or all."""
+        return Examples(self.inputs[:count], self.labels[:count], self.prepare)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class ProbedModel(nn.Sequential):
+    """A backbone with an NCP unit in place of its output layer; ``mode`` says which of the two is trained."""
+
+    def __init__(self, backbone: nn.Module, unit: nn.Sequential, mode: str) -> None:
+        super().__init__()
+        self.backbone, self.unit, self.mode = backbone, unit, mode
+        self.backbone.requires_grad_(mode != "unit")
+        self.unit.requires_grad_(mode != "backbone")
+
+    def train(self, mode: bool = True) -> ProbedModel:
+        """Training mode for what is trained; a frozen backbone keeps its batch statistics."""
+        super().train(mode)
+        if self.mode == "unit":
+            self.backbone.eval()
+        return self
+
+
+class Trainer:
+    """Epochs of one run. The state after an epoch depends on the settings and the seed only.
+
+    Shuffling, augmentation and dropout draw from generators that are seeded anew each epoch, so a checkpoint
+    needs no generator state, and an epoch can be repeated after a kill.
+    """
+
+    def __init__(self, model: ProbedModel, train: Examples, settings: TrainingSettings, seed: int) -> None:
+        self.model, self.examples, self.settings, self.seed = model, train, settings, seed
+        self.device = next(model.parameters()).device
+        self.loss = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
+        self.optimizer = _optimizer(model, settings)
+        self.steps_per_epoch = sum(1 for _ in _batches(torch.arange(len(train)), settings.batch_size))
+        self.step = 0
+        self._precision = _precision(settings.precision, self.device)
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "float16")
+
+    def epoch(self, number: int) -> dict[str, float]:
+        """Train for epoch ``number`` (from 1) and return its mean loss and accuracy while training.
+
+        Raises:
+            TrainingFailedError: the loss or a weight is not finite any more.
+        """
+        seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
+        generator = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)  # dropout
+        self.model.train()
+        order = torch.randperm(len(self.examples), generator=generator)
+        total = torch.zeros((), device=self.device)
+        correct = torch.zeros((), device=self.device)
+        norms: list[Tensor] = []
+        seen = 0
+        for picked in _batches(order, self.settings.batch_size):
+            labels = self.examples.labels[picked].to(self.device)
+            inputs = self.examples.prepare(self.examples.inputs[picked].to(self.device))
+            if self.settings.augment:
+                inputs = augment(inputs, generator)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.settings.learning_rate * self._schedule(self.step)
+            self.optimizer.zero_grad(set_to_none=True)
+            with self._precision():
+                outputs = self.model(inputs)
+                loss = self.loss(outputs, labels)
+            self._scaler.scale(loss).backward()
+            if self.settings.clip_gradient is not None:
+                self._scaler.unscale_(self.optimizer)
+                norms.append(nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_gradient))
+            self._scaler.step(self.optimizer)
+            self._scaler.update()
+            self.step += 1
+            seen += len(labels)
+            total += loss.detach().float() * len(labels)
+            correct += (outputs.detach().argmax(1) == labels).sum()
+        mean = float(total) / seen
+        if not math.isfinite(mean):
+            raise TrainingFailedError(
+                f"The training loss became {mean} in epoch {number} (learning rate "
+                f"{self.settings.learning_rate * self._schedule(self.step - 1):g}, {self.settings.optimizer}): "
+                "lower the learning rate or clip the gradient."
+            )
+        rate = self.optimizer.param_groups[0]["lr"]
+        metrics = {"loss": mean, "accuracy": float(correct) / seen, "learning_rate": rate}
+        return metrics | ({"gradient_norm": float(torch.stack(norms).mean())} if norms else {})
+
+    def evaluate(self, examples: Examples) -> dict[str, float]:
+        """Accuracy and plain cross-entropy of a split, in evaluation mode."""
+        return self.evaluate_probe(examples)[0]
+
+    def evaluate_probe(self, examples: Examples) -> tuple[dict[str, float], Tensor]:
+        """The same, and what the unit was given: (N, features), so that a recorder need not run the backbone again."""
+        self.model.eval()
+        correct, total, features = 0, 0.0, []
+        with torch.no_grad(), self._precision():
+            for start in range(0, len(examples), _EVALUATION_BATCH):
+                part = slice(start, start + _EVALUATION_BATCH)
+                labels = examples.labels[part].to(self.device)
+                features.append(self.model.backbone(examples.prepare(examples.inputs[part].to(self.device))))
+                outputs = self.model.unit(features[-1]).float()
+                correct += int((outputs.argmax(1) == labels).sum())
+                total += float(nn.functional.cross_entropy(outputs, labels, reduction="sum"))
+        return {"accuracy": correct / len(examples), "loss": total / len(examples)}, torch.cat(features)
+
+    def save(self, epoch: int, seconds: float) -> bytes:
+        """What training needs to go on after ``epoch``, as the bytes of a safetensors file."""
+        tensors = {f"model.{name}": t for name, t in self._trained_state().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items() if isinstance(v, Tensor)}
+        meta = {"epoch": epoch, "step": self.step, "seconds": seconds, "scaler": self._scaler.state_dict()}
+        return save_tensors({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, {"ncore": json.dumps(meta)})
+
+    def load(self, data: bytes) -> tuple[int, float]:
+        """Go on from the bytes of :meth:`save`; returns the epoch and the seconds they were saved at."""
+        meta = json.loads(_metadata(data)["ncore"])
+        tensors = load_tensors(data)
+        model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+        self.model.load_state_dict(model, strict=False)  # what is frozen was built anew, the same
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith("optimizer."):
+                _, index, name = key.split(".", 2)
+                state.setdefault(int(index), {})[name] = value
+        whole = self.optimizer.state_dict()
+        self.optimizer.load_state_dict({**whole, "state": state})
+        if meta["scaler"]:
+            self._scaler.load_state_dict(meta["scaler"])
+        self.step = meta["step"]
+        return meta["epoch"], meta["seconds"]
+
+    def _trained_state(self) -> dict[str, Tensor]:
+        frozen = {"unit": "backbone.", "backbone": "unit."}.get(self.model.mode)
+        return {k: v for k, v in self.model.state_dict().items() if not (frozen and k.startswith(frozen))}
+
+    def _schedule(self, step: int) -> float:
+        """What the learning rate is multiplied by at a step."""
+        whole = self.settings.epochs * self.steps_per_epoch
+        warm = self.settings.warmup_epochs * self.steps_per_epoch
+        if step < warm:
+            return (step + 1) / (warm + 1)
+        done = min(max((step - warm) / max(whole - warm, 1), 0.0), 1.0)
+        match self.settings.schedule:
+            case "cosine":
+                return 0.5 * (1 + math.cos(math.pi * done))
+            case "linear":
+                return 1 - done
+            case "step":  # a tenth at half way, a hundredth at three quarters
+                return 1.0 if done < 0.5 else 0.1 if done < 0.75 else 0.01
+        return 1.0
+
+
+class CheckpointClock:
+    """Saves as often as costs at most a fiftieth of the training time: epochs after the last one are repeated."""
+
+    def __init__(self, share: float = 0.02) -> None:
+        self._share, self._cost, self._last = share, 0.0, time.monotonic()
+
+    def due(self) -> bool:
+        """Whether enough time has passed for the next checkpoint."""
+        return time.monotonic() - self._last >= self._cost / self._share
+
+    def timed(self, save: Callable[[], None]) -> None:
+        """Save, and remember what it cost."""
+        started = time.monotonic()
+        save()
+        self._last = time.monotonic()
+        self._cost = self._last - started
+
+
+def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Shift by up to an eighth of the side (reflected at the border) and flip left to right, image by image."""
+    count, _, height, width = images.shape
+    pad = max(1, min(height, width) // 8)
+    padded = nn.functional.pad(images, (pad,) * 4, mode="reflect")
+    shift = torch.randint(0, 2 * pad + 1, (2, count, 1), generator=generator)
+    rows = (shift[0] + torch.arange(height)).to(images.device)
+    columns = (shift[1] + torch.arange(width)).to(images.device)
+    each = torch.arange(count, device=images.device)[:, None, None]
+    moved = padded[each, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    flip = (torch.rand(count, 1, 1, 1, generator=generator) < 0.5).to(images.device)
+    return torch.where(flip, moved.flip(3), moved).contiguous()
+
+
+def frozen_features(backbone: nn.Module, examples: Examples, device: torch.device) -> Examples:
+    """Features of a frozen backbone in evaluation mode, computed once."""
+    backbone.eval()
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(examples), _EVALUATION_BATCH):
+            batch = examples.inputs[start : start + _EVALUATION_BATCH].to(device)
+            parts.append(backbone(examples.prepare(batch)).float().cpu())
+    return Examples(torch.cat(parts), examples.labels, lambda x: x)
+
+
+def choose_device(name: str) -> torch.device:
+    """ "auto" is the first accelerator, else the CPU.
+
+    Raises:
+        InputError: no such device here.
+    """
+    if name == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return torch.device("cpu") if accelerator is None else accelerator
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"The device is {name!r}, but this machine cannot use it "
+            f"({str(error).splitlines()[0]}): use 'auto' or 'cpu'."
+        ) from error
+    return device
+
+
+def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
+    """Batches of an order; a last batch of one is left out, as batch normalisation has no statistics of one."""
+    for part in order.split(size):
+        if len(part) > 1:
+            yield part
+
+
+def _optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if not trained:
+        raise InputError(f"Mode {settings.mode!r} trains nothing: this candidate's backbone has no parameters.")
+    # Biases and normalisation are not decayed, as is usual.
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+
+
+def _precision(name: str, device: torch.device) -> Callable[[], torch.autocast]:
+    if name == "float16" and device.type == "cpu":
+        raise InputError("The precision is 'float16', but the CPU trains in 'float32' or 'bfloat16': use one of these.")
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+    enabled = name != "float32"
+    return lambda: torch.autocast(device.type, dtype=dtype if enabled else None, enabled=enabled)
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """The metadata of a safetensors file in memory: an 8-byte length, then a JSON header."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    if "ncore" not in header.get("__metadata__", {}):
+        raise StoreError("The checkpoint was not written by ncore: remove it, and training begins anew.")
+    return header["__metadata__"]
