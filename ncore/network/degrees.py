@@ -215,9 +215,7 @@ def check_strengths(chain: DenseChain, loss: Loss, strengths: Sequence[str]) -> 
         except UnsupportedError as error:
             left_out[strength] = str(error)
     if not defined:
-        raise UnsupportedError(
-            next(iter(left_out.values()), "No strength of beta_eff is asked for: name at least one.")
-        )
+        raise UnsupportedError(["No strength of beta_eff is asked for: name one.", *left_out.values()][-1])
     return tuple(defined), left_out
 
 

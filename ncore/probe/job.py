@@ -199,7 +199,8 @@ def _train(
                 measured["test"] = trainer.evaluate(examples["test"])
             recorder.record(epoch, step=trainer.step, features=features, **measured)
             if epoch < settings.epochs and clock.due():
-                clock.timed(lambda e=epoch: recorder.writer.save_checkpoint(trainer.save(e, recorder.seconds)))
+                with clock.timed():
+                    recorder.writer.save_checkpoint(trainer.save(epoch, recorder.seconds))
     return recorder.run_id
 
 

@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -192,10 +193,11 @@ class CheckpointClock:
         """Whether enough time has passed for the next checkpoint."""
         return time.monotonic() - self._last >= self._cost / self._share
 
-    def timed(self, save: Callable[[], None]) -> None:
-        """Save, and remember what it cost."""
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Around a save: remembers what it cost."""
         started = time.monotonic()
-        save()
+        yield
         self._last = time.monotonic()
         self._cost = self._last - started
 
