@@ -1,0 +1,73 @@
+"""Built-in networks for small pictures: seven families, written for a CPU, that need no download.
+
+Each maps images (N, C, S, S), of 1 or 3 channels and 8 pixels or more, to features (N, F). The convolutional ones,
+LeNet aside, keep the shapes of their weights at any size. ``norm: none`` makes a deliberately bad recipe, ``width``
+and ``depth`` scale a network, ``activation`` changes it throughout.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from ncore.errors import InputError
+from ncore.probe.builtin import families
+from ncore.probe.builtin.layers import ACTIVATIONS, initialise
+from ncore.probe.images import ImageShape
+from ncore.probe.sources.choices import unknown
+
+MIN_SIZE = 8
+FAMILIES: dict[str, Callable[..., nn.Module]] = {
+    name: getattr(families, name) for name in ("dense", "lenet", "vgg", "resnet", "mobilenet", "densenet", "vit")
+}
+SMALL: dict[str, dict[str, int]] = {
+    "dense": {"width": 64, "depth": 2},
+    "lenet": {"width": 3},
+    "vgg": {"width": 16, "depth": 1},
+    "resnet": {"width": 16, "depth": 1},
+    "mobilenet": {"width": 12, "depth": 1},
+    "densenet": {"width": 8, "depth": 3},
+    "vit": {"width": 48, "depth": 2},
+}
+NAMES: tuple[str, ...] = tuple(sorted([*FAMILIES, *(f"{family}-small" for family in SMALL)]))
+
+
+def build(name: str, image: ImageShape, options: Mapping[str, Any] | None = None) -> nn.Module:
+    """Build a built-in network with fresh weights from the current random state.
+
+    Args:
+        name: one of `NAMES`.
+        image: channels and size of its input.
+        options: ``width``, ``depth``, ``norm``, ``activation``, as far as the family has them.
+
+    Raises:
+        InputError: an unknown name or option, or a value out of range.
+
+    Example:
+        >>> import torch
+        >>> build("lenet", ImageShape(1, 8))(torch.zeros(2, 1, 8, 8)).shape
+        torch.Size([2, 84])
+    """
+    if name not in NAMES:
+        raise unknown("a built-in network", name, NAMES)
+    family = name.removesuffix("-small")
+    options = {**(SMALL[family] if name != family else {}), **(options or {})}
+    if image.size < MIN_SIZE:
+        raise InputError(f"{name} was asked to take {image.size} pixels, but built-in networks need {MIN_SIZE}.")
+    known = list(inspect.signature(FAMILIES[family]).parameters)[1:]
+    for option, value in options.items():
+        if option not in known:
+            raise unknown(f"an option of {name}", option, known)
+        if option in ("width", "depth") and (type(value) is not int or value < 1):
+            raise InputError(f"{option} of {name} is {value!r}, but a whole number of at least 1 was expected.")
+    norms, norm = ("layer" if family == "vit" else "batch", "none"), options.get("norm")
+    if norm is not None and norm not in norms:
+        raise unknown(f"a normalisation of {name}", str(norm), norms)
+    if options.get("activation", "relu") not in ACTIVATIONS:
+        raise unknown("an activation", str(options["activation"]), ACTIVATIONS)
+    network = FAMILIES[family](image, **options)
+    network.apply(initialise)
+    return network

@@ -1,0 +1,213 @@
+"""Candidates: from one string or a YAML entry to a backbone, a model without its output layer.
+
+==========================  ===========================================================================
+``timm:NAME``               a model of timm
+``torchvision:NAME``        a classification model of torchvision
+``hf:ORG/NAME``             a vision model of transformers, from the hub or a local folder
+``file:PATH``               weights in a .safetensors file, and ``architecture`` to load them into
+``python:module:factory``   a function of yours that returns a ``torch.nn.Module``
+``builtin:NAME``, ``NAME``  a built-in network for small pictures, see `ncore.probe.builtin`
+==========================  ===========================================================================
+
+The output layer is taken off: in timm by ``reset_classifier(0)``, in torchvision and transformers classifiers by an
+identity in place of the last ``Linear`` (SqueezeNet: the last convolution). Feature maps and tokens are averaged.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ncore.errors import InputError
+from ncore.probe import builtin
+from ncore.probe.images import ImageShape, InputSpec
+from ncore.probe.sources import model_hf, model_python, model_timm, model_torchvision
+from ncore.probe.sources.candidate_spec import CandidateSpec, Factory, split_source
+from ncore.probe.sources.models import Features, Loaded, Request, load_exactly, remover
+from ncore.probe.sources.offline import first_line
+
+# Largest side taken from the dataset's own pictures where a model has none of its own and the user gives none.
+BUILTIN_SIZE, PLAIN_SIZE = 32, 224
+
+
+@dataclass
+class Backbone:
+    """A candidate without its output layer, ready for an NCP unit.
+
+    Args:
+        module: normalised images (N, C, S, S) to features (N, feature_dim); handed over in evaluation mode.
+        feature_dim: number of features.
+        input: what ``module`` wants at its input.
+        source: the candidate's source.
+        name: its label.
+        pretrained: whether its weights come from a file or a download.
+        parameters: how many, without the output layer.
+    """
+
+    module: nn.Module
+    feature_dim: int
+    input: InputSpec
+    source: str
+    name: str
+    pretrained: bool
+    parameters: int
+
+
+def load_candidate(
+    spec: str | Mapping[str, Any] | CandidateSpec,
+    *,
+    seed: int = 0,
+    image: ImageShape | None = None,
+    device: str | torch.device = "cpu",
+) -> Backbone:
+    """Build a candidate and take its output layer off.
+
+    Args:
+        spec: a string, a mapping, or what `CandidateSpec.parse` made of them.
+        seed: of the random initialisation; the global random state is left as it was.
+        image: the dataset's own pictures (by default 32 pixels, RGB), which models without an input configuration
+            follow: built-in networks up to 32 pixels and others up to 224, unless ``input_size`` says otherwise.
+        device: where the module goes.
+
+    Raises:
+        InputError: anything about the candidate that cannot be used.
+        MissingExtraError: its library is not installed.
+        OfflineError: its weights are neither cached nor reachable.
+
+    Example:
+        >>> backbone = load_candidate("lenet", image=ImageShape(1, 8))
+        >>> backbone.feature_dim, backbone.input.size, backbone.parameters
+        (84, 8, 43576)
+    """
+    spec = CandidateSpec.parse(spec)
+    image = follow(spec, image or ImageShape(3, BUILTIN_SIZE))
+    with seeded(seed):
+        loaded = construct(spec, image)
+        if spec.remove is not None:
+            loaded.remove = remover(spec.remove)
+        weights = Path(spec.source.partition(":")[2]) if spec.kind == "file" else spec.weights
+        if weights is not None:
+            load_exactly(loaded, weights.expanduser(), spec.name)
+        elif loaded.remove is not None:
+            loaded.remove(loaded.model)
+        module = Features(loaded.model, loaded.read).float().eval()
+        input_spec = resolve_input(spec, loaded.input, image)
+        feature_dim = probe(module, input_spec, spec.name)
+    return Backbone(
+        module=module.to(device),
+        feature_dim=feature_dim,
+        input=input_spec,
+        source=spec.source,
+        name=spec.name,
+        pretrained=spec.pretrained,
+        parameters=sum(parameter.numel() for parameter in module.parameters()),
+    )
+
+
+def save_backbone(backbone: Backbone, path: str | Path) -> None:
+    """Write a backbone's weights as safetensors, to be given back as ``weights`` of the same source.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    module = backbone.module.model if isinstance(backbone.module, Features) else backbone.module
+    state = {key: value.detach().cpu().clone().contiguous() for key, value in module.state_dict().items()}
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(state, aside, metadata={"source": backbone.source, "name": backbone.name})
+        os.replace(aside, path)
+    except Exception as error:
+        aside.unlink(missing_ok=True)
+        raise InputError(f"the weights cannot be written to {str(path)!r} ({first_line(error)}).") from error
+
+
+def follow(spec: CandidateSpec, image: ImageShape) -> ImageShape:
+    """The input of a model that has none of its own: the user's overrides, else the dataset's pictures up to a cap."""
+    text = spec.architecture if isinstance(spec.architecture, str) else spec.source
+    small = split_source(text)[0] == "builtin"
+    own = max(builtin.MIN_SIZE, min(image.size, BUILTIN_SIZE)) if small else min(image.size, PLAIN_SIZE)
+    return ImageShape(spec.channels or image.channels, spec.input_size or own)
+
+
+def construct(spec: CandidateSpec, image: ImageShape) -> Loaded:
+    """Build the whole model, with its source's weights where they are asked for."""
+    if isinstance(spec.architecture, Factory):
+        own = spec.architecture
+        return model_python.load_factory(own.factory, own.args, {**own.kwargs, **spec.kwargs}, spec.name)
+    kind, name = split_source(spec.architecture or spec.source)
+    download = spec.pretrained and spec.weights is None and spec.kind != "file"
+    request = Request(name, f"{kind}:{name}", spec.kwargs, download, spec.input_size, image)
+    return LOADERS[kind](request)
+
+
+def load_builtin(request: Request) -> Loaded:
+    """Build a built-in network for the dataset's own pictures."""
+    return Loaded(builtin.build(request.name, request.image, request.kwargs))
+
+
+LOADERS: dict[str, Callable[[Request], Loaded]] = {
+    "timm": model_timm.load,
+    "torchvision": model_torchvision.load,
+    "hf": model_hf.load,
+    "python": model_python.load,
+    "builtin": load_builtin,
+}
+
+
+def resolve_input(spec: CandidateSpec, own: Mapping[str, Any], image: ImageShape) -> InputSpec:
+    """Input of a candidate: what the user overrides, else the model's own, else the dataset's pictures."""
+    channels = spec.channels or own.get("channels", image.channels)
+
+    def per_channel(override: list[float] | None, key: str) -> tuple[float, ...]:
+        values = tuple(override or own.get(key, (0.5,)))
+        # A model of three-channel statistics that was built for one channel sees their mean.
+        return values if override or len(values) == channels else (sum(values) / len(values),)
+
+    interpolation = spec.interpolation or own.get("interpolation", "bilinear")
+    return InputSpec(
+        channels=channels,
+        size=spec.input_size or own.get("size", image.size),
+        mean=per_channel(spec.mean, "mean"),
+        std=per_channel(spec.std, "std"),
+        interpolation=interpolation,
+    )
+
+
+def probe(module: nn.Module, input_spec: InputSpec, name: str) -> int:
+    """Number of features, by passing two blank pictures through.
+
+    Raises:
+        InputError: the module refuses them, or gives something else than features.
+    """
+    shape = (input_spec.channels, input_spec.size, input_spec.size)
+    try:
+        with torch.no_grad():
+            features = module(torch.zeros(2, *shape))
+    except Exception as error:
+        raise InputError(
+            f"{name} does not take pictures of {'x'.join(map(str, shape))} ({first_line(error)}): "
+            "set `input_size` and `channels` to what it was built for, or `remove` to its output layer."
+        ) from error
+    if not isinstance(features, torch.Tensor) or features.ndim != 2 or len(features) != 2:
+        found = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features).__name__
+        raise InputError(f"{name} gives {found} for 2 pictures, but features (2, F) were expected: use `remove`.")
+    return features.shape[1]
+
+
+@contextmanager
+def seeded(seed: int) -> Any:
+    """Run with the CPU generator seeded, and put the global random state back after."""
+    with torch.random.fork_rng(devices=[]):
+        # torch.manual_seed would seed the generators of all other devices too.
+        torch.default_generator.manual_seed(seed)
+        yield

@@ -1,0 +1,245 @@
+"""Datasets: from one string or a YAML entry to train, validation and test pictures, three different sets.
+
+====================  ===============================================================================
+``digits``            scikit-learn's handwritten digits, 8x8 grey: always there
+``torchvision:NAME``  a dataset class of torchvision, downloaded to ``root``
+``hf:NAME``           a dataset of the Hugging Face hub, or a folder that its library can read
+``folder:PATH``       PATH/class/*.png, or PATH/{train,val,test}/class/*.png
+``parquet:PATH``      a file, a folder or a pattern of Parquet files in the Hugging Face layout
+``numpy:PATH.npz``    arrays x, y or x_train, y_train, x_validation, ..., x_test, ...
+====================  ===============================================================================
+
+How the three sets come about is told in `ncore.probe.partition`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ncore.errors import InputError, NcoreError
+from ncore.probe.images import ImageShape, InputSpec, shape_of, stack
+from ncore.probe.partition import SPLITS, Classes, partition, regroup
+from ncore.probe.sources import data_arrays, data_files, data_libraries
+from ncore.probe.sources.dataset_spec import DatasetSpec
+from ncore.probe.sources.offline import first_line
+from ncore.probe.sources.pictures import Pictures, Raw, digest
+
+LOOKED_AT = 16  # pictures opened to learn their channels and size
+
+
+@dataclass(eq=False)
+class Split:
+    """One of the three sets.
+
+    Args:
+        name: train, validation or test.
+        labels: int64 (N,).
+        pool: the source's own set that it is drawn from.
+        indices: int64 (N,), ascending, within that.
+        pictures: that set's pictures.
+    """
+
+    name: str
+    labels: np.ndarray
+    pool: str
+    indices: np.ndarray
+    pictures: Pictures
+    _last: tuple[tuple[int, int, str], torch.Tensor] | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def decode(self, index: int) -> Image.Image:
+        """The picture at ``index`` of this set, decoded.
+
+        Raises:
+            InputError: it is broken; names its file or place.
+        """
+        with self._naming(index):
+            image = self.pictures[int(self.indices[index])]
+            image.load()
+            return image
+
+    def tensor(self, spec: InputSpec, memory_limit_gb: float | None = None) -> torch.Tensor:
+        """All pictures as a model wants them, not yet normalised: uint8 (N, C, S, S).
+
+        The last one made is kept and handed out again, so it must not be written to.
+
+        Args:
+            spec: channels, size and interpolation.
+            memory_limit_gb: refuse more than this; by default the environment's NCORE_MEMORY_GB, or 8.
+
+        Raises:
+            InputError: it would be too large, or a picture is broken.
+        """
+        key = (spec.channels, spec.size, spec.interpolation)
+        if self._last is None or self._last[0] != key:
+
+            def pixels(index: int) -> np.ndarray:
+                with self._naming(index):
+                    return spec.pixels(self.pictures[int(self.indices[index])])
+
+            self._last = (key, stack(pixels, len(self), spec, memory_limit_gb))
+        return self._last[1]
+
+    @contextmanager
+    def _naming(self, index: int) -> Any:
+        """Say which picture an error is about."""
+        try:
+            yield
+        except Exception as error:
+            what = self.pictures.describe(int(self.indices[index]))
+            raise InputError(f"{what} cannot be decoded ({first_line(error)}): replace or remove it.") from error
+
+
+@dataclass(eq=False)
+class ImageDataset:
+    """A dataset cut into its three sets.
+
+    Args:
+        name: label.
+        class_names: by label.
+        splits: train, validation and test.
+        fingerprint: tells two datasets, subsamples or cuts apart; the same wherever the data lie.
+    """
+
+    name: str
+    class_names: list[str]
+    splits: dict[str, Split]
+    fingerprint: str
+
+    @cached_property
+    def image(self) -> ImageShape:
+        """Channels and size of the pictures as they are, from a few of the train set."""
+        train = self.splits["train"]
+        chosen = np.unique(np.linspace(0, len(train) - 1, LOOKED_AT).astype(int))
+        return shape_of([train.decode(int(index)) for index in chosen])
+
+    @classmethod
+    def from_arrays(
+        cls,
+        x: np.ndarray,
+        y: np.ndarray,
+        *,
+        x_validation: np.ndarray | None = None,
+        y_validation: np.ndarray | None = None,
+        x_test: np.ndarray | None = None,
+        y_test: np.ndarray | None = None,
+        class_names: Sequence[str] | None = None,
+        name: str = "arrays",
+        classes: Classes | None = None,
+        train: int | None = None,
+        validation: int | None = None,
+        test: int | None = None,
+        seed: int = 0,
+    ) -> ImageDataset:
+        """Make a dataset of arrays.
+
+        Args:
+            x: pictures (N, H, W), (N, H, W, C) or (N, C, H, W), integers 0..255 or floats 0..1.
+            y: labels (N,), whole numbers or names.
+            x_validation: pictures of a validation set of its own; carved out of ``x`` if not given.
+            y_validation: their labels.
+            x_test: pictures of a test set of its own; carved out of ``x`` if not given.
+            y_test: their labels.
+            class_names: names of labels that are numbers 0..K-1.
+            name: label.
+            classes: as in `DatasetSpec`.
+            train: as in `DatasetSpec`.
+            validation: as in `DatasetSpec`.
+            test: as in `DatasetSpec`.
+            seed: of the choice of pictures.
+
+        Raises:
+            InputError: shapes, ranges or counts that can't be used.
+
+        Example:
+            >>> data = ImageDataset.from_arrays(np.zeros((10, 8, 8), np.uint8), np.arange(10) % 2)
+            >>> {name: len(split) for name, split in data.splits.items()}
+            {'train': 6, 'validation': 2, 'test': 2}
+        """
+        sets = {"train": (x, y)}
+        for split, pair in {"validation": (x_validation, y_validation), "test": (x_test, y_test)}.items():
+            if (pair[0] is None) != (pair[1] is None):
+                raise InputError(f"of x_{split} and y_{split} only one is given: give both or none.")
+            if pair[0] is not None and pair[1] is not None:
+                sets[split] = (pair[0], pair[1])
+        raw = data_arrays.from_arrays(sets, class_names, name)
+        return assemble(raw, name, classes, {"train": train, "validation": validation, "test": test}, seed)
+
+
+def load_dataset(
+    spec: str | Mapping[str, Any] | DatasetSpec,
+    *,
+    train: int | None = None,
+    validation: int | None = None,
+    test: int | None = None,
+    seed: int = 0,
+) -> ImageDataset:
+    """Find a dataset's pictures and cut it into train, validation and test; nothing is decoded yet.
+
+    Args:
+        spec: a string, a mapping, or what `DatasetSpec.parse` made of them.
+        train: how many pictures, instead of the spec's.
+        validation: likewise.
+        test: likewise.
+        seed: of the choice of pictures.
+
+    Raises:
+        InputError: anything about the dataset that can't be used.
+        MissingExtraError: its library is not installed.
+        OfflineError: it is neither cached nor reachable.
+
+    Example:
+        >>> digits = load_dataset("digits", train=500)
+        >>> {name: len(split) for name, split in digits.splits.items()}
+        {'train': 500, 'validation': 359, 'test': 359}
+        >>> digits.image
+        ImageShape(channels=1, size=8)
+    """
+    spec = DatasetSpec.parse(spec)
+    kind, _, rest = spec.source.partition(":")
+    loaders: dict[str, Callable[[], Raw]] = {
+        "digits": data_arrays.load_digits,
+        "numpy": lambda: data_arrays.load_npz(rest),
+        "folder": lambda: data_files.load_folder(rest),
+        "parquet": lambda: data_files.load_parquet(rest, spec.files, spec.image_column, spec.label_column),
+        "hf": lambda: data_libraries.load_hf(
+            rest, spec.config, spec.splits, spec.image_column, spec.label_column, spec.kwargs
+        ),
+        "torchvision": lambda: data_libraries.load_torchvision(rest, spec.root, spec.splits, spec.kwargs),
+    }
+    sizes = {
+        "train": spec.train if train is None else train,
+        "validation": spec.validation if validation is None else validation,
+        "test": spec.test if test is None else test,
+    }
+    return assemble(loaders[kind](), spec.name, spec.classes, sizes, seed)
+
+
+def assemble(raw: Raw, name: str, classes: Classes | None, sizes: Mapping[str, int | None], seed: int) -> ImageDataset:
+    """Choose classes, cut into the three sets, and fingerprint the result."""
+    labels, class_names = {split: pool.labels for split, pool in raw.pools.items()}, raw.class_names
+    if classes is not None:
+        try:
+            class_names, table = regroup(classes, raw.class_names)
+        except NcoreError as error:
+            raise InputError(f"{name}: {error}") from error
+        labels = {split: table[values] for split, values in labels.items()}
+    parts = partition(labels, sizes, seed, class_names, name)
+    splits = {}
+    for split in SPLITS:
+        pool, indices = parts[split]
+        splits[split] = Split(split, labels[pool][indices], pool, indices, raw.pools[pool].pictures)
+    content = [f"{split.name}<{split.pool}".encode() + split.indices.tobytes() for split in splits.values()]
+    content += [split.labels.tobytes() for split in splits.values()]
+    fingerprint = digest(raw.identity, *class_names, *content)
+    return ImageDataset(name, list(class_names), splits, fingerprint)

@@ -1,0 +1,151 @@
+"""Which picture belongs to which set: class subsets and groups, then train, validation and test, stratified and seeded.
+
+A set that the source has itself is used under its own name. A missing one is carved out of the source's train set:
+20% of it, or exactly the size asked for. So a source of one set is cut 60/20/20, one with its own test set 80/20.
+Train takes what is left, or a subsample of it. Test and validation don't depend on how many train images are wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ncore.errors import InputError
+from ncore.probe.sources.choices import unknown
+
+SPLITS = ("train", "validation", "test")
+SHARE = 0.2
+
+Classes = Sequence[str | int | Sequence[str | int]] | Mapping[str, str | int | Sequence[str | int]]
+Part = tuple[str, np.ndarray]  # the source's set it comes from, and indices within that
+
+
+def regroup(classes: Classes, class_names: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """New class names, and the table from old labels to new ones (-1: left out).
+
+    Args:
+        classes: old classes to keep; or lists of old classes to join; or new names with their old classes. An old
+            class is given by its name or its number.
+        class_names: the old names.
+
+    Raises:
+        InputError: an unknown class, one used twice, or fewer than two new ones.
+
+    Example:
+        >>> names, table = regroup({"pet": ["cat", "dog"], "car": ["car"]}, ["car", "cat", "cow", "dog"])
+        >>> names, table.tolist()
+        (['pet', 'car'], [1, 0, -1, 0])
+    """
+    if isinstance(classes, Mapping):
+        groups = {str(name): list_of(members) for name, members in classes.items()}
+    else:
+        listed = [list_of(members) for members in classes]
+        groups = {"+".join(class_names[number(old, class_names)] for old in members): members for members in listed}
+        if len(groups) < len(listed):
+            raise InputError("`classes` names the same class twice: each class may be used once.")
+    table = np.full(len(class_names), -1, dtype=np.int64)
+    for new, members in enumerate(groups.values()):
+        for old in (number(member, class_names) for member in members):
+            if table[old] >= 0:
+                raise InputError(f"`classes` uses the class {class_names[old]!r} twice: each class may be used once.")
+            table[old] = new
+    if len(groups) < 2 or not all(groups.values()):
+        raise InputError(f"`classes` makes {len(groups)} classes, but two or more that aren't empty were expected.")
+    return list(groups), table
+
+
+def list_of(members: object) -> list[str | int]:
+    """One class or a list of them, as a list."""
+    return list(members) if isinstance(members, list | tuple) else [members]  # type: ignore[list-item]
+
+
+def number(old: str | int, class_names: Sequence[str]) -> int:
+    """Number of a class given by name or number."""
+    if isinstance(old, int) and str(old) not in class_names:
+        if not 0 <= old < len(class_names):
+            raise InputError(f"`classes` uses the class number {old}, but there are {len(class_names)} classes.")
+        return old
+    if str(old) not in class_names:
+        raise unknown("a class of the dataset", str(old), class_names)
+    return list(class_names).index(str(old))
+
+
+def partition(
+    labels: Mapping[str, np.ndarray],
+    sizes: Mapping[str, int | None],
+    seed: int,
+    class_names: Sequence[str],
+    what: str,
+) -> dict[str, Part]:
+    """Choose the images of train, validation and test; no image is in two of them.
+
+    Args:
+        labels: int64 labels of each set that the source has, ``train`` at least; negative ones are left out.
+        sizes: images wanted in each of `SPLITS`; None for all there are, or 20% of train for a set to be carved out.
+        seed: of the choice.
+        class_names: for messages.
+        what: the dataset's name, for messages.
+
+    Returns:
+        For each of `SPLITS` the source's set it is taken from and ascending indices within that.
+
+    Raises:
+        InputError: too few images, in all or of a class.
+    """
+    left = {name: np.flatnonzero(values >= 0) for name, values in labels.items()}
+    total = len(left["train"])
+    carved = [split for split in ("test", "validation") if split not in left]
+    check_counts(labels["train"], left["train"], 1 + len(carved), class_names, what)
+    parts: dict[str, Part] = {}
+    for order, split in enumerate(("test", "validation", "train")):
+        pool = split if split in left else "train"
+        size = sizes.get(split)
+        if size is None:
+            size = max(round(SHARE * total), len(class_names)) if pool != split else len(left[pool])
+        rng = np.random.default_rng([seed, order])
+        chosen = stratified(labels[pool], left[pool], size, rng, f"{what}: {split}")
+        left[pool] = np.setdiff1d(left[pool], chosen, assume_unique=True)
+        parts[split] = (pool, chosen)
+    for split in ("train", *carved):
+        pool, chosen = parts[split]
+        check_counts(labels[pool], chosen, 1, class_names, f"{what}: {split}")
+    return parts
+
+
+def check_counts(labels: np.ndarray, chosen: np.ndarray, least: int, class_names: Sequence[str], what: str) -> None:
+    """Refuse a choice in which a class has fewer than ``least`` images."""
+    counts = np.bincount(labels[chosen], minlength=len(class_names))
+    poor = [f"{class_names[label]!r} has {counts[label]}" for label in np.flatnonzero(counts < least).tolist()]
+    if poor:
+        shown = ", ".join(poor[:5]) + (f" and {len(poor) - 5} more classes" if len(poor) > 5 else "")
+        raise InputError(
+            f"{what} has too few images per class ({shown}, where {least} or more are needed): "
+            "add images, ask for smaller validation and test sets, or choose `classes`."
+        )
+
+
+def stratified(labels: np.ndarray, indices: np.ndarray, size: int, rng: np.random.Generator, what: str) -> np.ndarray:
+    """Draw ``size`` of ``indices``, each class in its proportion (largest remainders) and at least once; ascending.
+
+    Raises:
+        InputError: fewer indices than asked for, or fewer asked for than classes.
+    """
+    present, inverse, counts = np.unique(labels[indices], return_inverse=True, return_counts=True)
+    if size < 1:
+        raise InputError(f"{what} was asked to have {size} images, but it must have at least 1.")
+    if size > len(indices):
+        raise InputError(f"{what} was asked to have {size} images, but only {len(indices)} are left: ask for fewer.")
+    if size < len(present):
+        raise InputError(f"{what} was asked to have {size} images, but {len(present)} classes need one each.")
+    quota = size * counts / len(indices)
+    take = np.floor(quota).astype(np.int64)
+    take[np.argsort(take - quota, kind="stable")[: size - take.sum()]] += 1
+    for label in np.flatnonzero(take == 0):
+        take[np.argmax(take)] -= 1
+        take[label] = 1
+    shuffled = rng.permutation(len(indices))
+    by_class = shuffled[np.argsort(inverse[shuffled], kind="stable")]
+    starts = np.cumsum(counts) - counts
+    drawn = [by_class[start : start + count] for start, count in zip(starts, take, strict=True)]
+    return np.sort(indices[np.concatenate(drawn)]) if drawn else indices[:0]

@@ -1,0 +1,147 @@
+"""What a candidate is called: one string or a mapping, checked before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ncore.errors import InputError
+from ncore.probe import builtin
+from ncore.probe.sources.choices import refused, unknown
+
+DOWNLOADED = ("timm", "torchvision", "hf")
+KINDS = (*DOWNLOADED, "file", "python", "builtin")
+
+
+class Factory(BaseModel):
+    """An architecture given as a dotted function and its arguments."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    factory: str = Field(pattern=r"^\w+(\.\w+)+$")
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+
+
+class CandidateSpec(BaseModel):
+    """One candidate, as written in a recipe.
+
+    Args:
+        source: see the table above.
+        name: label; by default derived from the source.
+        pretrained: fetch the source's weights; by default so for timm, torchvision and hf without ``weights``.
+        weights: a .safetensors file (or a plain state_dict in .pt) to load instead.
+        architecture: for ``file:`` only: another source, or ``{factory: package.function, args: [], kwargs: {}}``.
+        kwargs: for the constructor.
+        remove: dotted name or names of submodules to replace by an identity, as the output layer.
+        channels: override the input's channels, 1 or 3.
+        input_size: override its side in pixels, for cheap probing.
+        mean: override the normalisation.
+        std: override the normalisation.
+        interpolation: override how pictures are resized.
+        training: overrides of the training configuration, passed through untouched.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str
+    name: str = Field(default="", max_length=200)
+    pretrained: bool = False
+    weights: Path | None = None
+    architecture: str | Factory | None = None
+    kwargs: dict[str, Any] = {}
+    remove: str | list[str] | None = None
+    channels: Literal[1, 3] | None = None
+    input_size: Annotated[int, Field(ge=8, le=4096)] | None = None
+    mean: list[float] | None = None
+    std: list[Annotated[float, Field(gt=0)]] | None = None
+    interpolation: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] | None = None
+    training: dict[str, Any] = {}
+
+    @classmethod
+    def parse(cls, spec: str | Mapping[str, Any] | CandidateSpec) -> CandidateSpec:
+        """Read a string or a mapping.
+
+        Raises:
+            InputError: says in one sentence what is wrong with it.
+
+        Example:
+            >>> CandidateSpec.parse("resnet-small").source
+            'builtin:resnet-small'
+            >>> CandidateSpec.parse({"source": "timm:resnet18", "input_size": 64}).pretrained
+            True
+        """
+        if isinstance(spec, CandidateSpec):
+            return spec
+        if not isinstance(spec, str | Mapping):
+            raise InputError(f"a candidate is {spec!r}, but a string or a mapping with `source` was expected.")
+        entry = {"source": spec} if isinstance(spec, str) else dict(spec)
+        try:
+            return cls.model_validate(entry)
+        except ValidationError as error:
+            raise refused(f"the candidate {entry.get('source', entry)!r}", error) from error
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, entry: Any) -> Any:
+        """Fill in what follows from the source: its kind, whether it is pretrained, the label."""
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("source"), str):
+            return entry
+        entry = {key: value for key, value in entry.items() if value is not None}
+        kind, rest = split_source(entry["source"])
+        entry["source"] = f"{kind}:{rest}"
+        given = "weights" in entry or kind == "file"
+        entry.setdefault("pretrained", given or kind in DOWNLOADED)
+        fresh = kind in DOWNLOADED and not entry["pretrained"]
+        entry.setdefault("name", short_name(kind, rest) + ("-scratch" if fresh else ""))
+        return entry
+
+    @model_validator(mode="after")
+    def _check(self) -> CandidateSpec:
+        """Refuse combinations that mean nothing."""
+        if (self.kind == "file") != (self.architecture is not None):
+            needs = "file: needs `architecture`, the model to load the weights into"
+            raise ValueError(needs if self.kind == "file" else "`architecture` belongs to file: sources only")
+        if self.kind == "file" and self.weights is not None:
+            raise ValueError("file: already names the weights, so `weights` must be left out")
+        if isinstance(self.architecture, str) and split_source(self.architecture)[0] == "file":
+            raise ValueError("the architecture of a file: cannot be a file: itself")
+        if self.kind in ("builtin", "python") and self.pretrained and self.weights is None:
+            raise ValueError(f"{self.kind}: has no weights to download, so `pretrained` needs `weights`")
+        if not self.pretrained and (self.weights is not None or self.kind == "file"):
+            raise ValueError("`pretrained: false` contradicts the weights given")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """The part of the source before its first colon."""
+        return self.source.partition(":")[0]
+
+
+def split_source(source: str) -> tuple[str, str]:
+    """Kind and rest of a source; a bare name is a built-in network.
+
+    Raises:
+        InputError: an unknown kind, an unknown built-in network, or nothing after the colon.
+    """
+    kind, colon, rest = source.strip().partition(":")
+    if not colon:
+        kind, rest = "builtin", kind
+    if kind not in KINDS:
+        raise unknown("a kind of candidate", kind, [f"{known}:" for known in KINDS])
+    if kind == "builtin" and rest not in builtin.NAMES:
+        raise unknown("a built-in network", rest, builtin.NAMES)
+    if not rest or (kind == "python" and not all(rest.partition(":"))):
+        form = "python:module:factory" if kind == "python" else f"{kind}:{'PATH' if kind == 'file' else 'NAME'}"
+        raise InputError(f"the candidate {source!r} is incomplete: {form} was expected.")
+    return kind, rest
+
+
+def short_name(kind: str, rest: str) -> str:
+    """Label of a source: a file's stem, a factory's function, the last part of a hub's name."""
+    if kind == "file":
+        return Path(rest).stem
+    return rest.rpartition(":")[2].rstrip("/").rpartition("/")[2]

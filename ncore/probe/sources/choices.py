@@ -1,0 +1,41 @@
+"""Words for names that do not exist, and for fields that pydantic refuses."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from pydantic import ValidationError
+
+from ncore.errors import InputError
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
+    """An error for a name outside ``known``: with the close ones, or with all where they are few.
+
+    Example:
+        >>> print(unknown("a built-in network", "resnte", ["lenet", "resnet"]))
+        'resnte' is not a built-in network: did you mean resnet?
+    """
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if close:
+        return InputError(f"{name!r} is not {what}: did you mean {' or '.join(close)}?")
+    shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    return InputError(f"{name!r} is not {what}: choose from {shown}.")
+
+
+def refused(what: str, error: ValidationError) -> InputError:
+    """The first field that pydantic refused, as one sentence."""
+    first = error.errors()[0]
+    if isinstance(cause := first.get("ctx", {}).get("error"), InputError):
+        return cause
+    field = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("function-", "nullable")))
+    if first["type"] == "extra_forbidden":
+        return InputError(f"{what} has the unknown field {field!r}: remove it or correct its name.")
+    if first["type"] == "missing":
+        return InputError(f"{what} lacks the field {field!r}.")
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    if not field:
+        return InputError(f"{what} is not valid: {message}.")
+    return InputError(f"{what} has {field} = {first['input']!r}: {message[:1].lower()}{message[1:]}.")

@@ -1,0 +1,104 @@
+"""``digits``, ``numpy:PATH.npz`` and arrays in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ncore.errors import InputError
+from ncore.probe.sources.offline import first_line
+from ncore.probe.sources.pictures import ArrayPictures, Pool, Raw, digest, numbered
+
+# Accepted names of the arrays in an .npz: this package's, Keras's and MedMNIST's.
+KEYS = {
+    "train": [("x_train", "y_train"), ("train_images", "train_labels"), ("x", "y")],
+    "validation": [("x_validation", "y_validation"), ("x_val", "y_val"), ("val_images", "val_labels")],
+    "test": [("x_test", "y_test"), ("test_images", "test_labels")],
+}
+
+
+def load_digits() -> Raw:
+    """scikit-learn's 1,797 handwritten digits of 8x8 grey pixels (0..16), in one set."""
+    from sklearn.datasets import load_digits as bunch
+
+    data = bunch()
+    images = (data.images * (255 / 16)).round().astype(np.uint8)
+    pool = Pool(data.target.astype(np.int64), ArrayPictures(images, "digits"))
+    return Raw({"train": pool}, [str(name) for name in data.target_names], "digits")
+
+
+def load_npz(path: str) -> Raw:
+    """Read x, y or x_train, y_train, x_validation (x_val), ..., x_test, ..., and optionally class_names.
+
+    Raises:
+        InputError: no such file, arrays that only unpickling could read, or no arrays of these names.
+    """
+    file = Path(path).expanduser()
+    if file.suffix != ".npz":
+        raise InputError(f"the file {path!r} is not an .npz: save x and y together with numpy.savez.")
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+    except Exception as error:
+        raise InputError(f"the arrays in {path!r} cannot be read ({first_line(error)}).") from error
+    sets = {
+        split: (arrays[x], arrays[y])
+        for split, names in KEYS.items()
+        for x, y in names[:: -1 if split == "train" else 1]
+        if x in arrays and y in arrays
+    }
+    if "train" not in sets:
+        raise InputError(f"{path!r} holds {', '.join(arrays)}, but x and y or x_train and y_train were expected.")
+    names = arrays.get("class_names")
+    return from_arrays(sets, None if names is None else [str(name) for name in names], file.name)
+
+
+def from_arrays(sets: Mapping[str, tuple[np.ndarray, np.ndarray]], class_names: Sequence[str] | None, what: str) -> Raw:
+    """Pictures and labels in memory, by set.
+
+    Args:
+        sets: x of shape (N, H, W), (N, H, W, C) or (N, C, H, W) with C of 1 or 3, integers 0..255 or floats 0..1; y of
+            shape (N,) or (N, 1), whole numbers or names.
+        class_names: names of labels that are numbers 0..K-1.
+        what: the dataset, for messages.
+
+    Raises:
+        InputError: other shapes or ranges.
+    """
+    pools, digests = {}, []
+    for split, (x, y) in sets.items():
+        pixels, labels = to_pixels(np.asarray(x), f"{what}: {split}"), np.asarray(y)
+        labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+        if labels.dtype.kind == "f" and np.all(labels == np.floor(labels)):
+            labels = labels.astype(np.int64)
+        if len(labels) != len(pixels):
+            raise InputError(f"{what}: {split} has {len(pixels)} pictures but {len(labels)} labels.")
+        pools[split] = Pool(labels, ArrayPictures(pixels, f"{what} ({split})"))
+        digests.append(digest(split, str(pixels.shape), np.ascontiguousarray(pixels).reshape(-1).data))
+    pools, names = numbered(pools, class_names, what)
+    return Raw(pools, names, digest(*digests))
+
+
+def to_pixels(x: np.ndarray, what: str) -> np.ndarray:
+    """Bring an array to uint8 of shape (N, H, W) or (N, H, W, 3).
+
+    Raises:
+        InputError: another shape or range.
+    """
+    if x.ndim == 4 and x.shape[3] not in (1, 3) and x.shape[1] in (1, 3):
+        x = x.transpose(0, 2, 3, 1)
+    if x.ndim == 4 and x.shape[3] == 1:
+        x = x[..., 0]
+    if x.ndim not in (3, 4) or (x.ndim == 4 and x.shape[3] != 3):
+        raise InputError(f"{what} has pictures of shape {x.shape}, but (N, H, W), (N, H, W, C) or (N, C, H, W) with C "
+                         "of 1 or 3 were expected.")  # fmt: skip
+    if x.dtype == np.uint8 or x.size == 0:
+        return x.astype(np.uint8, copy=False)
+    top = 1 if x.dtype.kind in "fb" else 255
+    low, high = x.min(), x.max()
+    if x.dtype.kind not in "fbiu" or not (low >= 0 and high <= top):
+        raise InputError(f"{what} has pixels from {low} to {high} ({x.dtype}), but whole numbers from 0 to 255 or "
+                         "fractions from 0 to 1 were expected.")  # fmt: skip
+    return x.astype(np.uint8) if top == 255 else (x * 255.0).round().astype(np.uint8)

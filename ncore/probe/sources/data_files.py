@@ -1,0 +1,236 @@
+"""``folder:PATH`` and ``parquet:PATH``: picture files in class folders, and Parquet in the Hugging Face layout."""
+
+from __future__ import annotations
+
+import glob
+import io
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ncore.errors import InputError
+from ncore.probe.sources.choices import unknown
+from ncore.probe.sources.offline import first_line
+from ncore.probe.sources.pictures import (
+    SPLIT_IN_NAME,
+    SPLIT_WORDS,
+    FilePictures,
+    Pool,
+    Raw,
+    by_split,
+    digest,
+    numbered,
+)
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+GROUPS_HELD = 2
+
+
+def load_folder(path: str) -> Raw:
+    """Read PATH/class/*.png, or PATH/{train,val,test}/class/*.png; files are opened only when they are used.
+
+    Raises:
+        InputError: no such folder, or no class folders in it.
+    """
+    root = Path(path).expanduser()
+    if not root.is_dir():
+        raise InputError(f"the folder {path!r} does not exist: give one with a subfolder of pictures per class.")
+    inside = [folder.name for folder in folders(root)]
+    roots = {"train": root}
+    if inside and all(name.lower() in SPLIT_WORDS for name in inside):  # a class may be called train, among others
+        roots = {split: root / name for split, name in by_split(inside, f"the folder {path!r}").items()}
+    names = [folder.name for folder in folders(roots["train"])]
+    if len(names) < 2:
+        raise InputError(f"the folder {str(roots['train'])!r} has {len(names)} subfolders, but one of pictures for "
+                         "each of two or more classes was expected.")  # fmt: skip
+    pools, listing = {}, []
+    for name, own in roots.items():
+        paths, labels = [], []
+        for folder in folders(own):
+            if folder.name not in names:
+                raise unknown(f"a class of {str(roots['train'])!r}", folder.name, names)
+            found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+            paths += found
+            labels += [names.index(folder.name)] * len(found)
+        listing += [f"{name}/{file.relative_to(own).as_posix()}:{file.stat().st_size}" for file in paths]
+        pools[name] = Pool(np.array(labels, dtype=np.int64), FilePictures(paths))
+    pools, names = numbered(pools, names, path)
+    return Raw(pools, names, digest(*listing))
+
+
+def folders(root: Path) -> list[Path]:
+    """Subfolders in order of their names, hidden ones left out."""
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
+
+
+def load_parquet(
+    path: str,
+    files: Mapping[str, str | Sequence[str]] | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+) -> Raw:
+    """Read a file, a folder or a pattern of Parquet files; pictures are read by row group when they are used.
+
+    Args:
+        path: sets are told by their names, as in ``train-00000-of-00001.parquet``; without such words all are train.
+        files: instead of ``path``: files or patterns by set.
+        image_column: a struct of ``bytes`` (an encoded picture) or binary; found if not given.
+        label_column: whole numbers or names; found if not given.
+
+    Raises:
+        InputError: no files, a file in two sets, or no such columns.
+    """
+    sets = {split: expand(given) for split, given in files.items()} if files else sort_files(expand(path))
+    if "train" not in sets:
+        raise InputError(f"`files` names {', '.join(sets)}, but train is needed: add it.")
+    where = [file.resolve() for group in sets.values() for file in group]
+    for file in where:
+        if where.count(file) > 1:
+            raise InputError(f"the file {str(file)!r} is given for two sets: train, validation and test must differ.")
+    pools, class_names = {}, None
+    for split, group in sets.items():
+        pictures = ParquetPictures(group, image_column)
+        labels = [read_labels(file, label_column) for file in group]
+        pools[split] = Pool(np.concatenate(labels), pictures)
+        class_names = class_names or names_in_schema(group[0], label_column)
+    listing = [f"{split}/{file.name}:{file.stat().st_size}" for split, group in sets.items() for file in group]
+    what = path or next(iter(sets["train"])).name
+    pools, names = numbered(pools, class_names, what)
+    return Raw(pools, names, digest(*listing))
+
+
+def expand(given: str | Sequence[str]) -> list[Path]:
+    """Files of a path, a folder, a pattern, or a list of these, in order.
+
+    Raises:
+        InputError: there are none.
+    """
+    found: list[Path] = []
+    for item in [given] if isinstance(given, str | Path) else given:
+        path = Path(item).expanduser()
+        matches = path.rglob("*.parquet") if path.is_dir() else map(Path, glob.glob(str(path), recursive=True))
+        matched = sorted(match for match in matches if match.is_file())
+        if not matched:
+            raise InputError(f"no Parquet file matches {str(item)!r}: give a file, a folder or a pattern.")
+        found += matched
+    return found
+
+
+def sort_files(files: Sequence[Path]) -> dict[str, list[Path]]:
+    """Files by the set that their names tell; all are train where none tells.
+
+    Raises:
+        InputError: some tell and some don't, or none is train.
+    """
+    words = [(SPLIT_IN_NAME.findall(file.stem) or [None])[-1] for file in files]
+    if not any(words) or len(files) == 1:
+        return {"train": list(files)}
+    sets: dict[str, list[Path]] = {}
+    for file, word in zip(files, words, strict=True):
+        if word is None:
+            raise InputError(f"the name of {file.name!r} tells no set, but those of others do: use `files`.")
+        sets.setdefault(SPLIT_WORDS[word.lower()], []).append(file)
+    if "train" not in sets:
+        raise InputError(f"the files are {', '.join(sets)}, but none is train: use `files`.")
+    return sets
+
+
+def find_column(file: Path, given: str | None, wanted: Sequence[str], what: str) -> str:
+    """Name of a column: as given, or the first of the usual names that the file has."""
+    import pyarrow.parquet as pq
+
+    try:
+        names = pq.read_schema(file).names
+    except Exception as error:
+        raise InputError(f"the file {str(file)!r} cannot be read as Parquet ({first_line(error)}).") from error
+    found = [name for name in ([given] if given else wanted) if name in names]
+    if not found:
+        raise InputError(f"the file {str(file)!r} has the columns {', '.join(names)}: name the one of the {what}s with "
+                         f"`{what}_column`.")  # fmt: skip
+    return found[0]
+
+
+IMAGE_COLUMNS = ("image", "img", "pixel_values", "picture")
+LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
+
+
+def read_labels(file: Path, column: str | None) -> np.ndarray:
+    """Labels of a file: int64 or strings."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    values = pq.read_table(file, columns=[find_column(file, column, LABEL_COLUMNS, "label")]).column(0)
+    if values.null_count:
+        raise InputError(f"the file {str(file)!r} has {values.null_count} rows without a label: remove them.")
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    labels = np.asarray(values.to_pylist() if str(values.type).endswith("string") else values.to_numpy())
+    return labels.astype(np.int64) if labels.dtype.kind in "iu" else labels
+
+
+def names_in_schema(file: Path, column: str | None) -> list[str] | None:
+    """Class names that the Hugging Face libraries write into a file's schema; None if there are none."""
+    import json
+
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_schema(file).metadata or {}
+    try:
+        features: Any = json.loads(metadata[b"huggingface"])["info"]["features"]
+        return features[find_column(file, column, LABEL_COLUMNS, "label")]["names"]
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+class ParquetPictures:
+    """Encoded pictures in Parquet files; the last row groups read are held."""
+
+    def __init__(self, files: Sequence[Path], column: str | None) -> None:
+        import pyarrow.parquet as pq
+
+        self.files = list(files)
+        self.columns = [find_column(file, column, IMAGE_COLUMNS, "image") for file in files]
+        self.groups = [  # (number of the file, row group in it), one for each row group of all files
+            (at, group) for at, file in enumerate(files) for group in range(pq.read_metadata(file).num_row_groups)
+        ]
+        counts = [pq.read_metadata(files[at]).row_group(group).num_rows for at, group in self.groups]
+        self.ends = np.cumsum(counts)
+        self.held: dict[int, list[bytes | None]] = {}
+        self.lock = threading.Lock()
+
+    def __getitem__(self, index: int) -> Image.Image:
+        """Open the picture in row ``index`` of all files together."""
+        number = int(np.searchsorted(self.ends, index, side="right"))
+        start = int(self.ends[number - 1]) if number else 0
+        with self.lock:
+            if number not in self.held:
+                while len(self.held) >= GROUPS_HELD:
+                    self.held.pop(next(iter(self.held)))
+                self.held[number] = self.read(number)
+            data = self.held[number][index - start]
+        if data is None:
+            raise InputError("the row holds no picture")
+        return Image.open(io.BytesIO(data))
+
+    def read(self, number: int) -> list[bytes | None]:
+        """The encoded pictures of one row group."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        at, group = self.groups[number]
+        with pq.ParquetFile(self.files[at]) as file:
+            column = file.read_row_group(group, columns=[self.columns[at]]).column(0).combine_chunks()
+        if pa.types.is_struct(column.type):
+            column = column.field("bytes")
+        return column.to_pylist()
+
+    def describe(self, index: int) -> str:
+        """Its row and its file."""
+        number = int(np.searchsorted(self.ends, index, side="right"))
+        at = self.groups[number][0]
+        first = next(n for n, (file, _) in enumerate(self.groups) if file == at)
+        return f"row {index - (int(self.ends[first - 1]) if first else 0)} of {str(self.files[at])!r}"

@@ -1,0 +1,212 @@
+"""``hf:NAME`` through datasets, and ``torchvision:NAME``."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ncore.errors import InputError
+from ncore.probe.sources.choices import unknown
+from ncore.probe.sources.offline import fetching, hub, require
+from ncore.probe.sources.pictures import Pool, Raw, by_split, digest, numbered
+
+DOWNLOAD_PATIENCE = 20.0  # seconds
+ADVICE = "give a local copy with `folder:PATH` or `parquet:PATH`"
+
+
+class TablePictures:
+    """Pictures in one column of a table of the datasets library."""
+
+    def __init__(self, table: Any, column: str, name: str) -> None:
+        self.table, self.column, self.name = table.select_columns([column]), column, name
+
+    def __getitem__(self, index: int) -> Image.Image:
+        """Open the picture in row ``index``."""
+        return self.table[index][self.column]
+
+    def describe(self, index: int) -> str:
+        """Its row and its set."""
+        return f"row {index} of {self.name}"
+
+
+def load_hf(
+    name: str,
+    config: str | None,
+    splits: Mapping[str, str] | None,
+    image_column: str | None,
+    label_column: str | None,
+    kwargs: Mapping[str, Any],
+) -> Raw:
+    """Load a dataset of the hub, or of a local folder that the datasets library can read.
+
+    Args:
+        name: ``ORG/NAME`` or a folder.
+        config: its configuration, where it has several.
+        splits: its own set for each of train, validation and test; recognised by their names if not given.
+        image_column: found by its type if not given.
+        label_column: likewise; else the first integer or string column with a usual name.
+        kwargs: for ``datasets.load_dataset``.
+
+    Raises:
+        MissingExtraError: datasets is not installed.
+        OfflineError: neither cached nor reachable.
+        InputError: no such dataset, set or column.
+    """
+    datasets = require("datasets", "hf", f"the dataset hf:{name}")
+    if "split" in kwargs:
+        raise InputError(f"hf:{name} has `split` in its kwargs: choose sets with `splits` and sizes with `train`.")
+    folder = Path(name).expanduser()
+    what = f"hf:{name}"
+    with fetching(what, "the hub", ADVICE) if folder.is_dir() else hub(what, ADVICE):
+        tables = datasets.load_dataset(str(folder) if folder.is_dir() else name, config, **kwargs)
+    chosen = dict(splits) if splits else by_split(list(tables), what)
+    if len(set(chosen.values())) < len(chosen):
+        raise InputError(f"{what}: `splits` uses a set twice: train, validation and test must differ.")
+    pools, class_names = {}, None
+    for split, own in chosen.items():
+        if own not in tables:  # slices such as "train[:50%]" could overlap, so sizes are chosen otherwise
+            raise unknown(f"a set of {what}", own, tables)
+        table = tables[own]
+        image = find_feature(table, image_column, (datasets.Image,), "image", what)
+        label = find_feature(table, label_column, (datasets.ClassLabel,), "label", what)
+        feature = table.features[label]
+        class_names = feature.names if isinstance(feature, datasets.ClassLabel) else None
+        pools[split] = Pool(np.asarray(table[label][:]), TablePictures(table, image, f"{what} ({own})"))
+    pools, names = numbered(pools, class_names, what)
+    rows = [f"{split}:{len(pool.labels)}" for split, pool in pools.items()]
+    return Raw(pools, names, digest(folder.name if folder.is_dir() else name, config or "", *rows))
+
+
+def find_feature(table: Any, given: str | None, kinds: tuple[type, ...], what: str, name: str) -> str:
+    """Name of a column: as given, or the only one of these types, or the one called ``what``."""
+    features = table.features
+    found = [given] if given else [key for key, feature in features.items() if isinstance(feature, kinds)]
+    found = [key for key in found if key in features]
+    if len(found) != 1:
+        found = [key for key in (given, what) if key in features]
+    if not found:
+        raise InputError(f"{name} has the columns {', '.join(features)}: name the one of the {what}s with "
+                         f"`{what}_column`.")  # fmt: skip
+    return str(found[0])
+
+
+class DatasetPictures:
+    """Pictures of a torchvision dataset."""
+
+    def __init__(self, dataset: Any, name: str) -> None:
+        self.dataset, self.name = dataset, name
+
+    def __getitem__(self, index: int) -> Image.Image:
+        """The picture of sample ``index``."""
+        return self.dataset[index][0]
+
+    def describe(self, index: int) -> str:
+        """Its number and its set."""
+        return f"picture {index} of {self.name}"
+
+
+def load_torchvision(name: str, root: str | None, splits: Mapping[str, str] | None, kwargs: Mapping[str, Any]) -> Raw:
+    """Load a dataset class of torchvision, downloading it to ``root`` if it is not there.
+
+    Args:
+        name: of the class, such as CIFAR10.
+        root: folder of downloads; by default the environment's NCORE_DATA, or ~/.cache/ncore/data.
+        splits: for classes with a ``split`` argument: its value for each set; tried by their names if not given.
+        kwargs: for the class.
+
+    Raises:
+        MissingExtraError: torchvision is not installed.
+        OfflineError: neither there nor reachable.
+        InputError: no such class, or not one of labelled pictures.
+    """
+    torchvision = require("torchvision", "torchvision", f"the dataset torchvision:{name}")
+    known = torchvision.datasets.__all__
+    if name not in known:
+        raise unknown("a dataset of torchvision", name, known)
+    kind, what = getattr(torchvision.datasets, name), f"torchvision:{name}"
+    arguments = inspect.signature(kind).parameters
+    options = dict(kwargs)
+    if "root" in arguments:
+        options["root"] = str(Path(root or os.environ.get("NCORE_DATA", "~/.cache/ncore/data")).expanduser())
+    if "download" in arguments or name in ("EMNIST", "QMNIST"):  # which pass it on
+        options.setdefault("download", True)
+    pools: dict[str, Pool] = {}
+    class_names = None
+    for split, choice in own_sets(arguments, splits, what).items():
+        with fetching(f"{what} ({split})", "its server", ADVICE), patience(DOWNLOAD_PATIENCE):
+            dataset = kind(**{**options, **choice})
+            labels = labels_of(dataset)
+        pools[split] = Pool(labels, DatasetPictures(dataset, f"{what} ({split})"))
+        class_names = class_names or names_of(dataset, labels)
+    pools, names = numbered(pools, class_names, what)
+    rows = [f"{split}:{len(pool.labels)}" for split, pool in pools.items()]
+    return Raw(pools, names, digest(what, repr(sorted(kwargs.items())), *rows))
+
+
+@contextmanager
+def patience(seconds: float) -> Iterator[None]:
+    """Give up on a server that stays silent for so long; torchvision's downloads would wait for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+# Values of a `split` argument, where they differ from train and test.
+OWN_SPLITS: dict[str, dict[str, dict[str, Any]]] = {
+    "EMNIST": {"train": {"train": True}, "test": {"train": False}},
+    **{
+        name: {"train": {"split": "train"}, "validation": {"split": own}, "test": {"split": "test"}}
+        for name, own in {"Flowers102": "val", "DTD": "val", "PCAM": "val", "Country211": "valid"}.items()
+    },
+    "OxfordIIITPet": {"train": {"split": "trainval"}, "test": {"split": "test"}},
+    "FGVCAircraft": {"train": {"split": "trainval"}, "test": {"split": "test"}},
+    "Imagenette": {"train": {"split": "train"}, "test": {"split": "val"}},
+    "ImageNet": {"train": {"split": "train"}, "test": {"split": "val"}},
+    "Places365": {"train": {"split": "train-standard"}, "test": {"split": "val"}},
+}
+
+
+def own_sets(arguments: Mapping[str, Any], splits: Mapping[str, str] | None, what: str) -> dict[str, dict[str, Any]]:
+    """Arguments of the class for each set that it has."""
+    if splits:
+        if "split" not in arguments:
+            raise InputError(f"{what} has no `split` argument, so `splits` must be left out.")
+        if len(set(splits.values())) < len(splits):
+            raise InputError(f"{what}: `splits` uses a set twice: train, validation and test must differ.")
+        return {split: {"split": own} for split, own in splits.items()}
+    special = OWN_SPLITS.get(what.partition(":")[2])
+    if special:
+        return special
+    if "train" in arguments:
+        return {"train": {"train": True}, "test": {"train": False}}
+    if "split" in arguments:
+        return {"train": {"split": "train"}, "test": {"split": "test"}}
+    return {"train": {}}
+
+
+def labels_of(dataset: Any) -> np.ndarray:
+    """Labels in whatever attribute the class keeps them; failing that, by opening every sample."""
+    for name in ("targets", "labels", "_labels", "y"):
+        values = getattr(dataset, name, None)
+        if values is not None and len(values) == len(dataset):
+            return np.asarray(values)
+    return np.asarray([int(dataset[index][1]) for index in range(len(dataset))])
+
+
+def names_of(dataset: Any, labels: np.ndarray) -> list[str] | None:
+    """The class's own names if they can be those of the labels."""
+    names = getattr(dataset, "classes", None)
+    if labels.dtype.kind not in "iu" or not isinstance(names, list | tuple) or len(names) <= labels.max():
+        return None
+    return [name[0] if isinstance(name, tuple) else str(name) for name in names]

@@ -1,0 +1,123 @@
+"""What a dataset is called: one string or a mapping, checked before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ncore.errors import InputError
+from ncore.probe.sources.choices import refused, unknown
+from ncore.probe.sources.pictures import SPLIT_IN_NAME
+
+SplitName = Annotated[str, Field(pattern="^(train|validation|test)$")]
+Count = Annotated[int, Field(ge=1)] | None
+# The fields that each kind of source understands, besides those that all do.
+OWN_FIELDS: dict[str, set[str]] = {
+    "digits": set(),
+    "torchvision": {"root", "splits", "kwargs"},
+    "hf": {"config", "splits", "image_column", "label_column", "kwargs"},
+    "folder": set(),
+    "parquet": {"files", "image_column", "label_column"},
+    "numpy": set(),
+}
+
+
+class DatasetSpec(BaseModel):
+    """One dataset, as written in a recipe.
+
+    Args:
+        source: see the table above.
+        name: label; by default derived from the source.
+        classes: classes to keep, lists of classes to join, or new names with the classes to join.
+        train: how many pictures, drawn with the classes in proportion; None for all there are.
+        validation: likewise; None for all the source has, or 20% of its train set.
+        test: likewise.
+        files: for parquet: files or patterns by set.
+        splits: for hf and torchvision: the source's own name of each set.
+        config: for hf.
+        image_column: for hf and parquet.
+        label_column: for hf and parquet.
+        root: for torchvision: the folder of downloads.
+        kwargs: for hf and torchvision: passed to their loader.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str
+    name: str = Field(default="", max_length=200)
+    classes: list[str | int | list[str | int]] | dict[str, str | int | list[str | int]] | None = None
+    train: Count = None
+    validation: Count = None
+    test: Count = None
+    files: dict[SplitName, str | list[str]] | None = None
+    splits: dict[SplitName, str] | None = None
+    config: str | None = None
+    image_column: str | None = None
+    label_column: str | None = None
+    root: str | None = None
+    kwargs: dict[str, Any] = {}
+
+    @classmethod
+    def parse(cls, spec: str | Mapping[str, Any] | DatasetSpec) -> DatasetSpec:
+        """Read a string or a mapping.
+
+        Raises:
+            InputError: says in one sentence what is wrong with it.
+
+        Example:
+            >>> DatasetSpec.parse("folder:photos/pets").name
+            'pets'
+        """
+        if isinstance(spec, DatasetSpec):
+            return spec
+        if not isinstance(spec, str | Mapping):
+            raise InputError(f"a dataset is {spec!r}, but a string or a mapping with `source` was expected.")
+        entry = {"source": spec} if isinstance(spec, str) else dict(spec)
+        try:
+            return cls.model_validate(entry)
+        except ValidationError as error:
+            raise refused(f"the dataset {entry.get('source', entry)!r}", error) from error
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, entry: Any) -> Any:
+        """Label the dataset by its source."""
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("source"), str):
+            return entry
+        entry = {key: value for key, value in entry.items() if value is not None}
+        kind, _, rest = entry["source"].strip().partition(":")
+        if kind == "parquet" and not rest and entry.get("files"):
+            first = entry["files"].get("train", "")
+            rest = first if isinstance(first, str) else first[0]
+        entry.setdefault("name", short_name(kind, rest))
+        return entry
+
+    @model_validator(mode="after")
+    def _check(self) -> DatasetSpec:
+        """Refuse unknown kinds, and fields that the kind doesn't use."""
+        kind, _, rest = self.source.partition(":")
+        if kind not in OWN_FIELDS:
+            raise unknown("a kind of dataset", kind, [key if key == "digits" else f"{key}:" for key in OWN_FIELDS])
+        for unused in self.model_fields_set & (set().union(*OWN_FIELDS.values()) - OWN_FIELDS[kind]):
+            raise ValueError(f"{kind} has no use for `{unused}`")
+        if kind == "digits" and rest:
+            raise ValueError("digits takes nothing after it")
+        if kind == "parquet" and bool(rest) == bool(self.files):
+            raise ValueError("either parquet:PATH or parquet with `files` was expected")
+        if kind not in ("digits", "parquet") and not rest:
+            raise ValueError(f"{kind}: must be followed by a name or a path")
+        return self
+
+
+def short_name(kind: str, rest: str) -> str:
+    """Label of a source: the last part of its path, without suffix, patterns and words such as train."""
+    if not rest:
+        return kind
+    last = Path(rest).name
+    if kind not in ("parquet", "numpy"):
+        return last
+    stem = SPLIT_IN_NAME.sub("", last.partition(".")[0]).replace("*", "").strip("-_. ")
+    return stem or Path(rest).parent.name or kind

@@ -1,0 +1,77 @@
+"""``python:module:factory``, and the dotted factories of ``file:`` candidates: a function that returns a module."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from ncore.errors import InputError
+from ncore.probe.sources import model_timm, model_torchvision
+from ncore.probe.sources.models import Loaded, Request, remove_last_linear, remove_timm
+from ncore.probe.sources.offline import first_line
+
+
+def load(request: Request) -> Loaded:
+    """Call ``module:factory``; what the module returns is taken as its features unless ``remove`` is given.
+
+    Raises:
+        InputError: no such module or function, or it fails, or it returns something else than a module.
+    """
+    module, _, function = request.name.partition(":")
+    model = call(module, function, (), request.kwargs, request.label)
+    return Loaded(model, own_input(model))
+
+
+def load_factory(dotted: str, args: Sequence[Any], kwargs: Mapping[str, Any], label: str) -> Loaded:
+    """Call ``package.module.function``; the classifiers of timm and torchvision models are known to be removable."""
+    module, _, function = dotted.rpartition(".")
+    model = call(module, function, args, kwargs, label)
+    return Loaded(model, own_input(model, function), guess(model))
+
+
+def call(module: str, function: str, args: Sequence[Any], kwargs: Mapping[str, Any], label: str) -> nn.Module:
+    """Import and call; a module in the current folder is found too."""
+    here = os.getcwd()
+    added = here not in sys.path
+    sys.path += [here] if added else []
+    try:
+        factory = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"{label} names {function!r} in the module {module!r}, which cannot be imported ({first_line(error)}): "
+            "correct the name or install the module."
+        ) from error
+    finally:
+        if added:
+            sys.path.remove(here)
+    try:
+        model = factory(*args, **kwargs)
+    except Exception as error:
+        raise InputError(f"{label} cannot be built ({type(error).__name__}: {first_line(error)}).") from error
+    if not isinstance(model, nn.Module):
+        raise InputError(f"{label} built a {type(model).__name__}, but a torch.nn.Module was expected.")
+    return model
+
+
+def own_input(model: nn.Module, function: str = "") -> dict[str, Any]:
+    """The input configuration that timm and torchvision models carry; empty for any other."""
+    if isinstance(getattr(model, "pretrained_cfg", None), Mapping):
+        return model_timm.own_input(model)
+    if type(model).__module__.startswith("torchvision.models"):
+        try:
+            return model_torchvision.own_input(model_torchvision.choose_weights(function, "DEFAULT"))
+        except ValueError:  # a class, or a function that is not a registered model
+            return dict(model_torchvision.IMAGENET_INPUT)
+    return {}
+
+
+def guess(model: nn.Module) -> Any:
+    """The way to take off the output layer of a timm or torchvision model; None for any other."""
+    if hasattr(model, "reset_classifier"):
+        return remove_timm
+    return remove_last_linear if type(model).__module__.startswith("torchvision.models") else None

@@ -1,0 +1,52 @@
+"""``timm:NAME``: any model of timm, its weights from the Hugging Face hub."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from ncore.probe.sources.choices import unknown
+from ncore.probe.sources.models import Loaded, Request, remove_timm
+from ncore.probe.sources.offline import fetching, hub, require
+
+ADVICE = "give a file with `source: file:PATH`, or set `pretrained: false`"
+
+
+def load(request: Request) -> Loaded:
+    """Build a timm model, pretrained or not.
+
+    timm itself reads safetensors where they exist and else ``torch.load(weights_only=True)``.
+
+    Raises:
+        MissingExtraError: timm is not installed.
+        OfflineError: the weights are neither cached nor reachable.
+        InputError: an unknown name or tag, or a constructor that refuses its arguments.
+    """
+    timm = require("timm", "timm", f"the candidate {request.label}")
+    if ":" not in request.name and not timm.is_model(request.name):  # "hf-hub:ORG/NAME" is timm's to resolve
+        raise unknown("a model of timm", request.name, timm.list_models())
+    kwargs = dict(request.kwargs)
+    with fetching(request.label, "the hub", ADVICE):
+        config = timm.get_pretrained_cfg(request.name) if ":" not in request.name else None
+    fixed = config.input_size[-1] if config is not None and config.fixed_input_size else request.size
+    if request.size != fixed and request.size is not None:
+        kwargs.setdefault("img_size", request.size)  # a transformer's position embedding is resampled by timm
+    online = request.pretrained or ":" in request.name
+    with hub(request.label, ADVICE) if online else fetching(request.label, "the hub", ADVICE):
+        model = timm.create_model(request.name, pretrained=request.pretrained, **kwargs)
+    return Loaded(model, own_input(model, kwargs.get("in_chans")), remove_timm)
+
+
+def own_input(model: nn.Module, channels: int | None = None) -> dict[str, Any]:
+    """Input configuration in a timm model's ``pretrained_cfg``."""
+    import timm
+
+    config = timm.data.resolve_model_data_config(model)
+    return {
+        "channels": channels or config["input_size"][0],
+        "size": min(config["input_size"][1:]),
+        "mean": config["mean"],
+        "std": config["std"],
+        "interpolation": config["interpolation"],
+    }

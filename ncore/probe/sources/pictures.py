@@ -1,0 +1,168 @@
+"""What every source of datasets shares: pictures opened by number, labels as numbers, sets by their names."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from ncore.errors import InputError
+
+SPLIT_WORDS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+SPLIT_IN_NAME = re.compile(rf"(?:^|[-_. ])({'|'.join(SPLIT_WORDS)})(?=$|[-_. ])", re.IGNORECASE)
+
+
+class Pictures(Protocol):
+    """Pictures by number, opened only when asked for."""
+
+    def __getitem__(self, index: int) -> Image.Image:
+        """Open a picture; decoding may come later. May raise anything if it is broken."""
+
+    def describe(self, index: int) -> str:
+        """What to call a picture in a message: its file, or its place."""
+
+
+@dataclass
+class Pool:
+    """One set of a source: labels as found (integers or strings), and pictures."""
+
+    labels: np.ndarray
+    pictures: Pictures
+
+
+@dataclass
+class Raw:
+    """A source's sets by name, ``train`` among them, with labels numbered 0..K-1.
+
+    Args:
+        pools: keys are of train, validation, test.
+        class_names: by label.
+        identity: what the data are, wherever they lie.
+    """
+
+    pools: dict[str, Pool]
+    class_names: list[str]
+    identity: str
+
+
+@dataclass
+class ArrayPictures:
+    """Pictures in an array of uint8: (N, H, W) or (N, H, W, 3)."""
+
+    array: np.ndarray
+    name: str
+
+    def __getitem__(self, index: int) -> Image.Image:
+        """The picture at ``index``."""
+        return Image.fromarray(self.array[index])
+
+    def describe(self, index: int) -> str:
+        """Name and number."""
+        return f"picture {index} of {self.name}"
+
+
+@dataclass
+class FilePictures:
+    """Picture files: only their paths are held."""
+
+    paths: list[Path]
+
+    def __getitem__(self, index: int) -> Image.Image:
+        """Open the file at ``index``."""
+        return Image.open(io.BytesIO(self.paths[index].read_bytes()))
+
+    def describe(self, index: int) -> str:
+        """Its path."""
+        return f"the file {str(self.paths[index])!r}"
+
+
+def numbered(
+    pools: Mapping[str, Pool], class_names: Sequence[str] | None, what: str
+) -> tuple[dict[str, Pool], list[str]]:
+    """Turn labels as found into numbers 0..K-1, the same in all sets.
+
+    Args:
+        pools: with integer or string labels.
+        class_names: names of integer labels that are numbers already; None to number the distinct values in order.
+        what: the dataset, for messages.
+
+    Raises:
+        InputError: labels that are neither, missing or beyond the names; an empty set; fewer than two classes.
+    """
+    for split, pool in pools.items():
+        kind = pool.labels.dtype.kind
+        if pool.labels.ndim != 1 or kind not in "iubUTS":
+            raise InputError(
+                f"{what}: the labels of {split} are {pool.labels.dtype} of shape {pool.labels.shape}, but one whole "
+                "number or one name per picture was expected."
+            )
+        if len(pool.labels) == 0:
+            raise InputError(f"{what}: {split} holds no pictures.")
+        if kind == "i" and pool.labels.min() < 0:
+            raise InputError(
+                f"{what}: {int((pool.labels < 0).sum())} of the {len(pool.labels)} pictures of {split} have no label "
+                "(a negative one): choose other sets with `splits` or `files`."
+            )
+    if class_names is None:
+        values = np.unique(np.concatenate([np.unique(pool.labels) for pool in pools.values()]))
+        names = [str(value) for value in values.tolist()]
+        codes = {split: np.searchsorted(values, pool.labels) for split, pool in pools.items()}
+    else:
+        names = [str(name) for name in class_names]
+        codes = {split: pool.labels for split, pool in pools.items()}
+        highest = max(int(code.max()) for code in codes.values())
+        if highest >= len(names):
+            raise InputError(f"{what}: a label is {highest}, but only {len(names)} class names are given.")
+    if len(names) < 2:
+        raise InputError(f"{what}: there is only {len(names)} class, but two or more were expected.")
+    return {split: Pool(codes[split].astype(np.int64), pool.pictures) for split, pool in pools.items()}, names
+
+
+def by_split(names: Sequence[str], what: str) -> dict[str, str]:
+    """Which set each of a source's own names stands for; a single name of any kind is train.
+
+    Raises:
+        InputError: several sets of which none is called train, or two for the same.
+
+    Example:
+        >>> by_split(["train", "val"], "pets")
+        {'train': 'train', 'validation': 'val'}
+    """
+    if len(names) == 1:
+        return {"train": names[0]}
+    found: dict[str, str] = {}
+    for name in names:
+        split = SPLIT_WORDS.get(name.lower())
+        if split in found:
+            raise InputError(f"{what} has both {found[split]!r} and {name!r} for {split}: choose with `splits`.")
+        if split:
+            found[split] = name
+    if "train" not in found:
+        raise InputError(f"{what} has the sets {', '.join(names)}, but none called train: choose with `splits`.")
+    return found
+
+
+def digest(*parts: str | bytes | memoryview) -> str:
+    """Sixteen hexadecimal digits that depend on every part."""
+    state = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        state.update(len(data).to_bytes(8, "little"))
+        state.update(data)
+    return state.hexdigest()[:16]
