@@ -266,25 +266,34 @@ def _double(tensor: Tensor) -> Tensor:
 
 
 def _accumulate(total: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
-    """``total + left^T right``: the first chunk as computed, float64 from the second on, in blocks of rows."""
+    """``total + left^T right``, in blocks of rows: in float64, but for a first chunk of few synapses."""
     if total is None:
-        return left.T @ right
+        if left.shape[1] * right.shape[1] <= _BLOCK:
+            return left.T @ right
+        device = torch.device("cpu") if left.device.type == "mps" else left.device
+        total = torch.zeros(left.shape[1], right.shape[1], dtype=torch.float64, device=device)
     if total.dtype != torch.float64:
         total = _double(total)
-    rows = max(1, _BLOCK // right.shape[1])
-    for start in range(0, left.shape[1], rows):
-        block = left[:, start : start + rows].T @ right
-        total[start : start + rows] += block.to(total.device)
+    for rows in _row_blocks(total):
+        total[rows] += (left[:, rows].T @ right).to(total.device)
     return total
 
 
 def _moments(into: Tensor | None, out: Tensor | None) -> tuple[float, float, float]:
     """Sums of d_in d_out, d_in^2 and d_out^2 over a layer; a missing side is zero.
 
-    Row by row, so that the sums of many synapses do not lose digits and no second copy is made.
+    Row by row, so that the sums of many synapses do not lose digits, and in blocks, so that nothing is copied whole.
     """
-    product = 0.0 if into is None or out is None else float(_double((into * out).sum(1)).sum())
-    squares = [
-        0.0 if t is None else float(_double(torch.linalg.vector_norm(t, dim=1)).square().sum()) for t in (into, out)
-    ]
+    product, squares = 0.0, [0.0, 0.0]
+    if into is not None and out is not None:
+        product = sum(float(_double((into[rows] * out[rows]).sum(1)).sum()) for rows in _row_blocks(into))
+    for side, degrees in enumerate((into, out)):
+        if degrees is not None:
+            norms = (torch.linalg.vector_norm(degrees[rows], dim=1) for rows in _row_blocks(degrees))
+            squares[side] = sum(float(_double(norm).square().sum()) for norm in norms)
     return product, squares[0], squares[1]
+
+
+def _row_blocks(matrix: Tensor) -> Iterator[slice]:
+    rows = max(1, _BLOCK // matrix.shape[1])
+    return (slice(start, start + rows) for start in range(0, matrix.shape[0], rows))

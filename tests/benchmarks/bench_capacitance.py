@@ -8,10 +8,11 @@ Ratios of medians within one run, the two sides taken in turn: machines differ, 
 from __future__ import annotations
 
 import argparse
-import resource
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 
 import torch
 from torch import nn
@@ -56,22 +57,39 @@ def speed() -> None:
 
 
 def memory() -> None:
-    """A head of 100 million synapses: peak memory beside the head itself and the probe."""
-    unit = ncore.NCPUnit(10_000, classes=10, widths=(9_000, 1_000))
-    x, y = torch.randn(512, 10_000), torch.randint(10, (512,))
+    """Heads of 100 million synapses: peak memory beside the head itself and the probe, each in a fresh process."""
+    for features, widths in ((10_000, (9_000, 1_000)), (100, (10_000, 10_000))):
+        for spread in (False, True):
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+                print(process.submit(measure_memory, features, widths, spread).result())
+
+
+def peak_memory() -> int:
+    """Bytes, of this program only: what getrusage reports starts at the peak of the process that started it."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+
+
+def measure_memory(features: int, widths: tuple[int, int], spread: bool) -> str:
+    """One line on a head; run it in a process of its own, as a peak never falls."""
+    unit = ncore.NCPUnit(features, classes=10, widths=widths)
+    x, y = torch.randn(512, features), torch.randint(10, (512,))
     synapses = sum(m.weight.numel() for m in unit if isinstance(m, nn.Linear))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     started = time.perf_counter()
-    value = ncore.beta_eff(unit, x, y, loss=nn.CrossEntropyLoss(), chunk_size=128)
+    ncore.beta_eff(unit, x, y, loss=nn.CrossEntropyLoss(), chunk_size=128, spread=spread)
     taken = time.perf_counter() - started
-    extra = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e6
-    print(f"head of {synapses / 1e6:.0f} million synapses, probe of 512 in chunks of 128")
-    print(f"  beta_eff {float(value):.4g} in {taken:.1f} s with {extra:.2f} GB of extra memory (target: under 2)")
+    extra = (peak_memory() - before) / 1e9
+    head = "-".join(str(size) for size in (features, *widths, 10))
+    return (
+        f"head {head}, {synapses / 1e6:.0f} million synapses, probe of 512 in chunks of 128{', S and H' * spread}: "
+        f"{taken:.1f} s, {extra:.2f} GB of extra memory (target: under 2)"
+    )
 
 
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--threads", type=int, default=torch.get_num_threads())
     torch.set_num_threads(arguments.parse_args().threads)
-    memory()  # first: its peak must not hide under that of building P
     speed()
+    memory()

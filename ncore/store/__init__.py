@@ -1,0 +1,41 @@
+"""Runs as plain Parquet and one JSON manifest each: see ``schema`` for the tables, ``manifest`` for the rest.
+
+::
+
+    store/
+      ncore-store.json              {"format": "ncore-store", "schema": 1}
+      RUN/
+        run.json                    manifest: all about the run, with size and checksum of every file
+        metrics/00003.parquet       one file a table and epoch while the run is being recorded ...
+        metrics.parquet             ... and one a table when it is finished
+        capacitance.parquet  trajectories.parquet  line_graph.parquet
+        checkpoint-000004-1a2b3c4d.safetensors   of an unfinished run
+
+Files are written aside and renamed, the manifest last: what it lists is there, whole, and nothing else is read.
+Nothing is ever unpickled.
+"""
+
+from ncore.store.damage import DamagedFileError
+from ncore.store.layout import default_run_id
+from ncore.store.manifest import Manifest
+from ncore.store.reader import Run
+from ncore.store.schema import SCHEMA_VERSION, TABLES
+from ncore.store.store import Store, create_store, open_store
+from ncore.store.verify import Finding, Report, verify
+from ncore.store.writer import RunWriter
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "TABLES",
+    "DamagedFileError",
+    "Finding",
+    "Manifest",
+    "Report",
+    "Run",
+    "RunWriter",
+    "Store",
+    "create_store",
+    "default_run_id",
+    "open_store",
+    "verify",
+]

@@ -1,0 +1,38 @@
+"""The training state of an unfinished run: one safetensors file whose name holds its checksum."""
+
+from __future__ import annotations
+
+from ncore.store.folder import Folder
+from ncore.store.layout import checkpoint_file, checksum, parse_checkpoint_file
+
+
+def save(folder: Folder, data: bytes) -> None:
+    """Replace the checkpoint of a run; until that is done, the former one stays."""
+    former = _names(folder)
+    number = 1 + max((number for number, _, _ in former), default=0)
+    folder.write(checkpoint_file(number, data), data)
+    for _, _, name in former:
+        folder.remove(name)
+
+
+def load(folder: Folder) -> bytes | None:
+    """The newest checkpoint that is intact; None if there is none."""
+    for _, crc, name in sorted(_names(folder), reverse=True):
+        try:
+            data = folder.read(name)
+        except FileNotFoundError:
+            continue
+        if checksum(data) == crc:
+            return data
+    return None
+
+
+def clear(folder: Folder) -> None:
+    """Delete every checkpoint of a run."""
+    for _, _, name in _names(folder):
+        folder.remove(name)
+
+
+def _names(folder: Folder) -> list[tuple[int, str, str]]:
+    parsed = ((parse_checkpoint_file(entry.name), entry.name) for entry in folder.entries())
+    return [(found[0], found[1], name) for found, name in parsed if found]

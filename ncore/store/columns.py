@@ -1,0 +1,170 @@
+"""What a recorder hands over -> an Arrow table of the schema, checked and copied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from ncore.errors import InputError, StoreError
+from ncore.store.schema import TABLES
+
+Columns: TypeAlias = pd.DataFrame | Mapping[str, Any]
+"""A table as a DataFrame, or as a mapping from column name to values."""
+
+FACTORS = ("inputs", "slopes", "errors")
+
+
+class Factors(Protocol):
+    """The factors of one block of P, as in :class:`ncore.network.LayerFactors`: arrays (N, width), signed."""
+
+    @property
+    def inputs(self) -> np.ndarray:
+        """z of the layer's sources."""
+
+    @property
+    def slopes(self) -> np.ndarray:
+        """sigma' of the neurons that both layers share."""
+
+    @property
+    def errors(self) -> np.ndarray:
+        """delta of the next layer's targets."""
+
+
+def arrow_table(name: str, epoch: int, columns: Columns) -> pa.Table:
+    """One epoch of a table.
+
+    Args:
+        name: of the table.
+        epoch: fills the column ``epoch``, which may be left out, like every nullable column.
+        columns: values; they are copied, so that the caller may change them afterwards.
+
+    Raises:
+        InputError: a column is missing, unknown, of another length or of values that its type cannot hold.
+    """
+    schema = TABLES[name].schema
+    given: dict[str, Any] = {str(key): columns[key] for key in columns}
+    if unknown := sorted(set(given) - set(schema.names)):
+        raise InputError(f"The table {name} has no column {unknown[0]!r}: it has {', '.join(schema.names)}.")
+    lengths = {len(values) for values in given.values()}
+    if len(lengths) > 1:
+        raise InputError(f"Columns of the table {name} have different lengths: {sorted(lengths)}.")
+    rows = lengths.pop() if lengths else 0
+    arrays = []
+    for field in schema:
+        if field.name in given:
+            arrays.append(_array(name, field, given[field.name]))
+        elif field.name == "epoch":
+            arrays.append(pa.array(np.full(rows, epoch, np.int32)))
+        elif field.nullable:
+            arrays.append(pa.nulls(rows, field.type))
+        else:
+            raise InputError(f"The table {name} of epoch {epoch} lacks its column {field.name!r}.")
+    table = pa.Table.from_arrays(arrays, schema=schema)
+    if "epoch" in given and not (table["epoch"].to_numpy() == epoch).all():
+        raise InputError(f"The table {name} holds rows of another epoch than {epoch}, the one that is recorded.")
+    return _in_order(table) if name == "trajectories" else table
+
+
+def factor_table(epoch: int, layers: Sequence[Factors], scale: float | None) -> pa.Table:
+    """One epoch of ``line_graph``: float32, in order of layer, factor and sample.
+
+    Raises:
+        InputError: a factor is not a matrix, or has not as many samples as the others.
+    """
+    schema = TABLES["line_graph"].schema
+    blocks = []
+    samples = len(layers[0].inputs) if layers else 0
+    for layer, factors in enumerate(layers, start=1):
+        for kind in FACTORS:
+            matrix = np.array(getattr(factors, kind), dtype=np.float32, order="C")
+            if matrix.ndim != 2 or len(matrix) != samples:
+                raise InputError(
+                    f"The {kind} of layer {layer} have shape {matrix.shape}, but ({samples}, width) is expected."
+                )
+            starts = pa.array(np.arange(samples + 1, dtype=np.int32) * np.int32(matrix.shape[1]))
+            columns = {
+                "epoch": pa.array(np.full(samples, epoch, np.int32)),
+                "layer": pa.array(np.full(samples, layer, np.int32)),
+                "factor": pa.repeat(kind, samples),
+                "sample": pa.array(np.arange(samples, dtype=np.int32)),
+                "scale": pa.nulls(samples, pa.float64()) if scale is None else pa.repeat(float(scale), samples),
+                "values": pa.ListArray.from_arrays(starts, pa.array(matrix.reshape(-1)), type=schema.field(5).type),
+            }
+            blocks.append(pa.table(columns, schema=schema))
+    return pa.concat_tables(blocks) if blocks else schema.empty_table()
+
+
+def factors_of_table(table: pa.Table) -> tuple[list[dict[str, np.ndarray]], float | None]:
+    """The inverse of :func:`factor_table`: for each layer its factors by name, and the scale.
+
+    Raises:
+        StoreError: rows are missing.
+    """
+    layer, kind = table["layer"].to_numpy(), np.asarray(table["factor"].to_pylist())
+    values = table["values"].combine_chunks()
+    found: list[dict[str, np.ndarray]] = []
+    for number in range(1, int(layer.max()) + 1):
+        factors = {}
+        for name in FACTORS:
+            rows = np.flatnonzero((layer == number) & (kind == name))
+            if not len(rows):
+                raise StoreError(f"The line graph has no rows of the {name} of layer {number}.")
+            part = values.take(pa.array(rows))
+            factors[name] = part.flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1)
+        found.append(factors)
+    return found, table["scale"][0].as_py()
+
+
+def latest(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
+    """What a listing shows of an epoch: accuracies, beta_eff of the whole graph, seconds since the start."""
+    found: dict[str, Any] = {}
+    if "metrics" in tables:
+        rows = tables["metrics"].select(["split", "name", "value", "seconds"]).to_pylist()
+        for row in rows:
+            if row["name"] == "accuracy" and row["split"] in ("validation", "test"):
+                found[f"{row['split']}_accuracy"] = row["value"]
+        seconds = [row["seconds"] for row in rows if row["seconds"] is not None]
+        if seconds:
+            found["seconds"] = max(seconds)
+    if "capacitance" in tables:
+        rows = tables["capacitance"].select(["strength", "layer", "beta_eff"]).to_pylist()
+        whole = {row["strength"]: row["beta_eff"] for row in rows if row["layer"] == 0}
+        for strength in ("relative", "absolute"):
+            if strength in whole:
+                return {**found, "beta_eff": whole[strength], "beta_eff_strength": strength}
+    return found
+
+
+def _array(table: str, field: pa.Field, values: Any) -> pa.Array:
+    try:
+        if pa.types.is_string(field.type):
+            array = pa.array(list(values), field.type, from_pandas=True)
+        elif isinstance(values, pd.Series):
+            array = pa.array(values, from_pandas=True).cast(field.type)
+        else:
+            copied = np.array(values)
+            if copied.dtype == object:  # lists with None
+                array = pa.array(list(values), field.type, from_pandas=True)
+            else:
+                array = pa.array(copied, from_pandas=True).cast(field.type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError, ValueError) as error:
+        raise InputError(f"The column {field.name!r} of the table {table} is not {field.type}: {error}") from error
+    if not field.nullable and array.null_count:
+        raise InputError(f"The column {field.name!r} of the table {table} has values that are missing.")
+    return array
+
+
+def _in_order(table: pa.Table) -> pa.Table:
+    """Sorted by synapse, and so by layer: synapses are numbered layer by layer."""
+    synapses = table["synapse"].to_numpy()
+    steps = np.diff(synapses)
+    if (steps < 0).any():
+        order = np.argsort(synapses, kind="stable")
+        table, steps = table.take(pa.array(order)), np.diff(synapses[order])
+    if (steps == 0).any():
+        raise InputError("A synapse occurs twice in the trajectories of one epoch.")
+    return table

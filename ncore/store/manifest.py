@@ -1,0 +1,198 @@
+"""The manifest of a run, ``run.json``: what the run is, and which files belong to it.
+
+Rewriting it is the commit of everything: readers only look at files that it lists.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+
+from ncore.errors import InputError, SchemaVersionError
+from ncore.store.damage import DamagedFileError
+from ncore.store.layout import checksum, parse_table_file
+from ncore.store.schema import SCHEMA_VERSION
+
+Status = Literal["running", "finished", "failed", "interrupted"]
+
+# The checksum stands at a fixed place before all that it covers, so that every byte of the file is covered.
+_CHECKED = re.compile(rb'\{"crc32": "([0-9a-f]{8})",\n')
+
+
+class FileEntry(BaseModel):
+    """Size and checksum of a file."""
+
+    bytes: Annotated[int, Field(ge=0)]
+    crc32: Annotated[str, StringConstraints(pattern="^[0-9a-f]{8}$")]
+
+
+class Owner(BaseModel):
+    """The process that records a run; ``token`` tells two writers of one process apart."""
+
+    host: str
+    pid: int
+    token: str
+
+
+class Manifest(BaseModel):
+    """Everything about a run but its tables.
+
+    Attributes:
+        schema_version: written as ``schema``.
+        config: the full training configuration.
+        info: what else a reader may want to know, such as image counts and class names.
+        versions: of Python and the packages that matter.
+        unit: layer widths, activations.
+        recorded: which neurons of how many, every how many epochs: so also what was left out.
+        epochs: recorded ones, 0 being the state before training.
+        tables: for each table the epochs it has rows of.
+        summary: latest values, for listings.
+        reason: why the run failed, in a line.
+        files: path inside the run's folder -> size and checksum.
+    """
+
+    model_config = ConfigDict(populate_by_name=True, extra="allow")
+
+    format: Literal["ncore-run"] = "ncore-run"
+    schema_version: int = Field(default=SCHEMA_VERSION, alias="schema")
+    run: str
+    candidate: str
+    dataset: str
+    seed: int
+    mode: str
+    status: Status
+    reason: str | None = None
+    notes: str = ""
+    planned_epochs: int | None = None
+    epochs: list[int] = []
+    created: datetime
+    updated: datetime
+    summary: dict[str, Any] = {}
+    unit: dict[str, Any] = {}
+    recorded: dict[str, Any] = {}
+    config: dict[str, Any] = {}
+    info: dict[str, Any] = {}
+    versions: dict[str, str] = {}
+    writer: Owner
+    tables: dict[str, list[int]] = {}
+    files: dict[str, FileEntry] = {}
+
+    @field_validator("files")
+    @classmethod
+    def _inside(cls, files: dict[str, FileEntry]) -> dict[str, FileEntry]:
+        for path in files:
+            if parse_table_file(path) is None:
+                raise ValueError(f"it lists {path!r}, which cannot be a file of a run")
+        return files
+
+    @property
+    def last_epoch(self) -> int:
+        """The last recorded epoch, -1 if there is none."""
+        return self.epochs[-1] if self.epochs else -1
+
+    @property
+    def size(self) -> int:
+        """Bytes of all listed files."""
+        return sum(entry.bytes for entry in self.files.values())
+
+    def changed(self, **values: Any) -> Manifest:
+        """A copy with some values replaced, updated now."""
+        return self.model_copy(update={"updated": datetime.now(UTC), **values})
+
+    def files_of(self, table: str, epochs: set[int] | None = None) -> list[str]:
+        """Listed files of a table, in order of epoch, that can hold rows of ``epochs`` (None: all)."""
+        found = []
+        for path in self.files:
+            name, epoch = parse_table_file(path) or ("", None)
+            if name == table and (epochs is None or epoch is None or epoch in epochs):
+                found.append((-1 if epoch is None else epoch, path))
+        return [path for _, path in sorted(found)]
+
+    def to_bytes(self) -> bytes:
+        """As it is written to ``run.json``."""
+        body = self.model_dump_json(by_alias=True).encode()[1:]
+        return b'{"crc32": "' + checksum(body).encode() + b'",\n' + body
+
+    @classmethod
+    def from_bytes(cls, data: bytes, path: str) -> Manifest:
+        """Read ``run.json``.
+
+        Raises:
+            SchemaVersionError: a version of the format that this ncore does not know.
+            DamagedFileError: not what ncore once wrote.
+        """
+        head = _CHECKED.match(data)
+        if head and head[1].decode() == checksum(data[head.end() :]):
+            try:
+                manifest = cls.model_validate_json(b"{" + data[head.end() :])
+                if manifest.schema_version == SCHEMA_VERSION:
+                    return manifest
+            except ValidationError as error:
+                check_version(data, path)
+                raise DamagedFileError(path, "corrupt", _first_line(error), _STILL) from error
+        check_version(data, path)
+        if not data.rstrip().endswith(b"}"):
+            raise DamagedFileError(path, "truncated", f"it ends after {len(data)} bytes", _STILL)
+        raise DamagedFileError(path, "corrupt", "it does not match its own checksum", _STILL)
+
+
+_STILL = "its Parquet files can still be opened by themselves"
+
+
+def check_version(data: bytes, path: str) -> None:
+    """Refuse a JSON file that says it is of an unknown version; anything else passes.
+
+    Raises:
+        SchemaVersionError: with the found and the known version.
+    """
+    try:
+        found = json.loads(data).get("schema")
+    except (ValueError, AttributeError, RecursionError):
+        return
+    if isinstance(found, int) and found != SCHEMA_VERSION:
+        raise SchemaVersionError(
+            f"{path} has schema version {found}, but this ncore knows version {SCHEMA_VERSION}: "
+            + ("upgrade ncore." if found > SCHEMA_VERSION else "read it with the ncore that wrote it.")
+        )
+
+
+def plain(value: Any, name: str) -> Any:
+    """The value as JSON can hold it: NumPy scalars as numbers, tuples as lists, paths as text, NaN as null.
+
+    Args:
+        value: dict, list, scalar, or anything with ``.tolist()``.
+        name: of the value, for the error.
+
+    Raises:
+        InputError: naming what cannot be written.
+
+    Example:
+        >>> import numpy as np
+        >>> plain({"lr": np.float32(0.5), "betas": (0.9, float("nan"))}, "config")
+        {'lr': 0.5, 'betas': [0.9, None]}
+    """
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, f"{name}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item, f"{name}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, PurePath | datetime):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return plain(value.tolist(), name)
+    raise InputError(f"{name} is a {type(value).__name__}, but only values that JSON can hold are recorded.")
+
+
+def _first_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'content'}: {first['msg']}"

@@ -1,0 +1,203 @@
+"""Parquet files of a run: encode, stream, open with the checks, read only what is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ncore.errors import SchemaVersionError
+from ncore.store.damage import DamagedFileError
+from ncore.store.folder import Folder
+from ncore.store.layout import checksum
+from ncore.store.manifest import FileEntry
+from ncore.store.schema import SCHEMA_VERSION, TABLE_KEY, TABLES, VERSION_KEY
+
+WHOLE = 4 << 20
+"""Files up to this many bytes are fetched at once and checked whole; of larger ones only the pages that are read."""
+
+Wanted = Mapping[str, np.ndarray]
+"""Column name -> sorted values; only rows that have one of them in every column are wanted."""
+
+
+def encode(name: str, table: pa.Table) -> pa.Buffer:
+    """A table as a Parquet file in memory."""
+    sink = pa.BufferOutputStream()
+    with _writer(name, sink) as writer:
+        writer.write_table(table, row_group_size=TABLES[name].group_rows)
+    return sink.getvalue()
+
+
+class CheckedSink:
+    """A file to write into that keeps count of size and checksum."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.entry = FileEntry(bytes=0, crc32="0" * 8)
+
+    def write(self, data: Any) -> int:
+        """Write all of ``data``."""
+        before = self.entry
+        self.entry = FileEntry(bytes=before.bytes + len(data), crc32=checksum(data, int(before.crc32, 16)))
+        self._file.write(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """The file is flushed by its owner."""
+
+
+def stream_writer(name: str, sink: CheckedSink) -> pq.ParquetWriter:
+    """A writer for tables of any number, which keeps none of them in memory."""
+    return _writer(name, pa.PythonFile(sink, mode="w"))
+
+
+@contextlib.contextmanager
+def open_table(folder: Folder, path: str, name: str, entry: FileEntry) -> Iterator[pq.ParquetFile]:
+    """A listed Parquet file, opened with the checks.
+
+    Args:
+        folder: of the run.
+        path: of the file, in the folder.
+        name: of the table that it must hold.
+        entry: what the manifest says of it.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        SchemaVersionError: it is of an unknown version.
+        DamagedFileError: it is not what was recorded, as far as it was looked at, also inside the block.
+    """
+    where = folder.name_of(path)
+    with contextlib.ExitStack() as stack:
+        if entry.bytes <= WHOLE:
+            data = folder.read(path)
+            source: Any = pa.BufferReader(data)
+            damage = content_damage(FileEntry(bytes=len(data), crc32=checksum(data)), entry, where)
+            # Where one of the pages is damaged, the others can be trusted; otherwise what says where they are is not.
+            if damage is not None and not (damage.kind == "corrupt" and damaged_groups(source)):
+                raise damage
+        else:
+            source = stack.enter_context(folder.open(path))
+        try:
+            file = pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False)
+            check_table(file, name, where)
+            yield file
+        except (pa.ArrowException, OSError, ValueError) as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise DamagedFileError(where, "corrupt", _in_line(error)) from error
+
+
+def content_damage(found: FileEntry, entry: FileEntry, where: str) -> DamagedFileError | None:
+    """In what a file differs from what the manifest says of it."""
+    if found.bytes < entry.bytes:
+        return DamagedFileError(where, "truncated", f"it has {found.bytes} of its {entry.bytes} bytes")
+    if found != entry:
+        return DamagedFileError(where, "corrupt", "its content is not what was recorded")
+    return None
+
+
+def damaged_groups(source: Any) -> list[int]:
+    """Row groups that have a page whose checksum is wrong; none if the file cannot be opened at all."""
+    damaged: list[int] = []
+    try:
+        file = pq.ParquetFile(source, page_checksum_verification=True)
+        for group in range(file.num_row_groups):
+            try:
+                file.read_row_group(group)
+            except (pa.ArrowException, OSError, ValueError):
+                damaged.append(group)
+    except (pa.ArrowException, OSError, ValueError):
+        return []
+    return damaged
+
+
+def check_table(file: pq.ParquetFile, name: str, where: str) -> None:
+    """Check that a Parquet file holds a table of a run, in a version that can be read.
+
+    Raises:
+        SchemaVersionError: it is of another version.
+        DamagedFileError: it holds something else.
+    """
+    metadata = file.metadata.metadata or {}
+    version = metadata.get(VERSION_KEY, b"").decode()
+    if metadata.get(TABLE_KEY) != name.encode() or not version.isdigit():
+        raise DamagedFileError(where, "foreign", f"it is a Parquet file, but not the table {name} of a run")
+    if int(version) != SCHEMA_VERSION:
+        raise SchemaVersionError(
+            f"{where} has schema version {version}, but this ncore knows version {SCHEMA_VERSION}: "
+            "read it with the ncore that wrote it."
+        )
+    if not file.schema_arrow.equals(TABLES[name].schema):
+        raise DamagedFileError(where, "foreign", f"its columns are not those of the table {name}")
+
+
+def read_rows(file: pq.ParquetFile, wanted: Wanted, columns: list[str]) -> list[pa.RecordBatch]:
+    """Rows of a file that are wanted, in their order.
+
+    Row groups are skipped by their statistics, then by the columns that rows are chosen by; only then is the
+    rest read. One row group is in memory at a time.
+
+    Args:
+        file: opened by :func:`open_table`.
+        wanted: what rows are chosen by; empty for all.
+        columns: to return, in this order.
+    """
+    found: list[pa.RecordBatch] = []
+    for group in range(file.num_row_groups):
+        asked = _undecided(file.metadata.row_group(group), wanted)
+        if asked is None:
+            continue
+        keys = file.read_row_group(group, columns=list(asked), use_threads=False)
+        chosen = np.ones(keys.num_rows, bool)
+        for key, values in asked.items():
+            chosen &= _is_in(keys[key], values)
+        if not chosen.any():
+            continue
+        table = file.read_row_group(group, columns=[c for c in columns if c not in asked], use_threads=False)
+        for key in set(columns) & set(asked):
+            table = table.append_column(keys.schema.field(key), keys[key])
+        table = table.select(columns)
+        found.extend((table if chosen.all() else table.take(pa.array(np.flatnonzero(chosen)))).to_batches())
+    return found
+
+
+def _writer(name: str, sink: Any) -> pq.ParquetWriter:
+    writer = pq.ParquetWriter(sink, TABLES[name].schema, **TABLES[name].options)
+    writer.add_key_value_metadata({VERSION_KEY: str(SCHEMA_VERSION).encode(), TABLE_KEY: name.encode()})
+    return writer
+
+
+def _undecided(group: Any, wanted: Wanted) -> dict[str, np.ndarray] | None:
+    """Of what is wanted, that which rows of a row group have still to be chosen by; None if it holds nothing."""
+    left = {}
+    for number in range(group.num_columns):
+        column = group.column(number)
+        if column.path_in_schema not in wanted:
+            continue
+        values, statistics = wanted[column.path_in_schema], column.statistics
+        if statistics is not None and statistics.has_min_max:
+            low, high = np.searchsorted(values, statistics.min), np.searchsorted(values, statistics.max, "right")
+            if low == high:
+                return None
+            if statistics.min == statistics.max:
+                continue
+            values = values[low:high]
+        left[column.path_in_schema] = values
+    return left
+
+
+def _is_in(column: pa.ChunkedArray, values: np.ndarray) -> np.ndarray:
+    if len(values) == 1:
+        return column.to_numpy() == values[0]
+    return pc.is_in(column, pa.array(values).cast(column.type)).to_numpy()
+
+
+def _in_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -1,0 +1,241 @@
+"""Reading a run, finished or still being recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from ncore.errors import InputError, StoreError
+from ncore.store.columns import factors_of_table
+from ncore.store.damage import DamagedFileError
+from ncore.store.folder import Folder
+from ncore.store.layout import MANIFEST
+from ncore.store.lock import status_now
+from ncore.store.manifest import Manifest
+from ncore.store.parquet import Wanted, open_table, read_rows
+from ncore.store.schema import TABLES
+
+if TYPE_CHECKING:
+    from ncore.network import LayerFactors, LineGraph
+
+Numbers: TypeAlias = int | Iterable[int] | None
+"""One number, several, or None for all."""
+
+_T = TypeVar("_T")
+_SMALL = ("metrics", "capacitance")
+_AGAIN = 5  # times that a writer may change files under a reader before it gives up
+
+
+class Run:
+    """A run of a store; made by :meth:`ncore.store.Store.run`.
+
+    Every method sees the run as it is when it is called: nothing has to be reopened while a run grows, and
+    what is returned always ends at a finished epoch.
+    """
+
+    def __init__(self, folder: Folder, run_id: str) -> None:
+        self.id = run_id
+        self.url = folder.url
+        self._folder = folder
+        self._seen: tuple[Any, Manifest] | None = None
+        # Small tables are read whole again and again while a run grows by a file an epoch.
+        self._kept: dict[tuple[str, str], list[pa.RecordBatch]] = {}
+        self._load()
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} of {self.url}>"
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the run is: configuration, unit, what was recorded, summary."""
+        return self._load()
+
+    @property
+    def status(self) -> str:
+        """ "running", "finished", "failed" or "interrupted"."""
+        return status_now(self._folder, self._load())
+
+    @property
+    def epochs(self) -> list[int]:
+        """Recorded epochs; 0 is the state before training."""
+        return self._load().epochs
+
+    def recorded_epochs(self, table: str) -> list[int]:
+        """Epochs that a table ("trajectories", ...) has rows of: some tables are not recorded every epoch."""
+        _check_table(table)
+        return self._load().tables.get(table, [])
+
+    def metrics(self) -> pd.DataFrame:
+        """The table ``metrics``: losses, accuracies, learning rates and times."""
+        return _frame(self._read("metrics"))
+
+    def capacitance(self) -> pd.DataFrame:
+        """The table ``capacitance``: beta_eff by epoch, strength and layer (0: the whole graph)."""
+        return _frame(self._read("capacitance"))
+
+    def trajectory(
+        self,
+        epoch: Numbers = None,
+        layer: Numbers = None,
+        synapses: Numbers = None,
+        columns: Sequence[str] | None = None,
+    ) -> pd.DataFrame:
+        """Weights and their rates, in order of epoch and synapse.
+
+        Args:
+            epoch: only these epochs.
+            layer: only these layers, from 1.
+            synapses: only these synapses, by their number in the whole unit.
+            columns: only these columns.
+
+        Raises:
+            InputError: there is no such column.
+            StoreError: an epoch has no trajectories, or a file cannot be read.
+        """
+        names = TABLES["trajectories"].schema.names
+        columns = names if columns is None else list(columns)
+        if unknown := [name for name in columns if name not in names]:
+            raise InputError(f"Trajectories have no column {unknown[0]!r}: they have {', '.join(names)}.")
+        asked = {"epoch": epoch, "layer": layer, "synapse": synapses}
+        wanted = {name: _numbers(values) for name, values in asked.items() if values is not None}
+        return _frame(self._read("trajectories", wanted, columns))
+
+    def line_graph_factors(self, epoch: int) -> tuple[list[LayerFactors], float | None]:
+        """The factors of P at an epoch, one for each pair of layers, and the scale of "relative" (None: not taken).
+
+        They are of the recorded neurons: ``manifest.recorded`` says which.
+
+        Raises:
+            StoreError: the epoch has no line graph, or a file cannot be read.
+        """
+        from ncore.network import LayerFactors
+
+        layers, scale = factors_of_table(self._read("line_graph", {"epoch": _numbers(epoch)}))
+        return [LayerFactors(**layer) for layer in layers], scale
+
+    def line_graph(self, epoch: int, strength: str = "absolute") -> LineGraph:
+        """The line graph at an epoch; if not all neurons were recorded, the exact sub-network of those that were.
+
+        Args:
+            epoch: a recorded one.
+            strength: "signed", "absolute" or "relative".
+
+        Raises:
+            StoreError: the epoch has no line graph, or none of this strength, or a file cannot be read.
+        """
+        from ncore.network import LineGraph
+
+        if strength not in ("signed", "absolute", "relative"):
+            raise InputError(f"The strength is {strength!r}, but it must be signed, absolute or relative.")
+        factors, scale = self.line_graph_factors(epoch)
+        if strength != "relative":
+            scale = 1.0
+        if scale is None:
+            raise StoreError(f"Run {self.id} was recorded without the strength relative: ask for absolute or signed.")
+        return LineGraph.from_factors(strength, factors, scale)
+
+    def _read(self, name: str, wanted: Wanted | None = None, columns: list[str] | None = None) -> pa.Table:
+        table = TABLES[name]
+        schema = table.schema if columns is None else pa.schema([table.schema.field(column) for column in columns])
+        asked = dict(wanted or {})
+
+        def read(manifest: Manifest) -> pa.Table:
+            epochs = set(asked["epoch"].tolist()) if "epoch" in asked else None
+            if epochs and (absent := sorted(epochs - set(manifest.tables.get(name, ())))):
+                raise StoreError(_not_recorded(self.id, name, absent[0], manifest))
+
+            def one(path: str) -> list[pa.RecordBatch]:
+                entry = manifest.files[path]
+                key = (path, entry.crc32)
+                if key not in self._kept:
+                    with open_table(self._folder, path, name, entry) as file:
+                        batches = read_rows(file, asked, schema.names)
+                    if name not in _SMALL:
+                        return batches
+                    self._kept[key] = batches
+                return self._kept[key]
+
+            paths = manifest.files_of(name, epochs)
+            if self._folder.local or len(paths) < 2:
+                parts = [one(path) for path in paths]
+            else:
+                with ThreadPoolExecutor(8) as pool:
+                    parts = list(pool.map(one, paths))
+            batches = [batch.cast(schema) for part in parts for batch in part]
+            return pa.Table.from_batches(batches, schema=schema)
+
+        return self._steadily(read, name)
+
+    def _steadily(self, read: Callable[[Manifest], _T], name: str) -> _T:
+        """Read by the manifest, again if a writer changed the files meanwhile."""
+        manifest = self._load()
+        for _ in range(_AGAIN):
+            try:
+                return read(manifest)
+            except (FileNotFoundError, DamagedFileError) as error:
+                fresh = self._load(force=True)
+                if fresh.files != manifest.files:
+                    manifest = fresh
+                    continue
+                if isinstance(error, DamagedFileError):
+                    raise StoreError(f"{error} {_still(manifest, name)}") from error
+                raise StoreError(
+                    f"A file of the table {name} of run {self.id} is missing: {error.filename or error}; "
+                    f"{_still(manifest, name)}"
+                ) from error
+        raise StoreError(f"Run {self.id} changes faster than it can be read: try again.")
+
+    def _load(self, force: bool = False) -> Manifest:
+        try:
+            stamp = self._folder.stamp(MANIFEST)
+            if self._seen is not None and not force and stamp is not None and stamp == self._seen[0]:
+                return self._seen[1]
+            manifest = Manifest.from_bytes(self._folder.read(MANIFEST), self._folder.name_of(MANIFEST))
+        except FileNotFoundError as error:
+            if self._seen is not None:
+                raise StoreError(f"Run {self.id} was deleted since it was opened.") from error
+            raise StoreError(f"There is no run {self.id} here: {self._folder.name_of(MANIFEST)} is missing.") from error
+        self._seen = (stamp, manifest)
+        if manifest.status == "finished":
+            self._kept.clear()
+        return manifest
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    return table.to_pandas()
+
+
+def _numbers(values: Numbers) -> np.ndarray:
+    if values is None or isinstance(values, int | np.integer | np.ndarray):
+        numbers = np.unique(np.asarray(values))
+    else:
+        numbers = np.unique(np.asarray(list(values)))
+    if not numbers.size:
+        return numbers.astype(np.int64)
+    if numbers.dtype.kind not in "iu":
+        raise InputError(f"Epochs, layers and synapses are whole numbers, but {values!r} was given.")
+    return numbers
+
+
+def _check_table(table: str) -> None:
+    if table not in TABLES:
+        raise InputError(f"The table is {table!r}, but a run has {', '.join(TABLES)}.")
+
+
+def _not_recorded(run_id: str, name: str, epoch: int, manifest: Manifest) -> str:
+    epochs = manifest.tables.get(name, [])
+    there = ", ".join(map(str, epochs[:5])) + (f", ... {epochs[-1]}" if len(epochs) > 5 else "")
+    return f"Run {run_id} has no {name} at epoch {epoch}: " + (
+        f"it has them at epochs {there}." if epochs else "they were not recorded."
+    )
+
+
+def _still(manifest: Manifest, name: str) -> str:
+    others = [table for table in manifest.tables if table != name]
+    rest = f"The tables that can still be read: {', '.join(others)}" if others else "No other table was recorded"
+    return f"{rest}; `ncore verify` says more."

@@ -1,0 +1,246 @@
+"""A store: a folder, or an fsspec URL, of runs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Hashable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pandas as pd
+
+from ncore.errors import StoreError
+from ncore.store.folder import Entry, Folder, LocalFolder, folder_at
+from ncore.store.inventory import has_tables
+from ncore.store.layout import (
+    INDEX_FILE,
+    MANIFEST,
+    STORE_FILE,
+    check_run_id,
+    default_run_id,
+    is_run_id,
+)
+from ncore.store.listing import frame_of, row_of, unreadable_row
+from ncore.store.lock import status_now, take
+from ncore.store.manifest import Manifest, plain
+from ncore.store.marker import check_marker, write_marker
+from ncore.store.reader import Run
+from ncore.store.recording import begin, current_versions
+from ncore.store.writer import RunWriter
+
+_Row = dict[str, Any]
+_CONNECTIONS = 16
+_BUSY = "Run {} is being recorded: stop that first."
+
+
+def open_store(place: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Store:
+    """Open a store.
+
+    Args:
+        place: a local path or any fsspec URL (``s3://bucket/runs``, ``https://host/runs``, ...).
+        storage_options: of the file system, such as credentials.
+
+    Raises:
+        StoreError: there is no store at that place, or it can't be reached.
+        SchemaVersionError: it is of a version that this ncore does not know.
+    """
+    folder = folder_at(place, storage_options)
+    check_marker(folder)
+    return Store(folder)
+
+
+def create_store(place: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Store:
+    """Make a store, or open the one that is there; arguments and errors as in :func:`open_store`.
+
+    Example:
+        >>> create_store("memory://doctest-runs").run_ids()
+        []
+    """
+    folder = folder_at(place, storage_options)
+    try:
+        folder.read(STORE_FILE)
+    except FileNotFoundError:
+        folder.make()
+        write_marker(folder)
+    return open_store(place, storage_options)
+
+
+class Store:
+    """Runs in a folder; made by :func:`open_store` or :func:`create_store`.
+
+    Attributes:
+        url: where it is.
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        self.url = folder.url
+        self._folder = folder
+        # What was read of a run's manifest, by its state: only changed ones are read again.
+        self._known: dict[str, tuple[Hashable, _Row]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Store {self.url}>"
+
+    def run_ids(self) -> list[str]:
+        """Names of the folders that can be runs."""
+        try:
+            found = self._folder.entries()
+        except FileNotFoundError as error:
+            raise StoreError(f"The store {self.url} was deleted.") from error
+        except StoreError:
+            if self._folder.writable:
+                raise
+            found = []  # a web server that lists nothing
+        names = [entry.name for entry in found if entry.size is None and is_run_id(entry.name)]
+        return names or self._indexed(found)
+
+    def run(self, run_id: str) -> Run:
+        """Open a run.
+
+        Raises:
+            InputError: no run can have this name.
+            StoreError: there is no such run, or its manifest can't be read.
+        """
+        return Run(self._folder.child(check_run_id(run_id)), run_id)
+
+    def runs(self) -> pd.DataFrame:
+        """One row a run, oldest first; a run that cannot be read has status "unreadable" and says why.
+
+        Returns:
+            Columns ``run, candidate, dataset, seed, mode, status, epochs, planned_epochs, validation_accuracy,
+            test_accuracy, beta_eff, parameters, seconds, bytes, created, updated, reason, notes``. Accuracies and
+            beta_eff are the latest; ``test_accuracy`` is missing until the run is finished.
+        """
+        names = self.run_ids()
+        self._known = {name: self._known[name] for name in names if name in self._known}
+        if self._folder.local:
+            rows = [self._row(name) for name in names]
+        else:
+            with ThreadPoolExecutor(_CONNECTIONS) as pool:
+                rows = list(pool.map(self._row, names))
+        return frame_of([row for row in rows if row is not None])
+
+    def new_run(
+        self,
+        *,
+        candidate: str,
+        dataset: str,
+        seed: int,
+        mode: str,
+        planned_epochs: int | None = None,
+        config: Mapping[str, Any] | None = None,
+        unit: Mapping[str, Any] | None = None,
+        recorded: Mapping[str, Any] | None = None,
+        run_id: str | None = None,
+        notes: str = "",
+        info: Mapping[str, Any] | None = None,
+        resume: bool = False,
+        asynchronous: bool = False,
+        take_over: bool = False,
+    ) -> RunWriter:
+        """Begin a run, or go on with an unfinished one.
+
+        Args:
+            candidate: the model, as it was named.
+            dataset: the data, as they were named.
+            seed: of everything random.
+            mode: what is trained: "backbone", "unit" or "all".
+            planned_epochs: how many there will be.
+            config: the full training configuration; a run can only be resumed with the same.
+            unit: what the unit is: layer widths, names of activations.
+            recorded: which neurons of how many of each layer, and every how many epochs.
+            run_id: name of the run; by default made from the other arguments, the same every time.
+            notes: whatever the user wants to remember.
+            info: what else a reader may want to know, as JSON.
+            resume: go on after the last finished epoch, if the run exists and is not finished.
+            asynchronous: write in a thread of its own, so that training goes on meanwhile.
+            take_over: of a run in a bucket that seems to be recorded: its writer is known to be gone.
+
+        Raises:
+            InputError: the run id can't be a folder's name, or a value can't be held by JSON.
+            StoreError: the run is finished, is being recorded, exists and ``resume`` is False, was begun with
+                another configuration, or is damaged.
+        """
+        given = plain(dict(config or {}), "config")
+        if run_id is None:
+            run_id = default_run_id(candidate, dataset, seed, mode, given)
+        values = {
+            "run": check_run_id(run_id),
+            "candidate": candidate,
+            "dataset": dataset,
+            "seed": int(seed),
+            "mode": mode,
+            "planned_epochs": planned_epochs,
+            "config": given,
+            "unit": plain(dict(unit or {}), "unit"),
+            "recorded": plain(dict(recorded or {}), "recorded"),
+            "notes": notes,
+            "info": plain(dict(info or {}), "info"),
+            "versions": current_versions(),
+        }
+        return begin(self._folder.child(run_id), values, resume=resume, asynchronous=asynchronous, take_over=take_over)
+
+    def delete(self, run_id: str) -> None:
+        """Delete a run with all its files.
+
+        Raises:
+            StoreError: there is no such run, or it is being recorded.
+        """
+        if check_run_id(run_id) not in self.run_ids():
+            raise StoreError(f"There is no run {run_id} in {self.url}.")
+        child = self._folder.child(run_id)
+        if not (isinstance(child, LocalFolder) and isinstance(self._folder, LocalFolder)):
+            if (self._row(run_id) or {}).get("status") == "running":
+                raise StoreError(_BUSY.format(run_id))
+            child.remove(MANIFEST)
+            self._folder.remove_folder(run_id)
+            return
+        lock = take(child)
+        if lock is None:
+            raise StoreError(_BUSY.format(run_id))
+        aside = f".{run_id}.deleted.tmp"
+        try:
+            self._folder.remove_folder(aside)
+            self._folder.rename(run_id, aside)  # at once: a run that is half deleted is never seen
+        finally:
+            lock.release()
+        self._folder.remove_folder(aside)
+
+    def write_index(self) -> None:
+        """Write the names of all runs to ``runs.json``, for a web server that lists no folders."""
+        self._folder.write(INDEX_FILE, json.dumps(self.run_ids()).encode())
+
+    def _indexed(self, found: list[Entry]) -> list[str]:
+        """Runs that the index names, where folders can't be listed."""
+        if self._folder.local or self._folder.writable:
+            return []
+        try:
+            names = json.loads(self._folder.read(INDEX_FILE))
+            return sorted(name for name in names if isinstance(name, str) and is_run_id(name))
+        except (FileNotFoundError, ValueError, TypeError):
+            if found:
+                return []
+            raise StoreError(
+                f"{self.url} lists no folders and has no {INDEX_FILE}: write one with store.write_index() before "
+                "publishing a store."
+            ) from None
+
+    def _row(self, run_id: str) -> _Row | None:
+        """The row of a run, None if it is gone or was never one."""
+        try:
+            child = self._folder.child(run_id)
+            stamp = child.stamp(MANIFEST)
+            known = self._known.get(run_id)
+            if known is not None and stamp is not None and known[0] == stamp and known[1]["status"] != "running":
+                return known[1]
+            manifest = Manifest.from_bytes(child.read(MANIFEST), child.name_of(MANIFEST))
+            row = row_of(run_id, manifest)
+            self._known[run_id] = (stamp, row)
+            return {**row, "status": status_now(child, manifest)}
+        except FileNotFoundError:
+            if not has_tables(child):
+                return None
+            return unreadable_row(run_id, StoreError(f"{child.name_of(MANIFEST)} is missing."))
+        except StoreError as error:
+            return unreadable_row(run_id, error)

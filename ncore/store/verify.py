@@ -1,0 +1,285 @@
+"""Checking every byte of a store: what is damaged, and what can still be read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ncore.errors import SchemaVersionError, StoreError
+from ncore.store.damage import DamagedFileError, Kind
+from ncore.store.folder import Entry, Folder, folder_at
+from ncore.store.inventory import DROPPINGS, has_tables, unlisted
+from ncore.store.layout import (
+    INDEX_FILE,
+    MANIFEST,
+    STORE_FILE,
+    checksum,
+    is_run_id,
+    is_temporary,
+    parse_checkpoint_file,
+    parse_table_file,
+)
+from ncore.store.lock import is_alive
+from ncore.store.manifest import FileEntry, Manifest
+from ncore.store.marker import check_marker
+from ncore.store.parquet import check_table, content_damage, damaged_groups
+from ncore.store.store import Store
+
+_COMPANIONS = (".md", ".txt", ".yaml", ".yml")
+_CHUNK = 4 << 20
+_AGAIN = 5  # times that a run is looked at while a writer changes it
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be.
+
+    Attributes:
+        kind: "leftover" of a killed writer is harmless; everything else is damage.
+        path: of the file.
+        problem: in words.
+        readable: what can still be read, in words.
+    """
+
+    kind: Kind
+    path: str
+    problem: str
+    readable: str = ""
+
+    @property
+    def harmless(self) -> bool:
+        """Whether nothing is lost."""
+        return self.kind == "leftover"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What :func:`verify` looked at and found."""
+
+    url: str
+    runs: int
+    files: int
+    bytes: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was recorded is there, as it was written, and nothing else is."""
+        return all(finding.harmless for finding in self.findings)
+
+
+def verify(place: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Report:
+    """Read every file of a store, or of one run's folder, and compare it with what was recorded.
+
+    Files beside the runs that document them (``.md``, ``.txt``, ``.yaml``) are taken as belonging there.
+
+    Args:
+        place: path or URL of a store or of a run in it.
+        storage_options: of the file system.
+
+    Raises:
+        StoreError: there is no store.
+    """
+    folder = folder_at(place, storage_options)
+    check = _Check()
+    try:
+        entries = folder.entries()
+    except FileNotFoundError as error:
+        raise StoreError(f"There is nothing at {folder.url}: give the path or URL of a store.") from error
+    except StoreError:
+        if folder.writable:
+            raise
+        check_marker(folder)  # a web server that lists nothing: the index names the runs
+        entries = [Entry(STORE_FILE, 0), *(Entry(run_id, None) for run_id in Store(folder).run_ids())]
+    names = {entry.name for entry in entries}
+    if STORE_FILE not in names and MANIFEST in names:
+        check.run(folder, None)
+        return check.report(folder.url)
+    if STORE_FILE not in names and not any(_is_run(folder, entry) for entry in entries):
+        check_marker(folder)  # says that this is no store
+    check.marker(folder, STORE_FILE in names)
+    for entry in entries:
+        where = folder.name_of(entry.name)
+        if entry.size is None and is_run_id(entry.name):
+            check.run(folder.child(entry.name), entry.name)
+        elif is_temporary(entry.name):
+            check.add("leftover", where, "a writer or a deletion was killed")
+        elif not (
+            entry.name in (STORE_FILE, INDEX_FILE, *DROPPINGS)
+            or (entry.size is not None and entry.name.lower().endswith(_COMPANIONS))
+        ):
+            check.add("foreign", where, "ncore did not make it")
+    return check.report(folder.url)
+
+
+def _is_run(folder: Folder, entry: Entry) -> bool:
+    try:
+        return entry.size is None and is_run_id(entry.name) and bool(folder.child(entry.name).read(MANIFEST))
+    except (FileNotFoundError, StoreError):
+        return False
+
+
+class _Check:
+    """Gathers findings."""
+
+    def __init__(self) -> None:
+        self.runs = self.files = self.bytes = 0
+        self.findings: list[Finding] = []
+
+    def add(self, kind: Kind, path: str, problem: str, readable: str = "") -> None:
+        self.findings.append(Finding(kind, path, problem, readable))
+
+    def report(self, url: str) -> Report:
+        return Report(url, self.runs, self.files, self.bytes, tuple(self.findings))
+
+    def marker(self, folder: Folder, there: bool) -> None:
+        where = folder.name_of(STORE_FILE)
+        if not there:
+            self.add("missing", where, "a store has this file", "the runs, once ncore.create_store made it anew")
+            return
+        try:
+            check_marker(folder)
+        except SchemaVersionError as error:
+            self.add("future-version", where, str(error))
+        except StoreError as error:
+            self.add("corrupt", where, str(error), "the runs, once ncore.create_store made it anew")
+
+    def run(self, folder: Folder, name: str | None) -> None:
+        where = folder.name_of(MANIFEST)
+        self.runs += 1
+        before = None
+        for _ in range(_AGAIN):
+            try:
+                manifest = Manifest.from_bytes(folder.read(MANIFEST), where)
+            except FileNotFoundError:
+                self._no_manifest(folder)
+                return
+            except SchemaVersionError as error:
+                self.add("future-version", where, str(error))
+                return
+            except DamagedFileError as error:
+                self.add(error.kind, where, error.problem, error.readable)
+                return
+            except StoreError as error:
+                self.add("unreadable", where, str(error))
+                return
+            found = self._files(folder, manifest)
+            # A writer may have replaced files meanwhile: then look again, at what there is now.
+            if not found or manifest == before or manifest.status != "running":
+                break
+            before = manifest
+        self.files += 1 + len(manifest.files)
+        self.bytes += manifest.size
+        self.findings.extend(found)
+        if name is not None and manifest.run != name:
+            self.add("foreign", where, f"it is of run {manifest.run}", "everything, under this folder's name")
+        self._unlisted(folder, manifest)
+
+    def _files(self, folder: Folder, manifest: Manifest) -> list[Finding]:
+        found = []
+        for path, entry in manifest.files.items():
+            where = folder.name_of(path)
+            try:
+                _check_file(folder, path, entry)
+            except FileNotFoundError:
+                found.append(Finding("missing", where, "the manifest lists it", _others(manifest, path)))
+            except SchemaVersionError as error:
+                found.append(Finding("future-version", where, str(error), _others(manifest, path)))
+            except DamagedFileError as error:
+                left = _salvage(folder, path) if error.kind == "corrupt" else "nothing of this file"
+                readable = "; ".join(filter(None, (left, _others(manifest, path))))
+                found.append(Finding(error.kind, where, error.problem, readable))
+            except StoreError as error:
+                found.append(Finding("unreadable", where, str(error), _others(manifest, path)))
+        return found
+
+    def _unlisted(self, folder: Folder, manifest: Manifest) -> None:
+        try:
+            found = unlisted(folder, manifest)
+        except StoreError as error:
+            if folder.writable:
+                self.add("unreadable", folder.url, str(error))
+            return
+        except FileNotFoundError:
+            return
+        for path in found.foreign:
+            self.add("foreign", folder.name_of(path), "ncore did not make it")
+        if manifest.status == "running" and is_alive(folder, manifest):
+            return  # a writer is at work: what is not listed yet soon will be
+        for path in found.leftovers:
+            self.add("leftover", folder.name_of(path), "a writer was killed before it was listed, or removed")
+        for path in found.checkpoints:
+            parsed = parse_checkpoint_file(path)
+            if parsed is not None and checksum(folder.read(path)) != parsed[1]:
+                problem = "its content is not what its name says"
+                self.add("corrupt", folder.name_of(path), problem, "every recorded epoch; training will start over")
+
+    def _no_manifest(self, folder: Folder) -> None:
+        try:
+            names = [entry.name for entry in folder.entries()]
+        except FileNotFoundError:
+            return  # deleted meanwhile
+        if has_tables(folder):
+            readable = "its Parquet files can still be opened by themselves"
+            self.add("missing", folder.name_of(MANIFEST), "the folder has tables of a run", readable)
+        elif all(name.startswith(".") for name in names):
+            self.add("leftover", folder.url, "a writer was killed before its run began")
+        else:
+            self.add("foreign", folder.url, "it is not a run")
+
+
+def _check_file(folder: Folder, path: str, entry: FileEntry) -> None:
+    """Read all of a listed file."""
+    where, size, crc = folder.name_of(path), 0, "0" * 8
+    with folder.open(path) as file:
+        while chunk := file.read(_CHUNK):
+            size += len(chunk)
+            crc = checksum(chunk, int(crc, 16))
+    damage = content_damage(FileEntry(bytes=size, crc32=crc), entry, where)
+    table, _ = parse_table_file(path) or ("", None)
+    try:
+        with folder.open(path) as file:
+            check_table(pq.ParquetFile(file), table, where)  # it may be sound, but not what belongs here
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise damage or DamagedFileError(where, "corrupt", "it is no Parquet file") from error
+    if damage is not None:
+        raise damage
+
+
+def _salvage(folder: Folder, path: str) -> str:
+    """Which epochs of a damaged file have no damaged row group, in words."""
+    with folder.open(path) as source:
+        damaged = damaged_groups(source)
+        if not damaged:
+            return "nothing of this file"
+        metadata = pq.ParquetFile(source).metadata
+    sound: set[int] = set()
+    broken: set[int] = set()
+    for group in range(metadata.num_row_groups):
+        statistics = metadata.row_group(group).column(0).statistics
+        (broken if group in damaged else sound).update(range(statistics.min, statistics.max + 1))
+    left = sorted(sound - broken)
+    return f"epochs {_ranges(left)} of this file" if left else "nothing of this file"
+
+
+def _ranges(numbers: list[int]) -> str:
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)
+
+
+def _others(manifest: Manifest, path: str) -> str:
+    """What else of the run can be read, in words."""
+    table, epoch = parse_table_file(path) or ("", None)
+    others = [name for name in manifest.tables if name != table]
+    said = [f"the other epochs of {table}"] if epoch is not None and len(manifest.tables.get(table, ())) > 1 else []
+    return ", ".join([*said, *(f"the table {name}" for name in others)])

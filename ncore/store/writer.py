@@ -1,0 +1,245 @@
+"""Recording a run, epoch by epoch."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+from filelock import BaseFileLock
+
+from ncore.errors import NcoreError, StoreError
+from ncore.store import checkpoints
+from ncore.store.background import Background, Job
+from ncore.store.columns import Columns, Factors, arrow_table, factor_table, latest
+from ncore.store.compaction import compact
+from ncore.store.folder import Folder
+from ncore.store.inventory import remove_leftovers
+from ncore.store.layout import LOCK, MANIFEST, checksum, part_file
+from ncore.store.manifest import FileEntry, Manifest, Status, plain
+from ncore.store.parquet import encode
+from ncore.store.schema import TABLES
+
+_DEPTH = 2  # epochs that may wait for the thread: more would only hide that the disk is too slow
+_HEARTBEAT = timedelta(minutes=2)
+
+
+class RunWriter:
+    """The only writer of a run; made by :meth:`ncore.store.Store.new_run`.
+
+    What was written up to an epoch is kept whatever happens afterwards. As a context manager it finishes the run
+    at the end of the block; an exception makes the run failed, with its one-line reason, and Ctrl-C leaves it
+    interrupted, to be resumed.
+    """
+
+    def __init__(self, folder: Folder, manifest: Manifest, lock: BaseFileLock | None, asynchronous: bool) -> None:
+        self.run_id = manifest.run
+        self.url = folder.url
+        self._folder, self._manifest, self._lock = folder, manifest, lock
+        self._last_epoch = manifest.last_epoch
+        self._open = True
+        self._process = os.getpid()
+        self._pool = ThreadPoolExecutor(len(TABLES))  # a sync, or an upload, is mostly waiting
+        self._background = (
+            Background(_DEPTH, idle=self._show_life, period=_HEARTBEAT.total_seconds()) if asynchronous else None
+        )
+        atexit.register(self._at_exit)
+
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch that was handed over, -1 if there is none: go on with the next."""
+        return self._last_epoch
+
+    def write_epoch(
+        self,
+        epoch: int,
+        *,
+        metrics: Columns | None = None,
+        capacitance: Columns | None = None,
+        trajectories: Columns | None = None,
+        line_graph: Sequence[Factors] | None = None,
+        line_graph_scale: float | None = None,
+        summary: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record an epoch, all of its tables at once or none.
+
+        Args:
+            epoch: 0 for the state before training, e after e epochs of it; larger than all before.
+            metrics: rows of the table, as a DataFrame or columns by name; ``epoch`` may be left out.
+            capacitance: the same.
+            trajectories: the same; in any order of synapses.
+            line_graph: signed factors of P, one for each pair of layers.
+            line_graph_scale: one over the beta_eff of an untrained classifier, for the strength "relative".
+            summary: values for listings, besides those taken from the tables.
+
+        Raises:
+            InputError: a table does not have the columns of the schema.
+            StoreError: the epoch is recorded already, the run is closed, or it can't be written; with a writing
+                thread, also what went wrong with an earlier epoch.
+        """
+        self._check_open()
+        epoch = int(epoch)
+        if epoch <= self._last_epoch or epoch < 0:
+            raise StoreError(
+                f"Epoch {epoch} cannot be recorded, run {self.run_id} is at epoch {self._last_epoch}: "
+                f"go on with epoch {self._last_epoch + 1}."
+            )
+        given = {"metrics": metrics, "capacitance": capacitance, "trajectories": trajectories}
+        tables = {name: arrow_table(name, epoch, rows) for name, rows in given.items() if rows is not None}
+        if line_graph is not None:
+            tables["line_graph"] = factor_table(epoch, line_graph, line_graph_scale)
+        news = {**latest(tables), **plain(dict(summary or {}), "summary")}
+        self._do(lambda: self._commit(epoch, tables, news))
+        self._last_epoch = epoch
+
+    def save_checkpoint(self, data: bytes) -> None:
+        """Replace the checkpoint, a whole safetensors file; call it after the epochs that it follows."""
+        self._check_open()
+        self._do(lambda: checkpoints.save(self._folder, data))
+
+    def load_checkpoint(self) -> bytes | None:
+        """The last checkpoint, None if there is none that is intact: then train from the start.
+
+        Epochs up to ``last_epoch`` are recorded already and are not to be written again.
+        """
+        self._check_open()
+        self._wait()
+        return checkpoints.load(self._folder)
+
+    def finish(self, summary: Mapping[str, Any] | None = None) -> None:
+        """Complete the run: every table becomes one file, and nothing can be added."""
+        self._check_open()
+        news = plain(dict(summary or {}), "summary")
+        self._wait()
+        summary = {**self._manifest.summary, **news}
+        files = compact(self._folder, self._manifest)
+        self._write_manifest(self._manifest.changed(status="finished", reason=None, summary=summary, files=files))
+        try:
+            remove_leftovers(self._folder, self._manifest)
+        finally:
+            self._release()
+
+    def fail(self, reason: str) -> None:
+        """End the run as failed; what was recorded stays, and it can be resumed."""
+        self._end("failed", " ".join(reason.split()))
+
+    def close(self) -> None:
+        """Stop recording; a run that is not finished is left interrupted, to be resumed."""
+        if self._open:
+            self._end("interrupted", None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._open:
+            return
+        if error is None:
+            try:
+                self.finish()
+            finally:
+                self.close()
+            return
+        try:
+            if isinstance(error, Exception):
+                text = str(error) if isinstance(error, NcoreError) else f"{type(error).__name__}: {error}"
+                self.fail(text)
+            else:
+                self.close()
+        except NcoreError as second:  # the first one is what the caller has to see
+            error.add_note(f"The run could not be closed properly: {second}")
+
+    def _commit(self, epoch: int, tables: Mapping[str, pa.Table], news: Mapping[str, Any]) -> None:
+        before = self._manifest
+
+        def put(name: str) -> tuple[str, FileEntry]:
+            data = encode(name, tables[name])
+            path = part_file(name, epoch)
+            self._write(path, data)
+            return path, FileEntry(bytes=len(data), crc32=checksum(data))
+
+        try:
+            written = dict(self._pool.map(put, tables))
+        except RuntimeError:  # the interpreter is ending and lets no thread begin
+            written = dict(map(put, tables))
+        self._write_manifest(
+            before.changed(
+                files={**before.files, **written},
+                tables={**before.tables, **{name: [*before.tables.get(name, ()), epoch] for name in tables}},
+                epochs=[*before.epochs, epoch],
+                summary={**before.summary, **news},
+            )
+        )
+
+    def _write_manifest(self, manifest: Manifest) -> None:
+        if not self._folder.local:
+            self._check_still_ours()
+        self._write(MANIFEST, manifest.to_bytes())
+        self._manifest = manifest
+
+    def _write(self, path: str, data: Any) -> None:
+        try:
+            self._folder.write(path, data)
+        except FileNotFoundError as error:
+            raise self._deleted() from error
+
+    def _check_still_ours(self) -> None:
+        """Where no lock keeps others away, the manifest says whose the run is."""
+        try:
+            data = self._folder.read(MANIFEST)
+        except FileNotFoundError as error:
+            raise self._deleted() from error
+        if Manifest.from_bytes(data, self._folder.name_of(MANIFEST)).writer != self._manifest.writer:
+            raise StoreError(f"Run {self.run_id} was taken over by another writer: this one stops.")
+
+    def _deleted(self) -> StoreError:
+        return StoreError(f"Run {self.run_id} was deleted while it was being recorded.")
+
+    def _show_life(self) -> None:
+        self._write_manifest(self._manifest.changed())
+
+    def _do(self, job: Job) -> None:
+        if self._background is None:
+            job()
+        else:
+            self._background.submit(job)
+
+    def _wait(self) -> None:
+        if self._background is not None:
+            self._background.wait()
+
+    def _end(self, status: Status, reason: str | None) -> None:
+        self._check_open()
+        if self._background is not None:
+            self._background.stop()
+        try:
+            if self._manifest.status != "finished":
+                self._write_manifest(self._manifest.changed(status=status, reason=reason))
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        self._open = False
+        atexit.unregister(self._at_exit)
+        if self._background is not None:
+            self._background.stop()
+        self._pool.shutdown()
+        if self._lock is not None:
+            if self._manifest.status == "finished":  # nobody can be waiting for the lock to write
+                self._folder.remove(LOCK)
+            self._lock.release()
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise StoreError(f"Run {self.run_id} is closed: open it again with new_run(..., resume=True).")
+
+    def _at_exit(self) -> None:
+        if os.getpid() == self._process:  # and not in a process that was forked off
+            self.close()
