@@ -1,8 +1,5 @@
-"""What every test sees: one thread a process, and helpers importable from beside the tests."""
+"""One thread a process: results and times must not depend on how many tests run side by side."""
 
 import os
-import sys
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-sys.path.insert(0, str(Path(__file__).parent))

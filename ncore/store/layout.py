@@ -83,7 +83,7 @@ def default_run_id(candidate: str, dataset: str, seed: int, mode: str, config: M
 
     Example:
         >>> default_run_id("timm:resnet18", "digits", 0, "unit", {"lr": 0.1})
-        'timm-resnet18_digits_unit_s0_23b3e4ce'
+        'timm-resnet18_digits_unit_s0_1daf4570'
     """
     identity = json.dumps([candidate, dataset, seed, mode, config], sort_keys=True, default=str)
     names = [re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:40] for text in (candidate, dataset, mode)]

@@ -122,6 +122,7 @@ def _manifest(values: Mapping[str, Any], former: Manifest | None, resume: bool) 
             "planned_epochs": fresh.planned_epochs or former.planned_epochs,
             "unit": fresh.unit or former.unit,
             "recorded": fresh.recorded or former.recorded,
+            "info": fresh.info or former.info,
             "notes": fresh.notes or former.notes,
         }
     )

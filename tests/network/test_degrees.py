@@ -8,12 +8,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from network.cases import LOSSES, head, probe
 from torch import nn
 
 import ncore
 from ncore.errors import InputError, UnsupportedError
 from ncore.network import capacitances
+from tests.network.cases import LOSSES, head, probe
 
 WIDTHS = [5, 6, 4, 5, 3]
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from network.cases import ACTIVATIONS, LOSSES, head, naive_beta, naive_matrix, probe
 from torch import nn
 
 import ncore
 from ncore.errors import InputError
 from ncore.network import LayerFactors
+from tests.network.cases import ACTIVATIONS, LOSSES, head, naive_beta, naive_matrix, probe
 
 shapes = st.lists(st.integers(1, 4), min_size=4, max_size=6)
 seeds = st.integers(0, 10_000)
