@@ -66,8 +66,10 @@ class Job(Settings):
             "config": self.config | recording,
         }
 
-    def run(self, store: Store) -> str:
+    def run(self, store: Store, *, take_over: bool = False) -> str:
         """Train and record, resuming what an earlier, killed process left; returns the run's id.
+
+        ``take_over`` goes on with a run in a bucket whose process is known to be gone (see ``Store.new_run``).
 
         A candidate or a dataset that cannot be loaded is recorded as a failed run with its reason.
 
@@ -84,7 +86,7 @@ class Job(Settings):
                 reason = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
                 _record_failure(store, self, reason)
                 raise TrainingFailedError(f"Candidate {self.candidate.name} cannot be prepared: {reason}") from error
-            return session(store)
+            return session(store, take_over)
 
 
 def expand(spec: _Spec) -> _Spec:
@@ -111,7 +113,7 @@ def expand(spec: _Spec) -> _Spec:
     return type(spec).parse(walk(spec.model_dump(exclude_unset=True) | {"name": spec.name}))
 
 
-def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callable[[Store], str]:
+def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callable[[Store, bool], str]:
     """Load everything; what is returned trains it."""
     import torch
 
@@ -158,7 +160,14 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
 
 
 def _train(
-    store: Store, *, job: Job, trainer: Any, examples: dict[str, Any], info: dict[str, Any], started: float
+    store: Store,
+    take_over: bool,
+    *,
+    job: Job,
+    trainer: Any,
+    examples: dict[str, Any],
+    info: dict[str, Any],
+    started: float,
 ) -> str:
     import torch
 
@@ -180,6 +189,7 @@ def _train(
         notes=job.notes,
         info=info | {"device": str(trainer.device), "threads": torch.get_num_threads()},
         resume=True,
+        take_over=take_over,
         **{**identity, "config": job.config},
     )
     with recorder, torch.random.fork_rng():

@@ -42,7 +42,7 @@ class RayEngine:
                 ) from error
         try:
             # An application error is a result: only a worker that dies is tried again, and then resumes.
-            task = ray.remote(num_cpus=self.threads, num_gpus=self.gpus, max_retries=self.retries)(execute)
+            task = ray.remote(num_cpus=self.threads, num_gpus=self.gpus, max_retries=self.retries)(_take_over)
             pending = {task.remote(_with_threads(job, self.threads), store): job for job in jobs}
             while pending:
                 done, _ = ray.wait(list(pending), num_returns=1)
@@ -55,6 +55,11 @@ class RayEngine:
         finally:
             if ours:
                 ray.shutdown()
+
+
+def _take_over(job: Job, store: str) -> str | None:
+    """Run a job, going on with a run that in a bucket still looks alive: Ray runs a task in one place at a time."""
+    return execute(job, store, take_over=True)
 
 
 def _with_threads(job: Job, threads: int) -> Job:

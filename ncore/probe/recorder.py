@@ -51,6 +51,7 @@ class Recorder:
         notes: free text for whoever looks at the run.
         info: what else a reader may want to know, as JSON; not part of the identity.
         resume: go on with an unfinished run of the same identity.
+        take_over: of a run in a bucket, where there are no locks, whose writer is known to be gone.
 
     Raises:
         UnsupportedError: the unit or the loss is not covered; strengths that this head is too shallow for are
@@ -87,6 +88,7 @@ class Recorder:
         notes: str = "",
         info: Mapping[str, Any] | None = None,
         resume: bool = False,
+        take_over: bool = False,
     ) -> None:
         self.settings = read_settings(RecordingSettings, recording or {}, "recording")
         self._model, self._unit = model, unit
@@ -125,6 +127,7 @@ class Recorder:
             info=info,
             asynchronous=True,
             resume=resume,
+            take_over=take_over,
         )
         self.run_id: str = self.writer.run_id
         try:

@@ -90,12 +90,14 @@ def run_id(job: Job) -> str:
     return default_run_id(**job.identity)
 
 
-def execute(job: Job, store: str) -> str | None:
+def execute(job: Job, store: str, take_over: bool = False) -> str | None:
     """Run one job in this process; returns None, or in one sentence why it failed."""
     try:
-        job.run(open_store(store))
+        job.run(open_store(store), take_over=take_over)
     except NcoreError as error:
         return str(error)
+    except Exception as error:  # whatever a model raises while it trains; the run has it as its reason
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
     return None
 
 

@@ -1,0 +1,165 @@
+"""What the callbacks share: one run, whose epochs are recorded when all that is measured of them is known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+
+from torch import Tensor, nn
+
+from ncore.errors import InputError, UnsupportedError
+from ncore.network.losses import Loss
+from ncore.probe.config import RecordingSettings
+from ncore.probe.integrations.naming import place_of, read_places
+from ncore.probe.recorder import Recorder
+
+if TYPE_CHECKING:
+    from ncore.store import Store
+
+StorePlace: TypeAlias = "Store | str | os.PathLike[str]"
+
+
+class Options(TypedDict, total=False):
+    """What a callback takes besides what it must be given.
+
+    ``forward``: called as ``forward(model, inputs)`` with parts of the probe, where ``model(inputs)`` does not do.
+    ``metrics``: where metrics belong whose names do not say it, as ``{"my_score": "validation/accuracy"}``.
+    All others are those of :class:`ncore.Recorder`; ``seed`` and ``epochs`` are by default the trainer's.
+    """
+
+    forward: Callable[[Any, Tensor], Any]
+    metrics: Mapping[str, str]
+    seed: int
+    epochs: int
+    mode: str
+    recording: RecordingSettings | Mapping[str, Any]
+    config: Mapping[str, Any]
+    notes: str
+    info: Mapping[str, Any]
+    resume: bool
+
+
+class Session:
+    """One recorded run of a trainer.
+
+    An epoch that ended is recorded as soon as nothing more can be measured of it (:meth:`flush`), but before the
+    weights change again: trainers evaluate, and compute averages over the epoch, after its last step.
+    """
+
+    def __init__(
+        self,
+        store: StorePlace,
+        unit: nn.Sequential | str,
+        probe: tuple[Tensor, Tensor],
+        candidate: str,
+        dataset: str,
+        options: Options,
+    ) -> None:
+        unknown = [name for name in options if name not in Options.__annotations__]
+        if unknown:
+            raise InputError(f"{unknown[0]!r} is not an option, the options are {', '.join(Options.__annotations__)}.")
+        self._store, self._unit, self._probe = store, unit, probe
+        self._names = {"candidate": candidate, "dataset": dataset}
+        self._options: dict[str, Any] = {**options}
+        self._forward: Callable[[Any, Tensor], Any] | None = self._options.pop("forward", None)
+        self._places = read_places(self._options.pop("metrics", {}))
+        self._recorder: Recorder | None = None
+        self._ended: tuple[int, int] | None = None
+        self.run_id: str | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether a run is being recorded."""
+        return self._recorder is not None
+
+    def begin(self, model: nn.Module, loss: Loss, seed: int, epochs: int | None) -> None:
+        """Begin the run and record epoch 0.
+
+        Raises:
+            InputError: the model has no such unit.
+            UnsupportedError: unit, loss or a sharded model; other errors as :class:`ncore.Recorder`.
+        """
+        self.end()
+        _check_whole(model)
+        self._recorder = Recorder(
+            self._store,
+            model if self._forward is None else _Called(model, self._forward),
+            unit=_find(model, self._unit) if isinstance(self._unit, str) else self._unit,
+            probe=self._probe,
+            loss=loss,
+            **{"seed": seed, "epochs": epochs, **self._names, **self._options},
+        )
+        self.run_id = self._recorder.run_id
+
+    def epoch_ended(self, epoch: int, step: int) -> None:
+        """The model is now what it is after ``epoch``, and ``step`` steps; it is recorded by the next flush."""
+        self._ended = (epoch, step)
+
+    def flush(self, logged: Mapping[str, Any], stale: tuple[str, ...] = ()) -> None:
+        """Record the epoch that ended, if there is one that is not recorded, with what was logged of it.
+
+        ``stale`` names splits that were not measured in this epoch.
+        """
+        if self._recorder is None or self._ended is None:
+            return
+        (epoch, step), self._ended = self._ended, None
+        if epoch > self._recorder.last_epoch:  # else it was repeated from a checkpoint
+            splits = self._splits(logged)
+            self._recorder.record(epoch, step=step, **{split: splits[split] for split in splits if split not in stale})
+
+    def finish(self) -> None:
+        """Complete the run."""
+        if self._recorder is not None:
+            recorder, self._recorder = self._recorder, None
+            recorder.__exit__(None, None, None)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Stop in the middle: failed with the reason, or interrupted if that is Ctrl-C or not known."""
+        if self._recorder is not None:
+            recorder, self._recorder, self._ended = self._recorder, None, None
+            if error is None:
+                recorder.writer.close()
+            else:
+                recorder.__exit__(type(error), error, error.__traceback__)
+
+    def _splits(self, logged: Mapping[str, Any]) -> dict[str, Any]:
+        places = {key: place for key in logged if (place := place_of(key))} | self._places  # the user's word counts
+        splits: dict[str, dict[str, float]] = {}
+        for key, (split, name) in places.items():
+            if key in logged:
+                splits.setdefault(split, {})[name] = logged[key]
+        return splits
+
+
+class _Called(nn.Module):
+    """A model as the recorder calls it, on part of the probe."""
+
+    def __init__(self, model: nn.Module, how: Callable[[Any, Tensor], Any]) -> None:
+        super().__init__()
+        self.model, self._how = model, how
+
+    def forward(self, inputs: Tensor) -> Any:
+        return self._how(self.model, inputs)
+
+
+def _find(model: nn.Module, name: str) -> nn.Sequential:
+    try:
+        return model.get_submodule(name)  # type: ignore[return-value]  # the recorder checks what it is
+    except AttributeError as error:
+        names = [known for known, module in model.named_modules() if isinstance(module, nn.Sequential)]
+        near = get_close_matches(name, names, 3, 0.3) or names[-3:]
+        raise InputError(
+            f"The unit is {name!r}, but {type(model).__name__} has no module of this name: "
+            + (f"it has {', '.join(near)}." if near else "it has no torch.nn.Sequential at all.")
+        ) from error
+
+
+def _check_whole(model: nn.Module) -> None:
+    for name, parameter in model.named_parameters():
+        if parameter.numel() == 0 or hasattr(parameter, "placements"):
+            raise UnsupportedError(
+                f"Parameter {name!r} is spread over several processes, but the recorder needs the whole model in "
+                "one: train with data parallelism (DDP)."
+            )
