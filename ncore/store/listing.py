@@ -49,7 +49,7 @@ def row_of(run_id: str, manifest: Manifest) -> dict[str, Any]:
         "validation_accuracy": _number(summary.get("validation_accuracy")),
         "test_accuracy": _number(summary.get("test_accuracy")) if manifest.status == "finished" else None,
         "beta_eff": _number(summary.get("beta_eff")),
-        "parameters": _number(summary.get("parameters")),
+        "parameters": _number(summary.get("parameters", manifest.info.get("parameters"))),
         "seconds": _number(summary.get("seconds")),
         "bytes": manifest.size,
         "created": manifest.created,
