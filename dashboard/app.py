@@ -1,0 +1,88 @@
+"""The app that `ncore dashboard` serves: configuration, navigation, what all pages share.
+
+Run by Streamlit; `dashboard.launch` starts it with a safe configuration.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from functools import lru_cache
+
+import streamlit as st
+
+from dashboard import session, sidebar, ui, views
+from dashboard.launch import configured_stores
+from dashboard.plaintext import markdown
+from dashboard.queries import library
+from ncore.errors import NcoreError
+
+FOLLOW_EVERY = 2.0  # seconds
+ICON = (  # drawn here, because an icon by name would be fetched from the internet
+    '<svg viewBox="0 0 32 32"><g stroke="#2A87BD" stroke-width="4" fill="#2A87BD">'
+    '<path d="M8 8 24 16 8 24" fill="none"/><circle cx="8" cy="8" r="4"/>'
+    '<circle cx="8" cy="24" r="4"/><circle cx="24" cy="16" r="4"/></g></svg>'
+)
+
+st.set_page_config(page_title="ncore", page_icon=ICON, layout="wide")
+
+
+# White on the dark theme's light blue can't be read; this blue is good for both themes.
+STYLE = (
+    '<style>[data-testid="stMultiSelect"] [data-tag] {background: #1B6A9C !important; color: #FFF !important}</style>'
+)
+
+
+def main() -> None:
+    """Show the page that the URL names."""
+    session.begin()
+    st.html(STYLE)
+    page = st.navigation(
+        [
+            st.Page("app_pages/runs.py", title="Runs", icon=":material/table_rows:", default=True),
+            st.Page("app_pages/ranking.py", title="Ranking", icon=":material/leaderboard:"),
+            st.Page("app_pages/capacitance.py", title="Capacitance", icon=":material/show_chart:"),
+        ],
+        expanded=True,
+    )
+    changed = st.session_state.get("page shown") != page.url_path
+    if changed:
+        views.forget_drawn()
+        st.session_state["page shown"] = page.url_path
+    try:
+        places = configured_stores()
+    except NcoreError as error:
+        ui.empty("The dashboard was started in a way that it doesn't understand.", markdown(error))
+        return
+    st.session_state["places"] = places
+    st.session_state["version seen"] = library(places).version()
+    session.publish(changed)
+    sidebar.show()
+    ui.guarded(page.run)()
+    views.remember_views()
+    follow()
+    warm_up()
+
+
+@lru_cache(maxsize=1)
+def warm_up() -> None:
+    """Load what rankings need, once the first page is shown: it takes seconds, and no page should wait for it."""
+
+    def load() -> None:
+        for module in ("scipy.stats", "sklearn.linear_model"):
+            importlib.import_module(module)
+
+    timer = threading.Timer(1.0, load)
+    timer.daemon = True
+    timer.start()
+
+
+@st.fragment(run_every=FOLLOW_EVERY)
+def follow() -> None:
+    """Run the page again when a run has finished an epoch, or has come or gone."""
+    places = st.session_state.get("places")
+    if places and library(places).version() != st.session_state.get("version seen"):
+        st.rerun()
+
+
+main()

@@ -1,0 +1,212 @@
+"""One short text for every number that the app shows: what it is, and when to trust it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ncore.predict import MEASURES
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a number is.
+
+    Attributes:
+        label: its name in tables and figures.
+        unit: of the number as it is shown; empty for a pure number.
+        meaning: what it says, in a sentence.
+        formula: how it is computed, as Markdown; empty if the meaning says it.
+        direction: which way is good, or what the ends of its range are.
+        trust: when it can be relied on, and when not.
+    """
+
+    label: str
+    unit: str
+    meaning: str
+    formula: str
+    direction: str
+    trust: str
+
+    @property
+    def axis(self) -> str:
+        """The label with its unit, for an axis."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    @property
+    def text(self) -> str:
+        """All of it as Markdown."""
+        parts = [self.meaning, f"**Formula:** {self.formula}" if self.formula else ""]
+        parts += [f"**Unit:** {self.unit or 'none'}. **Direction:** {self.direction}", f"**Trust:** {self.trust}"]
+        return "\n\n".join(filter(None, parts))
+
+
+_STRENGTHS = {
+    "relative": (
+        "none",
+        "The absolute capacitance divided by that of an untrained classifier (which predicts every class alike): "
+        "1 means that the synapses still drive each other as much as before training, 0 that nothing is left to learn.",
+        "`beta_eff(P) / beta_eff(P of the uniform prediction)`",
+        "Comparable between candidates, because the scale of activations and weights cancels. It goes past the paper. "
+        "Defined for cross-entropy and squared losses.",
+    ),
+    "absolute": (
+        "loss per squared weight",
+        "How strongly the synapses of the head still drive each other, all interaction strengths taken as positive.",
+        "`sum(d_out · d_in) / sum(d_in)` over all synapses, with `P = mean |z| |σ'| |δ|`",
+        "Stable from epoch to epoch, but **not comparable between candidates**: it scales with their activations and "
+        "weights. Compare its course within one run.",
+    ),
+    "signed": (
+        "loss per squared weight",
+        "The same with the signs kept, our reading of the paper's definition.",
+        "`sum(d_out · d_in) / sum(d_in)` over all synapses, with `P = mean z σ' δ`",
+        "Rarely: positive and negative interactions nearly cancel in the denominator, so it jumps and changes sign. "
+        "Points with a conditioning below 0.05 are flagged.",
+    ),
+}
+
+EXPLANATIONS: dict[str, Explanation] = {
+    "validation_accuracy": Explanation(
+        "Validation accuracy",
+        "%",
+        "Share of the validation images classified correctly after the last finished epoch.",
+        "",
+        "higher is better.",
+        "Early decisions see only this set, so what was chosen by it looks slightly better here than on test data. "
+        "With n images its standard error is about 50/√n points at most.",
+    ),
+    "test_accuracy": Explanation(
+        "Final accuracy",
+        "%",
+        "Share of the test images classified correctly when training has ended: what predictions are judged by.",
+        "",
+        "higher is better.",
+        "Known only for finished runs. Differences between candidates that are smaller than those between the seeds of "
+        "one candidate say nothing.",
+    ),
+    "epochs": Explanation(
+        "Epochs", "epochs", "Finished passes over the training images.", "", "more is more costly.", "Exact."
+    ),
+    "seconds": Explanation(
+        "Time",
+        "s",
+        "Wall time since the run began.",
+        "",
+        "lower is cheaper.",
+        "It includes loading and recording, and runs that shared a machine slowed each other down.",
+    ),
+    "bytes": Explanation("Size", "MB", "All files of the run.", "", "lower is cheaper.", "Exact."),
+    "updated": Explanation(
+        "Updated", "", "When the run last finished an epoch, or ended.", "", "none.", "By the clock of its machine."
+    ),
+    "status": Explanation(
+        "Status",
+        "",
+        "*running*: being recorded now; *finished*; *failed*: training could not go on, the reason says why; "
+        "*interrupted*: its process is gone, and it can be resumed; *unreadable*: its files are damaged.",
+        "",
+        "none.",
+        "On another machine a run counts as interrupted after ten minutes without a new epoch.",
+    ),
+    "conditioning": Explanation(
+        "Conditioning",
+        "",
+        "What the signed interaction strengths leave of the denominator of beta_eff after they cancelled.",
+        "`|sum P| / sum |P|`",
+        "1 is well conditioned, 0 is all cancelled.",
+        "A beta_eff with less than 0.05 is a quotient of small differences: its size and even its sign are accidental.",
+    ),
+    "layer": Explanation(
+        "Part of beta_eff",
+        "",
+        "The part of beta_eff that passes through the synapses of one layer; all parts add up to beta_eff.",
+        "`sum over the layer of d_out · d_in / sum over all of d_in`",
+        "a larger part means that this layer is where learning goes on.",
+        "The first and the last layer have no part by construction: the first layer's synapses drive none, and "
+        "nothing drives the last layer's.",
+    ),
+    "predicted": Explanation(
+        "Predicted final accuracy",
+        "%",
+        "What the chosen method expects a run to end at, from its first epochs alone; seeds are averaged.",
+        "",
+        "higher is better.",
+        "As far as the method was right so far: the comparison of methods on this page says how far that is.",
+    ),
+    "interval": Explanation(
+        "90% interval",
+        "%",
+        "The final accuracy of one more run of the candidate should lie in here nine times out of ten.",
+        "`mean ± 1.645 · sd`, with the variance within seeds plus that between them, cut off at 0 and 100%",
+        "narrower is surer.",
+        "It is not calibrated: for naive methods it is a rule of thumb, and one seed can't tell how seeds differ.",
+    ),
+    "p_best": Explanation(
+        "Probability of being best",
+        "%",
+        "How often the candidate comes out first when all predictions are drawn from their intervals.",
+        "share of 10,000 draws of independent normal distributions, cut off at 0 and 100%",
+        "higher is better; they add up to 100%.",
+        "No more than the intervals that it is drawn from.",
+    ),
+    "rank": Explanation(
+        "Rank",
+        "",
+        "Place by predicted final accuracy; equal predictions share a place.",
+        "",
+        "1 is best.",
+        "Neighbours whose intervals overlap may well change places.",
+    ),
+    "h0": Explanation(
+        "h(0)",
+        "%",
+        "The paper's prediction: accuracy as a line in beta_eff, fitted to the first epochs of one run and read where "
+        "beta_eff has vanished, because errors vanish as training converges.",
+        "Bayesian ridge regression; the band is its 90% predictive interval",
+        "higher is better.",
+        "When the points lie on a falling line that reaches close to 0. With a rising line, or few points, or beta_eff "
+        "still near its start, it extrapolates a long way; reading the last accuracy has often ranked better.",
+    ),
+    "saved": Explanation(
+        "Compute saved",
+        "%",
+        "Share of the recorded training time that would not have been spent, had one trained all candidates up to "
+        "epoch k and only the first choice to its end.",
+        "`1 − (time of all runs up to k + rest of the first choice) / time of all runs`",
+        "higher is cheaper.",
+        "By wall time as recorded; of unfinished runs the time to their planned end is extrapolated.",
+    ),
+    "seeds": Explanation(
+        "Mean and band over seeds",
+        "",
+        "The line is the mean over a candidate's seeds, and the band reaches from the lowest to the highest.",
+        "",
+        "a narrow band: the outcome does not depend on chance.",
+        "Two or three seeds show that chance matters, not how much.",
+    ),
+}
+for _name, (_unit, _meaning, _formula, _trust) in _STRENGTHS.items():
+    EXPLANATIONS[f"beta_eff {_name}"] = Explanation(
+        f"beta_eff, {_name}",
+        "" if _unit == "none" else _unit,
+        _meaning,
+        _formula,
+        "falls towards 0 as training converges; by itself it is not a quality.",
+        _trust,
+    )
+for _measure in MEASURES.values():
+    EXPLANATIONS[_measure.name] = Explanation(
+        {"precision_at_3": "Precision at 3"}.get(_measure.name, _measure.name.replace("_", " ").capitalize()),
+        _measure.unit,
+        _measure.description,
+        "",
+        f"{'higher' if _measure.higher_is_better else 'lower'} is better, "
+        f"from {_measure.lower_bound:g} to {_measure.upper_bound:g}.",
+        "Only candidates count whose final accuracy is known; with fewer than ten of them one pair more or less "
+        "changes it a lot.",
+    )
+
+
+def explanation(name: str) -> Explanation:
+    """The explanation of a number; KeyError if there is none, which is a mistake of ours."""
+    return EXPLANATIONS[name]

@@ -1,0 +1,179 @@
+"""What all figures share: layout, axes, bands, and how names become labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from dashboard.figures.styles import Style
+from dashboard.plaintext import figure as label_text
+
+NAME_LENGTH = 32
+PANEL_COLUMNS = 3
+_GREY = {False: "#5B6670", True: "#A9B4BE"}
+_PAPER = {False: ("#FFFFFF", "#0A0F16", "#E3E8ED"), True: ("#11161D", "#E8EDF2", "#2D3844")}
+
+
+def grey(dark: bool) -> str:
+    """For what belongs to no candidate: reference lines, observed values, notes."""
+    return _GREY[dark]
+
+
+def ink(dark: bool) -> str:
+    """The colour of text and of outlines."""
+    return _PAPER[dark][1]
+
+
+def paper(dark: bool) -> str:
+    """The background."""
+    return _PAPER[dark][0]
+
+
+def name(candidate: object) -> str:
+    """A name as a label of a figure: escaped, and not too long."""
+    return label_text(candidate, NAME_LENGTH)
+
+
+def blank(dark: bool, height: int = 380) -> go.Figure:
+    """An empty figure. Its colours are in the template, so that the app's own theme comes before them."""
+    background, text, lines = _PAPER[dark]
+    axis = {"gridcolor": lines, "zeroline": False, "linecolor": lines, "automargin": True}
+    template = go.layout.Template(
+        layout={
+            "paper_bgcolor": background,
+            "plot_bgcolor": background,
+            "font": {
+                "color": text,
+                "family": "Source Sans Pro, Source Sans 3, Helvetica, Arial, sans-serif",
+                "size": 13,
+            },
+            "xaxis": axis,
+            "yaxis": axis,
+            "hoverlabel": {"bgcolor": background, "font": {"color": text}, "align": "left", "namelength": -1},
+        }
+    )
+    figure = go.Figure(layout={"template": template, "height": height})
+    return figure.update_layout(
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        hovermode="closest",
+        dragmode="zoom",
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "xanchor": "left", "x": 0, "itemwidth": 30},
+    )
+
+
+def panels(titles: Sequence[str], columns: int, dark: bool, shared: bool, height: int) -> go.Figure:
+    """Panels in rows, ``height`` pixels each."""
+    rows = -(-len(titles) // columns)
+    grid = make_subplots(
+        rows=rows,
+        cols=columns,
+        subplot_titles=list(titles),
+        shared_yaxes="all" if shared else False,
+        horizontal_spacing=0.06,
+        vertical_spacing=min(0.25, 70 / (height * rows)),
+    )
+    single = blank(dark, height=height * rows + 60)
+    grid.update_layout(
+        template=single.layout.template,
+        height=single.layout.height,
+        hovermode="closest",
+        dragmode="zoom",
+        legend=single.layout.legend,
+    )
+    return grid.update_layout(margin={"l": 8, "r": 8, "t": 40, "b": 8}, legend={"y": 1 + 34 / (height * rows + 60)})
+
+
+def nothing(text: str, dark: bool, height: int = 200) -> go.Figure:
+    """A figure that only says why it is empty."""
+    figure = blank(dark, height)
+    figure.update_xaxes(visible=False).update_yaxes(visible=False)
+    return figure.add_annotation(
+        text=label_text(text), showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper", font={"color": grey(dark)}
+    )
+
+
+def percent(values: Any) -> np.ndarray:
+    """Fractions as per cent, float32 because so it is sent as bytes and is exact enough to draw."""
+    return (100 * np.asarray(values, dtype=np.float64)).astype(np.float32)
+
+
+def whole_steps(last: float) -> dict[str, Any]:
+    """Ticks of an axis of epochs: whole numbers only."""
+    return {"dtick": 1} if last <= 12 else {"tickformat": "d", "nticks": 12}
+
+
+def over_seeds(table: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:
+    """Mean, lowest and highest ``value`` over the rows that agree in ``by``, and how many they are.
+
+    Returns:
+        Columns ``by``, mean, low, high and n; groups without a finite value are left out.
+    """
+    groups = table[np.isfinite(table[value].to_numpy(np.float64))].groupby(list(by), sort=True)[value]
+    return groups.agg(mean="mean", low="min", high="max", n="count").reset_index()
+
+
+def add_band(
+    figure: go.Figure,
+    table: pd.DataFrame,
+    x: str,
+    candidate: str,
+    style: Style,
+    *,
+    dark: bool,
+    hover: str,
+    scale: float = 1.0,
+    row: int | None = None,
+    col: int | None = None,
+    legend: bool = True,
+) -> None:
+    """Draw what :func:`over_seeds` returned for one candidate: the mean as a line, from lowest to highest as a band.
+
+    Args:
+        hover: template of the hover label after the candidate's name; has ``%{x}`` and ``%{y}``.
+        scale: by which values are multiplied.
+        row, col: of the panel, where there are several.
+    """
+    across = table[x].to_numpy()
+    low, mean, high = (
+        (scale * table[column].to_numpy(np.float64)).astype(np.float32) for column in ("low", "mean", "high")
+    )
+    shown = name(candidate)
+    if (table["n"] > 1).any():
+        figure.add_scatter(
+            x=np.concatenate([across, across[::-1]]),
+            y=np.concatenate([high, low[::-1]]),
+            fill="toself",
+            fillcolor=style.faint(dark),
+            line={"width": 0},
+            mode="lines",
+            hoverinfo="skip",
+            name=f"{shown} (seeds)",
+            legendgroup=shown,
+            showlegend=False,
+            row=row,
+            col=col,
+        )
+    figure.add_scatter(
+        x=across,
+        y=mean,
+        mode="lines+markers",
+        line={"color": style.colour(dark), "dash": style.dash, "width": 2},
+        marker={"symbol": style.symbol, "size": 7},
+        name=shown,
+        legendgroup=shown,
+        showlegend=legend,
+        customdata=table["n"].to_numpy(),
+        hovertemplate=f"<b>{shown}</b><br>{hover}<br>seeds: %{{customdata}}<extra></extra>",
+        row=row,
+        col=col,
+    )
+
+
+def ordered(candidates: Iterable[str]) -> list[str]:
+    """Names once each, in the order in which legends list them."""
+    return sorted(dict.fromkeys(candidates), key=str.casefold)

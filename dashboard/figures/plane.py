@@ -1,0 +1,197 @@
+"""The picture that carries the method: accuracy against beta_eff, read where beta_eff has vanished."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.analysis import RidgeLine
+from dashboard.explain import explanation
+from dashboard.figures import base
+from dashboard.figures.styles import Style, style_for
+
+MOST_PANELS = 12
+
+
+def accuracy_against_beta(
+    points: pd.DataFrame,
+    lines: Mapping[str, RidgeLine],
+    finals: Mapping[str, float],
+    styles: Mapping[str, Style],
+    strength: str,
+    seen: int,
+    together: bool = True,
+    dark: bool = False,
+) -> go.Figure:
+    """Each run's path through the plane of beta_eff and accuracy, with the line that is read at beta_eff = 0.
+
+    Args:
+        points: one row a run and epoch: key, candidate, seed, epoch, beta_eff, accuracy (a fraction).
+        lines: Bayesian ridge lines by run (``key``), fitted to the epochs up to ``seen``.
+        finals: true final accuracies (fractions) by run, where known.
+        styles: of the candidates.
+        strength: of beta_eff, for the axis.
+        seen: the last epoch that was fitted; later points are hollow.
+        together: all in one panel; else a panel a candidate, the first twelve by name.
+        dark: for a dark background.
+    """
+    points = points[np.isfinite(points["beta_eff"]) & np.isfinite(points["accuracy"])]
+    if points.empty:
+        return base.nothing("No epoch has both an accuracy and a finite beta_eff of this kind.", dark)
+    candidates = base.ordered(points["candidate"])[: None if together else MOST_PANELS]
+    columns = 1 if together else min(len(candidates), base.PANEL_COLUMNS)
+    titles = [""] if together else [base.name(candidate) for candidate in candidates]
+    figure = base.panels(titles, columns, dark, shared=False, height=500 if together else 300)
+    spans: dict[tuple[int, int], pd.Series] = {}
+    for position, candidate in enumerate(candidates):
+        place = (1, 1) if together else (position // columns + 1, position % columns + 1)
+        rows = points[points["candidate"] == candidate]
+        # Raw values of different candidates can't be compared, relative ones can: those share their range.
+        spans[place] = points["beta_eff"] if together or strength == "relative" else rows["beta_eff"]
+        pen = _Pen(figure, candidate, style_for(candidate, styles), dark, place, legend=together)
+        for key, run in rows.groupby("key"):
+            pen.draw(run.sort_values("epoch"), seen, lines.get(str(key)), finals.get(str(key), np.nan))
+    _add_key(figure, dark, bool(lines), bool(finals))
+    figure.add_vline(x=0, line={"color": base.grey(dark), "width": 1})
+    for (row, column), values in spans.items():
+        figure.update_xaxes(range=_around_zero(values), row=row, col=column)
+    figure.update_xaxes(exponentformat="power", nticks=12 if together else 5)
+    values = np.concatenate([points["accuracy"], [value for value in finals.values() if np.isfinite(value)]])
+    room = 0.12 * (float(np.ptp(values)) or 0.1)
+    # The band of a short fit can be wider than all accuracies: the points set the range, so that they can be read.
+    low, high = max(values.min() - room, -0.03), min(values.max() + room, 1.04)
+    figure.update_yaxes(range=[100 * low, 100 * high], showgrid=True).update_yaxes(title="Accuracy (%)", col=1)
+    title = explanation(f"beta_eff {strength}").axis if together else f"beta_eff, {strength}"
+    for position in range(max(len(spans) - columns, 0), len(spans)):
+        figure.update_xaxes(title=title, row=position // columns + 1, col=position % columns + 1)
+    return figure
+
+
+@dataclass
+class _Pen:
+    """Draws the runs of one candidate into one panel."""
+
+    figure: go.Figure
+    candidate: str
+    style: Style
+    dark: bool
+    place: tuple[int, int]
+    legend: bool
+
+    def draw(self, run: pd.DataFrame, seen: int, line: RidgeLine | None, final: float) -> None:
+        """Band, line, path, prediction and truth of one run."""
+        if line is not None:
+            self._line(line)
+        self._path(run, seen)
+        if line is not None:
+            self._reading(line)
+        if np.isfinite(final):
+            self._final(final)
+
+    def _add(self, kind: str, **trace: Any) -> None:
+        shown = base.name(self.candidate)
+        common = {"name": f"{shown} ({kind})" if kind else shown, "legendgroup": shown, "showlegend": False}
+        self.figure.add_scatter(**{**common, **trace}, row=self.place[0], col=self.place[1])
+
+    def _path(self, run: pd.DataFrame, seen: int) -> None:
+        colour = self.style.colour(self.dark)
+        fitted = (run["epoch"] <= seen).to_numpy()
+        self._add(
+            "",
+            x=run["beta_eff"].to_numpy(np.float32),
+            y=base.percent(run["accuracy"]),
+            mode="lines+markers",
+            line={"color": colour, "width": 1.5},
+            marker={
+                "symbol": self.style.symbol,
+                "size": 9,
+                "color": np.where(fitted, colour, base.paper(self.dark)).tolist(),
+                "line": {"color": colour, "width": 1.5},
+            },
+            showlegend=self.legend,
+            customdata=np.stack([run["epoch"], run["seed"]], axis=1),
+            hovertemplate=f"<b>{base.name(self.candidate)}</b>, seed %{{customdata[1]}}<br>epoch %{{customdata[0]}}: "
+            "beta_eff %{x:.4g}, validation accuracy %{y:.1f}%<extra></extra>",
+        )
+        self.legend = False  # one entry a candidate
+
+    def _line(self, line: RidgeLine) -> None:
+        self._add(
+            "band",
+            x=np.concatenate([line.beta, line.beta[::-1]]).astype(np.float32),
+            y=base.percent(np.concatenate([line.upper, line.lower[::-1]])),
+            fill="toself",
+            fillcolor=self.style.faint(self.dark, 0.1),
+            line={"width": 0},
+            mode="lines",
+            hoverinfo="skip",
+        )
+        self._add(
+            "line",
+            x=line.beta.astype(np.float32),
+            y=base.percent(line.mean),
+            mode="lines",
+            line={"color": self.style.colour(self.dark), "width": 1.5, "dash": "dash"},
+            hoverinfo="skip",
+        )
+
+    def _reading(self, line: RidgeLine) -> None:
+        zero = int(np.argmin(np.abs(line.beta)))
+        low, mid, high = (float(100 * values[zero]) for values in (line.lower, line.mean, line.upper))
+        cut = "" if 0 <= mid <= 100 else ", cut off at what an accuracy can be"
+        self._add(
+            "h(0)",
+            x=[0],
+            y=[min(max(mid, 0.0), 100.0)],
+            mode="markers",
+            marker={"symbol": "circle-open", "size": 14, "color": self.style.colour(self.dark), "line": {"width": 2.5}},
+            cliponaxis=False,
+            hovertemplate=f"<b>{base.name(self.candidate)}</b><br>h(0) = {mid:.1f}%{cut}<br>"
+            f"90% interval: {low:.1f} – {high:.1f}%<extra></extra>",
+        )
+
+    def _final(self, final: float) -> None:
+        self._add(
+            "true",
+            x=[0],
+            y=[100 * final],
+            mode="markers",
+            marker={
+                "symbol": "star",
+                "size": 14,
+                "color": self.style.colour(self.dark),
+                "line": {"width": 1, "color": base.ink(self.dark)},
+            },
+            cliponaxis=False,
+            hovertemplate=f"<b>{base.name(self.candidate)}</b><br>"
+            f"true final accuracy: {100 * final:.1f}%<extra></extra>",
+        )
+
+
+def _add_key(figure: go.Figure, dark: bool, lines: bool, finals: bool) -> None:
+    """What the marks mean, in grey, as the candidates have the colours."""
+    marks = [("epoch, fitted", "circle", 9), ("epoch, not seen", "circle-open", 9)]
+    marks += [("prediction h(0)", "circle-open", 14)] if lines else []
+    marks += [("true final accuracy", "star", 13)] if finals else []
+    for text, symbol, size in marks:
+        figure.add_scatter(
+            x=[None],
+            y=[None],
+            mode="markers",
+            marker={"symbol": symbol, "size": size, "color": base.grey(dark), "line": {"width": 1.5}},
+            name=text,
+            legendgroup=text,  # groups stand side by side
+            hoverinfo="skip",
+        )
+
+
+def _around_zero(values: pd.Series) -> list[float]:
+    """A range that has these values and 0, with some room."""
+    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+    room = 0.05 * (high - low or 1.0)
+    return [low - room, high + room]

@@ -1,0 +1,110 @@
+"""Which runs a page shows: the working set, or, if nothing is chosen, all runs of one dataset and training mode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import session, sidebar, ui
+from dashboard.plaintext import plain
+from dashboard.queries import SEPARATOR, Problem
+from ncore.predict import Curve
+
+_MODES = {"backbone": "backbone trained, unit frozen", "unit": "unit trained, backbone frozen", "all": "all trained"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """Runs that can be compared: of one dataset, in one training mode.
+
+    Attributes:
+        keys: of the runs.
+        dataset, mode: of all of them.
+        chosen: whether they are the working set.
+    """
+
+    keys: tuple[str, ...]
+    dataset: str
+    mode: str
+    chosen: bool
+
+
+def task(page: str) -> Task | None:
+    """Let the user choose what a page compares; says why, and returns None, if there is nothing.
+
+    Args:
+        page: prefix of the widgets' keys.
+    """
+    runs = sidebar.current().runs()
+    runs = runs[runs["dataset"].notna() & runs["mode"].notna()]
+    if runs.empty:
+        no_runs()
+        return None
+    chosen, _ = session.split_known(set(runs["key"]))
+    whole = not chosen
+    if chosen:
+        picked = st.segmented_control(
+            "Runs",
+            ["chosen", "all"],
+            default="chosen",
+            format_func={"chosen": f"Working set ({len(chosen)})", "all": "All of a dataset"}.__getitem__,
+            required=True,
+            **session.setting(f"{page}-runs"),
+        )
+        whole = picked == "all"
+    if not whole:
+        runs = runs[runs["key"].isin(chosen)]
+    dataset = _choose("Dataset", runs["dataset"], f"{page}-dataset")
+    runs = runs[runs["dataset"] == dataset]
+    mode = _choose("Trained", runs["mode"], f"{page}-mode")
+    runs = runs[runs["mode"] == mode]
+    return Task(tuple(runs["key"]), dataset, mode, not whole)
+
+
+def said(task: Task, runs: int) -> str:
+    """Which runs are shown, in a sentence."""
+    number = "1 run" if runs == 1 else f"{runs:,} runs"
+    if task.chosen:
+        return f"Showing your working set: {number}."
+    return (
+        f"Nothing is chosen, so this shows all {number} of one dataset; choose some in the sidebar or on the page Runs."
+    )
+
+
+def no_runs() -> None:
+    """Say that there is nothing to show."""
+    ui.empty(
+        "There are no runs to show.",
+        "The page Runs says which stores are open and what is wrong with those that can't be read. "
+        "`ncore demo` makes some runs in two minutes.",
+    )
+
+
+def unreadable(keys: Sequence[str], curves: Sequence[Curve]) -> list[Problem]:
+    """Those of the runs whose tables can't be read."""
+    return [
+        Problem(key.partition(SEPARATOR)[2], curve.reason)
+        for key, curve in zip(keys, curves, strict=True)
+        if curve.status == "unreadable"
+    ]
+
+
+def _choose(label: str, values: pd.Series, key: str) -> str:
+    """The only value, or the one that the user chooses, by default that of most runs."""
+    counts = values.value_counts()
+    options = sorted(counts.index, key=str.casefold)
+    if len(options) == 1:
+        return str(options[0])
+    most = options.index(counts.index[0])
+    found = st.selectbox(
+        label,
+        options,
+        most,
+        lambda text: _MODES.get(text, plain(text, 60)) if label == "Trained" else plain(text, 60),
+        width=230,
+        **session.setting(key),
+    )
+    return session.one_of(found, options, options[most])

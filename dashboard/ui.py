@@ -1,0 +1,148 @@
+"""Pieces that pages are made of: heads, charts, messages, explanations."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ParamSpec
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from dashboard.explain import explanation
+from dashboard.plaintext import markdown, plain
+from dashboard.queries import Problem
+from dashboard.views import PREFIX, with_view
+from ncore.errors import NcoreError
+
+P = ParamSpec("P")
+_log = logging.getLogger("ncore.dashboard")
+_FORMULA_STARTS = ("=", "+", "-", "@")
+
+
+def is_dark() -> bool:
+    """Whether the page has a dark background."""
+    return st.context.theme.type == "dark"
+
+
+def head(title: str, question: str) -> None:
+    """Title of a page and the question that it answers."""
+    st.title(title, anchor=False)
+    st.markdown(f"*{question}*")
+
+
+def section(title: str, text: str = "", about: Sequence[str] = ()) -> None:
+    """Title of a part of a page, a sentence on how to read it, and explanations of its numbers."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.header(title, anchor=False, width="content")
+        if about:
+            explain(about)
+    if text:
+        st.caption(text)
+
+
+def explain(names: Iterable[str]) -> None:
+    """A button that opens what these numbers are and when to trust them."""
+    with st.popover("What is this?", icon=":material/help:", type="tertiary"):
+        for number, name in enumerate(names):
+            if number:
+                st.divider()
+            st.markdown(f"**{explanation(name).label}**\n\n{explanation(name).text}")
+
+
+def chart(figure: go.Figure, key: str, alt: str, data: pd.DataFrame, file: str = "") -> None:
+    """A figure that keeps its zoom when its data change, with its data as CSV.
+
+    Args:
+        figure: what to show.
+        key: unique on the page; charts whose axes mean something else need keys of their own.
+        alt: what the chart shows, for those who don't see it.
+        data: what is drawn.
+        file: name of downloads, without its ending; the key by default.
+    """
+    config = {
+        "displaylogo": False,
+        "doubleClick": "autosize",
+        "modeBarButtonsToRemove": ["resetScale2d", "select2d", "lasso2d"],
+        "toImageButtonOptions": {"format": "png", "scale": 2, "filename": f"ncore-{file or key}"},
+    }
+    with st.container(key=f"{PREFIX}{key}", gap="xxsmall"):
+        st.plotly_chart(with_view(figure, key), key=f"plot-{key}", config=config, alt=plain(alt))
+        download(data, f"csv-{key}", file or key)
+
+
+def download(data: pd.DataFrame, key: str, file: str, label: str = "Data as CSV") -> None:
+    """A button that saves a table."""
+    st.download_button(
+        label,
+        data=functools.partial(to_csv, data),
+        file_name=f"ncore-{file}.csv",
+        mime="text/csv",
+        key=key,
+        on_click="ignore",
+        type="tertiary",
+        icon=":material/download:",
+    )
+
+
+def to_csv(data: pd.DataFrame) -> bytes:
+    """A table as CSV, UTF-8; texts that a spreadsheet would take for a formula begin with an apostrophe."""
+    texts = data.select_dtypes(include=["object", "string"]).columns
+    safe = data.assign(**{name: data[name].map(_no_formula, na_action="ignore") for name in texts})
+    return safe.to_csv(index=False).encode()
+
+
+def problems(found: Sequence[Problem], what: str) -> None:
+    """One message on everything that can't be read, with the reasons to open.
+
+    Args:
+        found: what can't be read.
+        what: its kind, such as "run".
+    """
+    if not found:
+        return
+    number = f"1 {what}" if len(found) == 1 else f"{len(found)} {what}s"
+    with st.container(border=True):
+        st.markdown(f":material/warning: **{number} can't be read.** Everything else goes on without.")
+        with st.expander("What is wrong", expanded=len(found) == 1):
+            for problem in found[:50]:
+                st.markdown(f"**{markdown(problem.where)}**: {markdown(problem.message)}")
+            if len(found) > 50:
+                st.caption(f"and {len(found) - 50} more.")
+
+
+def empty(title: str, text: str) -> None:
+    """A message in place of what can't be shown."""
+    with st.container(border=True):
+        st.markdown(f"**{title}**\n\n{text}")
+
+
+def guarded(function: Callable[P, None]) -> Callable[P, None]:
+    """A page or a fragment that says what went wrong instead of showing a traceback."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            function(*args, **kwargs)
+        except NcoreError as error:
+            empty("This can't be shown.", markdown(error))
+        except Exception:
+            _log.exception("The dashboard failed in %s", function.__name__)
+            empty(
+                "Something in this view failed.",
+                "That is a fault of the dashboard; your runs are as they were. Its terminal says "
+                "more. Other pages and other runs go on working.",
+            )
+
+    return run
+
+
+def percent(value: Any, digits: int = 1) -> str:
+    """A fraction as per cent, a dash where it is missing."""
+    return "–" if value is None or pd.isna(value) else f"{100 * value:.{digits}f}%"
+
+
+def _no_formula(text: Any) -> Any:
+    return f"'{text}" if isinstance(text, str) and text.startswith(_FORMULA_STARTS) else text
