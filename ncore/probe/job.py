@@ -177,7 +177,7 @@ def _train(
     settings = job.settings
     model = trainer.model
     probe = examples["train"].first(job.recording.probe_samples)
-    identity = job.identity
+    identity, prepared = job.identity, time.monotonic() - started
     recorder = Recorder(
         store,
         None if settings.mode == "unit" else model,
@@ -193,12 +193,11 @@ def _train(
         **{**identity, "config": job.config},
     )
     with recorder, torch.random.fork_rng():
-        recorder.seconds = time.monotonic() - started
+        recorder.seconds += prepared
         first, clock = 1, CheckpointClock()
         saved = recorder.writer.load_checkpoint() if recorder.last_epoch > 0 else None
         if saved is not None:
-            epoch, recorder.seconds = trainer.load(saved)
-            first = epoch + 1
+            first = trainer.load(saved) + 1
         for epoch in range(first, settings.epochs + 1):
             measured = {"train": trainer.epoch(epoch)}
             if epoch <= recorder.last_epoch:
@@ -210,7 +209,7 @@ def _train(
             recorder.record(epoch, step=trainer.step, features=features, **measured)
             if epoch < settings.epochs and clock.due():
                 with clock.timed():
-                    recorder.writer.save_checkpoint(trainer.save(epoch, recorder.seconds))
+                    recorder.writer.save_checkpoint(trainer.save(epoch))
     return recorder.run_id
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ class RayEngine:
         ours = not ray.is_initialized()
         if ours:
             try:
+                _knock(self.address)
                 ray.init(address=self.address, include_dashboard=False, log_to_driver=False, **self.options)
             except Exception as error:
                 raise OfflineError(
@@ -60,6 +62,13 @@ class RayEngine:
 def _take_over(job: Job, store: str) -> str | None:
     """Run a job, going on with a run that in a bucket still looks alive: Ray runs a task in one place at a time."""
     return execute(job, store, take_over=True)
+
+
+def _knock(address: str | None) -> None:
+    """Fail at once where nothing listens: Ray itself would try for minutes."""
+    host, _, port = (address or "").rpartition("://")[2].rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _with_threads(job: Job, threads: int) -> Job:

@@ -133,6 +133,8 @@ class Recorder:
         try:
             if self.writer.last_epoch < 0:
                 self._write(0, {})
+            else:
+                self._elapsed = opened.run(self.run_id).manifest.summary.get("seconds", 0.0)
         except BaseException:
             self.writer.close()
             raise

@@ -178,9 +178,9 @@ def _cores() -> int:
 
 
 def _context() -> multiprocessing.context.BaseContext:
-    """Processes that start with torch already imported where the system can, afresh elsewhere."""
+    """Processes that start with torch, and what its first optimizer imports, already loaded where the system can."""
     if "forkserver" in multiprocessing.get_all_start_methods():
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["torch", "ncore.probe.training", "ncore.probe.recorder"])
+        context.set_forkserver_preload(["torch._dynamo", "ncore.probe.training", "ncore.probe.recorder"])
         return context
     return multiprocessing.get_context("spawn")

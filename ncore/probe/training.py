@@ -136,16 +136,16 @@ class Trainer:
                 total += float(nn.functional.cross_entropy(outputs, labels, reduction="sum"))
         return {"accuracy": correct / len(examples), "loss": total / len(examples)}, torch.cat(features)
 
-    def save(self, epoch: int, seconds: float) -> bytes:
+    def save(self, epoch: int) -> bytes:
         """What training needs to go on after ``epoch``, as the bytes of a safetensors file."""
         tensors = {f"model.{name}": t for name, t in self._trained_state().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items() if isinstance(v, Tensor)}
-        meta = {"epoch": epoch, "step": self.step, "seconds": seconds, "scaler": self._scaler.state_dict()}
+        meta = {"epoch": epoch, "step": self.step, "scaler": self._scaler.state_dict()}
         return save_tensors({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, {"ncore": json.dumps(meta)})
 
-    def load(self, data: bytes) -> tuple[int, float]:
-        """Go on from the bytes of :meth:`save`; returns the epoch and the seconds they were saved at."""
+    def load(self, data: bytes) -> int:
+        """Go on from the bytes of :meth:`save`; returns the epoch that they follow."""
         meta = json.loads(_metadata(data)["ncore"])
         tensors = load_tensors(data)
         model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
@@ -160,7 +160,7 @@ class Trainer:
         if meta["scaler"]:
             self._scaler.load_state_dict(meta["scaler"])
         self.step = meta["step"]
-        return meta["epoch"], meta["seconds"]
+        return meta["epoch"]
 
     def _trained_state(self) -> dict[str, Tensor]:
         frozen = {"unit": "backbone.", "backbone": "unit."}.get(self.model.mode)
