@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -76,6 +77,8 @@ class Job(Settings):
         Raises:
             NcoreError: why the run failed.
         """
+        if self.base not in sys.path:
+            sys.path.append(self.base)  # `python:` candidates of a module beside the recipe
         with contextlib.chdir(self.base):
             try:
                 session = _prepare(self, expand(self.candidate), expand(self.dataset))

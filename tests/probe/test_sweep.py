@@ -108,7 +108,7 @@ def test_the_same_job_gives_the_same_run(tmp_path):
     job = recipe().jobs[0]
     runs = []
     for name in ("one", "two"):
-        sweep([job], str(tmp_path / name), engine=LocalEngine())
+        sweep([job], str(tmp_path / name), engine=in_this_process)
         runs.append(ncore.open_store(tmp_path / name).run(run_id(job)))
     for table in ("metrics", "capacitance"):
         one, two = (getattr(run, table)().drop(columns="seconds", errors="ignore") for run in runs)
@@ -208,7 +208,7 @@ def test_environment_variables_keep_a_recipe_portable(tmp_path, monkeypatch):
     assert str(tmp_path) not in manifest.to_bytes().decode()
 
 
-def test_a_candidate_and_a_folder_that_the_package_has_never_seen(tmp_path, monkeypatch):
+def test_a_candidate_and_a_folder_that_the_package_has_never_seen(tmp_path):
     """The user's own network from a module of theirs, the user's own folder of images: sweep, then rank."""
     from PIL import Image
 
@@ -239,9 +239,8 @@ def test_a_candidate_and_a_folder_that_the_package_has_never_seen(tmp_path, monk
             """
         )
     )
-    monkeypatch.syspath_prepend(str(tmp_path))
     read = Recipe.read(tmp_path / "recipe.yaml")
-    results = sweep(read.jobs, read.store_place, engine=in_this_process)
+    results = sweep(read.jobs, read.store_place, engine=LocalEngine())
     assert [r.outcome for r in results] == ["finished"] * 2, [r.reason for r in results]
     ranking = ncore.rank(tmp_path / "runs", epochs=3, method="last")
     assert len(ranking) == 2
