@@ -42,6 +42,10 @@ def main() -> None:
             st.Page("app_pages/runs.py", title="Runs", icon=":material/table_rows:", default=True),
             st.Page("app_pages/ranking.py", title="Ranking", icon=":material/leaderboard:"),
             st.Page("app_pages/capacitance.py", title="Capacitance", icon=":material/show_chart:"),
+            st.Page("app_pages/layer_graph.py", title="Layer graph", icon=":material/hub:"),
+            st.Page("app_pages/dynamics.py", title="Edge dynamics", icon=":material/moving:"),
+            st.Page("app_pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
+            st.Page("app_pages/report.py", title="Report", icon=":material/description:"),
         ],
         expanded=True,
     )
@@ -58,8 +62,9 @@ def main() -> None:
     st.session_state["version seen"] = library(places).version()
     session.publish(changed)
     sidebar.show()
+    with st.sidebar:
+        views.remember_views()  # before the page, so that it listens when the first chart can be zoomed
     ui.guarded(page.run)()
-    views.remember_views()
     follow()
     warm_up()
 

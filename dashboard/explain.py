@@ -184,6 +184,68 @@ EXPLANATIONS: dict[str, Explanation] = {
         "a narrow band: the outcome does not depend on chance.",
         "Two or three seeds show that chance matters, not how much.",
     ),
+    "weight": Explanation(
+        "Weight",
+        "",
+        "How much of its source neuron's output a synapse passes on to its target.",
+        "`w`, an entry of `Linear.weight`; biases are not synapses",
+        "none: the sign says whether it excites or inhibits.",
+        "Exact at the recorded epochs. Between epochs it may have been anything.",
+    ),
+    "rate": Explanation(
+        "Rate dw/dt",
+        "loss per weight",
+        "Where gradient flow on the probe batch would move the weight: the state's velocity in the edge dynamics.",
+        "`dw/dt = −∂C/∂w` on the probe",
+        "0 at rest; it has the sign of the weight's next small change.",
+        "It is the full gradient on the probe, not what the optimizer did: momentum, learning rate, weight decay and "
+        "other batches make steps differ. In a frozen unit weights stay although their rates do not vanish.",
+    ),
+    "interaction": Explanation(
+        "Interaction strength",
+        "loss per squared weight",
+        "How strongly a synapse is tied into the line graph G_B: how much it is driven plus how much it drives.",
+        "`d_in + d_out`, row plus column sum of `P = mean |z| |σ'| |δ|`",
+        "it falls towards 0 as training converges.",
+        "Exact for the recorded neurons; of a sample, only interactions inside it count. The first layer drives none "
+        "and nothing drives the last, so layers are not on a par. It scales with activations: compare within a run.",
+    ),
+    "neighbour": Explanation(
+        "Strength in the line graph",
+        "loss per squared weight",
+        "An entry of P: how strongly one synapse drives another one that ends where it begins.",
+        "`P[(i→j), (j→k)] = mean z_i σ'_j δ_k` over the probe, and `dw_ij/dt = −sum over k of P · w_jk`",
+        "signed: with a positive driver, a positive entry lowers the driven weight.",
+        "The pushes of all drivers add up to the rate exactly where every neuron of the next layer was recorded. "
+        "Absolute strengths take magnitudes sample by sample, so signed ones can be far smaller: they cancel.",
+    ),
+    "x_eff": Explanation(
+        "Effective state x_eff",
+        "",
+        "The state of all synapses in one number: the mean weight, each weighted by how strongly it drives others.",
+        "`x_eff = L_P(w) = sum(d_out · w) / sum(d_out)`, its rate `L_P(dw/dt)` at the same P, absolute strengths",
+        "none; at convergence its rate is 0.",
+        "One number can't tell weights that cancel from weights that are small. It is only known at epochs with a line "
+        "graph, and of a sample of neurons it is that of the sub-network.",
+    ),
+    "speed": Explanation(
+        "Speed |dw/dt|",
+        "loss per weight",
+        "How fast gradient flow would move a synapse, whatever its sign.",
+        "`|∂C/∂w|` on the probe; bands hold the middle 50 and 90% of a layer's synapses",
+        "it falls as a layer converges; a wide band means an uneven one.",
+        "Synapses at exactly 0 (of dead neurons, or of inputs that are always 0) can't be on a logarithmic axis: they "
+        "count in the quantiles, and their share is said in words.",
+    ),
+    "sparse": Explanation(
+        "Sparse sub-network",
+        "% of synapses",
+        "The smallest share of synapses that together carry 50, 90 or 99% of all interaction strength.",
+        "the largest `d_in + d_out` first, until the share of their sum is reached",
+        "lower is sparser.",
+        "It says where interaction sits, not which synapses could be pruned. If all synapses were alike it would be "
+        "50, 90 and 99%.",
+    ),
 }
 for _name, (_unit, _meaning, _formula, _trust) in _STRENGTHS.items():
     EXPLANATIONS[f"beta_eff {_name}"] = Explanation(

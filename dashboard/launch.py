@@ -19,7 +19,7 @@ STORES_VARIABLE = "NCORE_DASHBOARD_STORES"
 
 ADDRESS = "127.0.0.1"
 PORTS_TRIED = 100
-_GRACE = 5.0  # seconds that the server has to end by itself
+_GRACE = 3.0  # seconds that the server has to end by itself
 _HERE = Path(__file__).resolve().parent
 
 #: Every value is given on the command line, where nothing in a user's own configuration comes before it.
@@ -38,6 +38,7 @@ OPTIONS: Mapping[str, str | tuple[str, ...]] = {
     "client.showErrorLinks": "false",
     "client.toolbarMode": "viewer",
     "global.developmentMode": "false",
+    "global.disableWidgetStateDuplicationWarning": "true",  # settings come back with their page, defaults or not
     "logger.hideWelcomeMessage": "true",
     "runner.magicEnabled": "false",
     "theme.paddingTop": "1.5rem",

@@ -59,11 +59,13 @@ class Memory:
 
 
 def size_of(value: Any) -> int:
-    """Bytes of arrays and tables, also inside tuples, lists and dictionaries."""
+    """Bytes of arrays, tables and texts, also inside tuples, lists and dictionaries."""
     if isinstance(value, pd.DataFrame):
         return _FLAT + int(value.memory_usage(index=True, deep=True).sum())
     if isinstance(value, np.ndarray):
         return _FLAT + value.nbytes
+    if isinstance(value, str | bytes):
+        return _FLAT + len(value)
     if isinstance(value, dict):
         return _FLAT + sum(map(size_of, value.values()))
     if isinstance(value, list | tuple):

@@ -164,6 +164,14 @@ class Library:
         """Something computed from these runs, computed again when one of them changes."""
         return self._computed.get((what, tuple(map(self.stamp, keys))), make)
 
+    def once(self, what: Hashable, key: str, make: Callable[[], T]) -> T:
+        """Something of finished epochs of a run, which never change: made once, however the run grows."""
+        return self._read.get((what, key, self.row(key)["created"]), make)
+
+    def has(self, what: Hashable, key: str) -> bool:
+        """Whether :meth:`once` still has it."""
+        return (what, key, self.row(key)["created"]) in self._read
+
     def candidates(self) -> list[str]:
         """All candidates of all stores, in the order of their first runs."""
         return self.runs()["candidate"].dropna().iloc[::-1].drop_duplicates().tolist()

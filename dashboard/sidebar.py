@@ -27,7 +27,8 @@ def show() -> None:
         _working_set(books, runs["key"].tolist())
         st.caption("Stores")
         for source in books.sources:
-            state = "can't be read" if source.problem else f"{len(source.listing):,} runs"
+            count = len(source.listing)
+            state = "can't be read" if source.problem else "1 run" if count == 1 else f"{count:,} runs"
             icon = ":material/error:" if source.problem else ":material/database:"
             st.markdown(f"{icon} {markdown(source.label, 40)} · {state}", help=markdown(source.problem or source.place))
         if not books.sources:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -18,6 +18,7 @@ from dashboard.views import PREFIX, with_view
 from ncore.errors import NcoreError
 
 P = ParamSpec("P")
+R = TypeVar("R")
 _log = logging.getLogger("ncore.dashboard")
 _FORMULA_STARTS = ("=", "+", "-", "@")
 
@@ -52,7 +53,14 @@ def explain(names: Iterable[str]) -> None:
             st.markdown(f"**{explanation(name).label}**\n\n{explanation(name).text}")
 
 
-def chart(figure: go.Figure, key: str, alt: str, data: pd.DataFrame, file: str = "") -> None:
+def chart(
+    figure: go.Figure,
+    key: str,
+    alt: str,
+    data: pd.DataFrame,
+    file: str = "",
+    on_click: Callable[[list[Any]], None] | None = None,
+) -> None:
     """A figure that keeps its zoom when its data change, with its data as CSV.
 
     Args:
@@ -61,7 +69,19 @@ def chart(figure: go.Figure, key: str, alt: str, data: pd.DataFrame, file: str =
         alt: what the chart shows, for those who don't see it.
         data: what is drawn.
         file: name of downloads, without its ending; the key by default.
+        on_click: called with the ``customdata`` of a point that is clicked, before the page is drawn again.
     """
+    plot = f"plot-{key}"
+
+    def clicked() -> None:
+        points = st.session_state[plot].selection.points
+        given = points[0].get("customdata") if points else None
+        if isinstance(given, dict):  # what JSON makes of a typed array: {"0": ..., "1": ...}
+            given = list(given.values())
+        if on_click and isinstance(given, list):
+            on_click(given)
+
+    choosing: dict[str, Any] = {"on_select": clicked, "selection_mode": "points"} if on_click else {}
     config = {
         "displaylogo": False,
         "doubleClick": "autosize",
@@ -69,7 +89,7 @@ def chart(figure: go.Figure, key: str, alt: str, data: pd.DataFrame, file: str =
         "toImageButtonOptions": {"format": "png", "scale": 2, "filename": f"ncore-{file or key}"},
     }
     with st.container(key=f"{PREFIX}{key}", gap="xxsmall"):
-        st.plotly_chart(with_view(figure, key), key=f"plot-{key}", config=config, alt=plain(alt))
+        st.plotly_chart(with_view(figure, key), key=plot, config=config, alt=plain(alt), **choosing)
         download(data, f"csv-{key}", file or key)
 
 
@@ -119,13 +139,13 @@ def empty(title: str, text: str) -> None:
         st.markdown(f"**{title}**\n\n{text}")
 
 
-def guarded(function: Callable[P, None]) -> Callable[P, None]:
-    """A page or a fragment that says what went wrong instead of showing a traceback."""
+def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
+    """A page or a fragment that says what went wrong, and returns None, instead of showing a traceback."""
 
     @functools.wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+    def run(*args: P.args, **kwargs: P.kwargs) -> R | None:
         try:
-            function(*args, **kwargs)
+            return function(*args, **kwargs)
         except NcoreError as error:
             empty("This can't be shown.", markdown(error))
         except Exception:
@@ -135,6 +155,7 @@ def guarded(function: Callable[P, None]) -> Callable[P, None]:
                 "That is a fault of the dashboard; your runs are as they were. Its terminal says "
                 "more. Other pages and other runs go on working.",
             )
+        return None
 
     return run
 

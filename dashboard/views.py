@@ -40,6 +40,18 @@ export default function ({ parentElement, setStateValue }) {
     clearTimeout(timer);
     timer = setTimeout(() => setStateValue("views", JSON.parse(JSON.stringify(views))), 200);
   };
+  // What was zoomed before anybody listened, in an axis's own words: its range is no longer the one it began with.
+  const zoomed = (plot) => {
+    const axes = {};
+    for (const [name, axis] of Object.entries(plot._fullLayout ?? {})) {
+      if (!/^[xy]axis\\d*$/.test(name) || axis.autorange) continue;
+      const begun = [axis._rangeInitial0, axis._rangeInitial1];
+      if (axis.range.some((limit, i) => limit !== begun[i])) axes[name] = [...axis.range];
+    }
+    return axes;
+  };
+  const hidden = (plot) =>
+    plot.data.filter((trace) => trace.visible === "legendonly").map((trace) => String(trace.name));
   const relayout = (plot, key) => (change) => {
     const view = (views[key] ??= { axes: {}, hidden: [] });
     for (const name of Object.keys(change)) {
@@ -52,7 +64,7 @@ export default function ({ parentElement, setStateValue }) {
   };
   const restyle = (plot, key) => () => {
     const view = (views[key] ??= { axes: {}, hidden: [] });
-    view.hidden = plot.data.filter((trace) => trace.visible === "legendonly").map((trace) => String(trace.name));
+    view.hidden = hidden(plot);
     report();
   };
   // A new chart can have been on its way while the old one was zoomed: ask for it again, once.
@@ -101,6 +113,11 @@ export default function ({ parentElement, setStateValue }) {
       for (const [event, listener] of Object.entries(listeners)) plot.on(event, listener);
       attached.set(plot, listeners);
       listeners.plotly_afterplot();
+      const view = { axes: zoomed(plot), hidden: hidden(plot) };
+      if (!(key in views) && (Object.keys(view.axes).length || view.hidden.length)) {
+        views[key] = view;
+        report();
+      }
       check(plot, key);
     }
   };

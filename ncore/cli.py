@@ -156,6 +156,23 @@ def rank(
 
 
 @app.command()
+def report(
+    store: StoreArgument,
+    output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")] = Path("report.html"),
+    dataset: Annotated[str | None, typer.Option(help="Needed if the store has several.")] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Rank as of this epoch.")] = 5,
+    method: Annotated[str | None, typer.Option(help="Prediction method, as for `rank`.")] = None,
+    mode: Annotated[str | None, typer.Option(help="Needed if the store has several: backbone, unit or all.")] = None,
+) -> None:
+    """Write a report for those who decide: one HTML file that opens offline and prints well."""
+    from dashboard.report import report_html, write_report
+    from ncore.predict import DEFAULT_METHOD
+
+    html = report_html(store, dataset=dataset, epochs=epochs, method=method or DEFAULT_METHOD, mode=mode)
+    typer.echo(f"Report: {write_report(html, output)}")
+
+
+@app.command()
 def runs(store: StoreArgument, as_json: JsonOption = False) -> None:
     """List the runs of a store."""
     from ncore.display import runs_table

@@ -130,18 +130,13 @@ def _against_accuracy(
     )
     books = sidebar.current()
     curves = {key: books.curve(key) for key in keys}
-    last = analysis.last_epoch(list(curves.values()))
     many = len({curve.candidate for curve in curves.values()}) > 3
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        seen = last
-        if last > 3:
+        end = analysis.horizon(list(curves.values()))
+        seen = end
+        if end > 3:
             seen = st.slider(
-                "Fit the epochs up to",
-                3,
-                max(analysis.horizon(list(curves.values())), 4),
-                max(3, last // 2) if "capacitance-seen" not in st.session_state else None,
-                width=400,
-                **session.setting("capacitance-seen"),
+                "Fit the epochs up to", 3, end, max(3, end // 2), width=400, **session.setting("capacitance-seen")
             )
         layout = st.segmented_control(
             "Layout",
@@ -192,8 +187,10 @@ def _points(curves: dict[str, Curve], strength: str) -> pd.DataFrame:
         for key, curve in curves.items()
         if strength in curve.beta and curve.epochs.size
     ]
-    columns = ["key", "candidate", "seed", "epoch", "beta_eff", "accuracy"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    if parts:
+        return pd.concat(parts, ignore_index=True)
+    nothing = np.zeros(0)
+    return pd.DataFrame(dict.fromkeys(("key", "candidate", "seed", "epoch", "beta_eff", "accuracy"), nothing))
 
 
 def _lines(curves: dict[str, Curve], strength: str, seen: int) -> dict[str, analysis.RidgeLine]:

@@ -36,7 +36,7 @@ def page() -> None:
             "There is nothing to rank yet.", "None of these runs has finished an epoch; this page follows as they do."
         )
         return
-    k = _epoch(analysis.horizon(curves), get_predictor(method).min_epochs)
+    k = _epoch(analysis.horizon(curves))
     table = _ranking(task.keys, method, k)
     if isinstance(table, str):
         ui.empty("This can't be ranked.", markdown(table))
@@ -123,20 +123,13 @@ def _method() -> str:
     return session.one_of(chosen, names, DEFAULT_METHOD)
 
 
-def _epoch(last: int, needed: int) -> int:
+def _epoch(last: int) -> int:
+    """The slider; a third of the way by default, so that there is something to save."""
     if last < 2:
         return 1
-    key = "ranking-epoch"
-    return int(
-        st.slider(
-            "As of epoch",
-            1,
-            last,
-            min(last, max(needed, 3, last // 3)) if key not in st.session_state else None,
-            help="The prediction sees the epochs up to this one and nothing later.",
-            **session.setting(key),
-        )
-    )
+    text = "The prediction sees the epochs up to this one and nothing later."
+    default = min(last, max(3, last // 3))
+    return int(st.slider("As of epoch", 1, last, default, help=text, **session.setting("ranking-epoch")))
 
 
 def _headline(table: pd.DataFrame, prices: pd.DataFrame, k: int, end: int) -> None:
@@ -230,6 +223,7 @@ def _details(table: pd.DataFrame) -> None:
         hide_index=True,
         column_config=columns,
         placeholder="–",
+        height=min(35 * (len(view) + 1), 665) + 2,
         alt="The ranking as a table.",
         key="ranking-table",
     )

@@ -12,6 +12,9 @@ from dashboard.listing import FIELDS, SHOWN, SPARKLINE
 from dashboard.plaintext import markdown, plain
 from dashboard.queries import Problem
 
+DETAILS = 5
+"""Chosen runs whose details are shown at most."""
+
 SPARKLINES = 200
 """Rows that have a sparkline at most: each takes a look into its run."""
 
@@ -42,8 +45,9 @@ def page() -> None:
     if found.empty:
         ui.empty("No run fits.", f"None of the {len(runs):,} runs meets the search and the filters above.")
         return
+    _actions(found, len(runs))
     _table(found, columns)
-    _below(found, len(runs))
+    _details()
 
 
 def _controls(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -184,15 +188,16 @@ def _column(name: str) -> Any:
     return st.column_config.TextColumn(field.label, help=field.help)
 
 
-def _below(found: pd.DataFrame, total: int) -> None:
-    """What can be done with the runs shown and chosen."""
+def _actions(found: pd.DataFrame, total: int) -> None:
+    """What can be done with the runs shown."""
     keys = found["key"].tolist()
     chosen, _ = session.split_known(set(sidebar.current().runs()["key"]))
+    room = [key for key in keys if key not in chosen][: session.MOST_CHOSEN - len(chosen)]
+    every = len(room) == len(set(keys) - set(chosen))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"{len(found):,} of {total:,} runs shown, **{len(chosen)} chosen**", width="content")
-        room = [key for key in keys if key not in chosen][: session.MOST_CHOSEN - len(chosen)]
         st.button(
-            "Choose all shown" if len(room) + len(chosen) >= len(keys) else f"Choose {len(room)} more",
+            "Choose all shown" if every else f"Choose {len(room)} more",
             on_click=lambda: session.choose_runs([*session.wanted_runs(), *room]),
             disabled=not room,
             type="tertiary",
@@ -208,28 +213,30 @@ def _below(found: pd.DataFrame, total: int) -> None:
         )
         ui.download(found.drop(columns=["key", "number"]), "csv-runs", "runs", "Table as CSV")
         ui.explain(["status", "validation_accuracy", "test_accuracy", "beta_eff relative"])
-    if not chosen:
-        st.caption(
-            "Mark rows to choose runs: the other pages then show these. With none chosen they show all of a dataset."
-        )
-    for key in chosen[:5]:
-        _details(key)
-    if len(chosen) > 5:
-        st.caption(f"Details are shown of the first 5 of {len(chosen)} chosen runs.")
 
 
-def _details(key: str) -> None:
-    """What a run is, to open; texts as they are."""
+def _details() -> None:
+    """What the chosen runs are, to open; texts as they are."""
     books = sidebar.current()
-    row = books.row(key)
-    with st.expander(f"Details of {markdown(row['run'], 90)}"):
-        for field in ("reason", "notes"):
-            if isinstance(row[field], str) and row[field]:
-                st.caption(FIELDS[field].label)
-                st.text(plain(row[field], 2000))
-        if row["status"] == "unreadable":
-            return
-        manifest = books.run(key).manifest
+    chosen, _ = session.split_known(set(books.runs()["key"]))
+    if not chosen:
+        st.caption("Mark rows to choose runs: the other pages then show these. With none chosen they show a dataset.")
+    for key in chosen[:DETAILS]:
+        row = books.row(key)
+        with st.expander(f"Details of {markdown(row['run'], 90)}"):
+            _detail(row, key)
+    if len(chosen) > DETAILS:
+        st.caption(f"Details are shown of the first {DETAILS} of {len(chosen)} chosen runs.")
+
+
+@ui.guarded
+def _detail(row: dict[str, Any], key: str) -> None:
+    for field in ("reason", "notes"):
+        if isinstance(row[field], str) and row[field]:
+            st.caption(FIELDS[field].label)
+            st.text(plain(row[field], 2000))
+    if row["status"] != "unreadable":
+        manifest = sidebar.current().run(key).manifest
         st.caption("Configuration")
         st.json({"config": manifest.config, "unit": manifest.unit, "info": manifest.info}, expanded=1)
 
