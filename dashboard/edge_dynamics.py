@@ -93,8 +93,7 @@ def speeds_at(books: Library, of: Recorded, epoch: int) -> pd.DataFrame:
     whole = len(rates) == of.n_synapses  # in order of synapse
     rows = []
     for layer in of.layers:
-        start, (height, width) = of.offset(layer), of.shapes[layer - 1]
-        part = rates[start : start + height * width] if whole else synapses.values(books, of, epoch, layer).rate
+        part = of.layer_of(rates, layer) if whole else synapses.values(books, of, epoch, layer).rate
         part = np.abs(part[np.isfinite(part)])
         found = np.quantile(part, QUANTILES) if part.size else np.full(len(QUANTILES), np.nan)
         zero = float((part == 0).mean()) if part.size else np.nan
@@ -121,8 +120,7 @@ def sparseness_at(books: Library, of: Recorded, epoch: int) -> pd.DataFrame:
     whole = into + out
     rows = []
     for layer in (0, *of.layers):
-        start, (height, width) = (0, (len(whole), 1)) if layer == 0 else (of.offset(layer), of.shapes[layer - 1])
-        part = whole[start : start + height * width]
+        part = whole if layer == 0 else of.layer_of(whole, layer).ravel()
         rows += [(epoch, layer, share, value) for share, value in zip(SHARES, carrying(part), strict=True)]
     return pd.DataFrame(rows, columns=["epoch", "layer", "strength", "synapses"])
 

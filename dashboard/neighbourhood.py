@@ -95,8 +95,8 @@ def neuron_in_words(graph: LineGraph, of: Recorded, level: int, number: int, pos
             f"{'leave' if level == 0 else 'reach'} it, so no interaction passes through it."
         )
     into, total = graph.in_degree, float(graph.in_degree.sum())
-    start, (rows, columns) = of.offset(level), of.shapes[level - 1]
-    parts = into[start : start + rows * columns].reshape(rows, columns).sum(axis=1)
+    rows, columns = of.shapes[level - 1]
+    parts = of.layer_of(into, level).sum(axis=1)
     if total <= 0 or parts[position] <= 0:
         return f"No interaction passes through neuron {number}: on the probe it is dead, or nothing is left to learn."
     rank = int((parts > parts[position]).sum()) + 1

@@ -18,6 +18,7 @@ MOST_RUNS = 300
 """Runs to choose from at most when there is no working set."""
 SECONDS, SECONDS_ON = 0.12, 0.4
 """For what each part of a page may read before it is shown, at first and when reading goes on by itself."""
+_CLICKED = "chosen by click"
 _GOES_ON = "reading goes on"
 _LOOKED_AT = 30
 
@@ -107,6 +108,17 @@ def go_on(done: int, planned: int) -> None:
         begun = True
 
     again()
+
+
+def chosen_by_click() -> None:
+    """To be called where a click has chosen something: the whole page is to follow, and the URL."""
+    st.session_state[_CLICKED] = True
+
+
+def follow_click(whole: bool) -> None:
+    """Draw the page again after a click in a fragment; ``whole``: this is the page itself, so that it is enough."""
+    if st.session_state.pop(_CLICKED, False) and not whole:
+        st.rerun()
 
 
 def _first_with_synapses(options: Sequence[str]) -> int:

@@ -89,6 +89,12 @@ class Recorded:
         """The number, among recorded synapses, of the first one of a layer."""
         return sum(rows * columns for rows, columns in self.shapes[: layer - 1])
 
+    def layer_of(self, numbers: np.ndarray, layer: int) -> np.ndarray:
+        """The part of a layer, as (targets, sources), of what there is of every recorded synapse in their order."""
+        rows, columns = self.shapes[layer - 1]
+        start = self.offset(layer)
+        return numbers[start : start + rows * columns].reshape(rows, columns)
+
     def local(self, layer: int, source: int, target: int) -> int:
         """The number among recorded synapses of source -> target, which are numbers of the whole unit.
 
@@ -128,23 +134,17 @@ def recorded(books: Library, key: str) -> Recorded:
 
 def values(books: Library, of: Recorded, epoch: int, layer: int) -> Values:
     """Weights and rates of a layer at an epoch that has them. Raises StoreError if they can't be read."""
-    shape = of.shapes[layer - 1]
 
-    def read() -> Values:
+    def read() -> list[Values]:  # all layers at once: opening a long run's file takes as long as reading an epoch
         run = books.run(of.key)
-        table = run.trajectory(epoch=epoch, layer=layer, columns=["weight", "rate"])
-        if len(table) == shape[0] * shape[1]:  # the whole grid, in order of synapse
-            return Values(*(_single(table[name]).reshape(shape) for name in ("weight", "rate")))
-        table = run.trajectory(epoch=epoch, layer=layer)
-        rows, row_known = _find(of.neurons[layer], table["target"])
-        columns, column_known = _find(of.neurons[layer - 1], table["source"])
-        known = row_known & column_known
-        found = Values(np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32))
-        for name, matrix in zip(("weight", "rate"), found, strict=True):
-            matrix[rows[known], columns[known]] = _single(table[name])[known]
-        return found
+        table = run.trajectory(epoch=epoch, columns=["weight", "rate"])
+        if len(table) == of.n_synapses:  # the whole grid, in order of synapse
+            columns = [_single(table[name]) for name in ("weight", "rate")]
+            return [Values(*(of.layer_of(column, number) for column in columns)) for number in of.layers]
+        table = run.trajectory(epoch=epoch)
+        return [_placed(of, number, table[table["layer"] == number]) for number in of.layers]
 
-    return books.once(("values", epoch, layer), of.key, read)
+    return books.once(("values", epoch), of.key, read)[layer - 1]
 
 
 def line_graph(books: Library, of: Recorded, epoch: int, strength: str = "absolute") -> LineGraph:
@@ -175,10 +175,8 @@ def degrees(books: Library, of: Recorded, epoch: int) -> tuple[np.ndarray, np.nd
 
 def interactions(books: Library, of: Recorded, epoch: int, layer: int) -> np.ndarray:
     """Interaction strength, in-degree plus out-degree, of a layer's synapses as (targets, sources)."""
-    into, out = degrees(books, of, epoch)
-    shape, start = of.shapes[layer - 1], of.offset(layer)
-    span = slice(start, start + shape[0] * shape[1])
-    return (into[span] + out[span]).reshape(shape)
+    into, out = (of.layer_of(degree, layer) for degree in degrees(books, of, epoch))
+    return into + out
 
 
 def courses(books: Library, of: Recorded, layer: int, numbers: Sequence[int], epochs: Sequence[int]) -> pd.DataFrame:
@@ -245,6 +243,17 @@ def _seen_neurons(table: pd.DataFrame) -> tuple[np.ndarray, ...]:
         ends = [table.loc[table["layer"] == level, "target"], table.loc[table["layer"] == level + 1, "source"]]
         levels.append(np.unique(np.concatenate(ends)).astype(np.int64))
     return tuple(levels)
+
+
+def _placed(of: Recorded, layer: int, table: pd.DataFrame) -> Values:
+    """Rows of a layer, some of which may be missing, as matrices."""
+    rows, row_known = _find(of.neurons[layer], table["target"])
+    columns, column_known = _find(of.neurons[layer - 1], table["source"])
+    known = row_known & column_known
+    found = Values(*(np.full(of.shapes[layer - 1], np.nan, np.float32) for _ in range(2)))
+    for name, matrix in zip(("weight", "rate"), found, strict=True):
+        matrix[rows[known], columns[known]] = _single(table[name])[known]
+    return found
 
 
 def _find(numbers: np.ndarray, wanted: pd.Series) -> tuple[np.ndarray, np.ndarray]:

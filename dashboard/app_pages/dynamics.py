@@ -22,28 +22,35 @@ _FEW = 8
 
 def page() -> None:
     """Lay out the page."""
+    one_run.follow_click(whole=True)
     ui.head("Edge dynamics", "Do the synapses come to rest, in which layers, and how unevenly?")
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        of = one_run.choose()
-        if of is None:
-            return
-        epoch = one_run.epoch_of(of.trajectories or of.line_graphs)
-        layer = _layer(of) if of.trajectories else 1
+    of = one_run.choose()
+    if of is None:
+        return
     st.caption(of.left_out)
-    if not of.trajectories:
+    if of.trajectories:
+        _at_an_epoch(of)
+    else:
         ui.empty(
             "The weights and rates of this run were not recorded.",
             f"Phase plots, paths and speeds need them. {HOW_TO_RECORD}",
         )
-    else:
-        _phase(of, epoch, layer)
-        _paths(of, epoch, layer)
-    done = [_speeds(of, epoch), _effective(of, epoch), _sparseness(of, epoch)]
+    done = [_speeds(of), _effective(of), _sparseness(of)]
     if missing := [counts for counts in done if counts and counts[0] < counts[1]]:
         one_run.go_on(*missing[0])
 
 
 @st.fragment
+def _at_an_epoch(of: Recorded) -> None:
+    """What depends on the epoch and the layer: the rest of the page stays as it is when they change."""
+    one_run.follow_click(whole=False)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        epoch = one_run.epoch_of(of.trajectories)
+        layer = _layer(of)
+    _phase(of, epoch, layer)
+    _paths(of, epoch, layer)
+
+
 @ui.guarded
 def _phase(of: Recorded, epoch: int, layer: int) -> None:
     """Weight against rate."""
@@ -95,7 +102,6 @@ def _phase(of: Recorded, epoch: int, layer: int) -> None:
     _rest(found.rate)
 
 
-@st.fragment
 @ui.guarded
 def _paths(of: Recorded, epoch: int, layer: int) -> None:
     """Trajectories of some synapses."""
@@ -146,7 +152,7 @@ def _paths(of: Recorded, epoch: int, layer: int) -> None:
 
 
 @ui.guarded
-def _speeds(of: Recorded, epoch: int) -> tuple[int, int] | None:
+def _speeds(of: Recorded) -> tuple[int, int] | None:
     """Quantiles of speed by layer."""
     if not of.trajectories:
         return None
@@ -164,7 +170,7 @@ def _speeds(of: Recorded, epoch: int) -> tuple[int, int] | None:
         return 0, len(of.trajectories)
     table = pd.concat(found.values(), ignore_index=True)
     ui.chart(
-        figures.speeds(table, epoch, ui.is_dark()),
+        figures.speeds(table, ui.is_dark()),
         "speeds",
         f"Quantiles of |dw/dt| of each layer over {len(found)} epochs, on a logarithmic axis.",
         table,
@@ -174,7 +180,7 @@ def _speeds(of: Recorded, epoch: int) -> tuple[int, int] | None:
 
 
 @ui.guarded
-def _effective(of: Recorded, epoch: int) -> tuple[int, int] | None:
+def _effective(of: Recorded) -> tuple[int, int] | None:
     """The effective state."""
     ui.section(
         "Effective state",
@@ -194,7 +200,7 @@ def _effective(of: Recorded, epoch: int) -> tuple[int, int] | None:
         return 0, len(epochs)
     table = pd.concat(found.values(), ignore_index=True)
     ui.chart(
-        figures.effective(table, epoch, ui.is_dark()),
+        figures.effective(table, ui.is_dark()),
         "effective",
         f"The effective state and its rate at {len(found)} epochs.",
         table,
@@ -205,7 +211,7 @@ def _effective(of: Recorded, epoch: int) -> tuple[int, int] | None:
 
 
 @ui.guarded
-def _sparseness(of: Recorded, epoch: int) -> tuple[int, int] | None:
+def _sparseness(of: Recorded) -> tuple[int, int] | None:
     """The sparse sub-network."""
     ui.section(
         "Sparse sub-network",
@@ -224,7 +230,7 @@ def _sparseness(of: Recorded, epoch: int) -> tuple[int, int] | None:
         return 0, len(of.line_graphs)
     table = pd.concat(found.values(), ignore_index=True)
     ui.chart(
-        figures.sparseness(table, epoch, ui.is_dark()),
+        figures.sparseness(table, ui.is_dark()),
         "sparseness",
         "The share of synapses that carries 50, 90 and 99% of the interaction strength, over epochs.",
         table,
@@ -280,6 +286,7 @@ def _clicked(point: list[Any]) -> None:
     before = st.session_state.get(_PATHS) or []
     st.session_state[_PATHS] = list(dict.fromkeys([*before, text]))[-edge_dynamics.MOST_COURSES :]
     st.session_state[_WAY] = "own"
+    one_run.chosen_by_click()
 
 
 def _rest(rate: np.ndarray) -> None:

@@ -23,6 +23,7 @@ _QUANTITY_NAMES = {"weight": "Weight", "rate": "Rate dw/dt", "interaction": "Int
 
 def page() -> None:
     """Lay out the page."""
+    one_run.follow_click(whole=True)
     ui.head(
         "Layer graph",
         "What does the network look like at an epoch, and which synapses drive which?",
@@ -128,9 +129,15 @@ def _matrix(of: Recorded, epoch: int) -> None:
 
 
 @st.fragment
-@ui.guarded
 def _neighbourhood(of: Recorded, epoch: int) -> None:
     """What drives a synapse, and what it drives; or what passes through a neuron."""
+    one_run.follow_click(whole=False)
+    _around(of, epoch)
+
+
+@ui.guarded
+def _around(of: Recorded, epoch: int) -> None:
+    """The choice of a synapse or a neuron, and its neighbourhood."""
     ui.section(
         "Neighbourhood in the line graph G_B",
         "Its vertices are the synapses. A synapse is driven by those that leave its target neuron, and drives those "
@@ -249,6 +256,7 @@ def _clicked(point: list[Any]) -> None:
     if first == -1:
         given = {KIND: "neuron", "network-level": second, TARGET: third}
     st.session_state.update(given)
+    one_run.chosen_by_click()
 
 
 def _chosen(of: Recorded) -> tuple[int, int, int] | None:

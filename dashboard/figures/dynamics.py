@@ -103,12 +103,11 @@ def paths(table: pd.DataFrame, epoch: int, dark: bool = False) -> go.Figure:
     return figure.update_layout(showlegend=True)
 
 
-def speeds(table: pd.DataFrame, epoch: int, dark: bool = False) -> go.Figure:
+def speeds(table: pd.DataFrame, dark: bool = False) -> go.Figure:
     """|dw/dt| over epochs, a panel for each layer: the median, and bands with the middle 50 and 90%.
 
     Args:
         table: columns epoch, layer, q05, q25, q50, q75 and q95.
-        epoch: that is marked.
         dark: for a dark background.
     """
     if table.empty or not (table[["q05", "q25", "q50", "q75", "q95"]] > 0).any(axis=None):
@@ -155,18 +154,16 @@ def speeds(table: pd.DataFrame, epoch: int, dark: bool = False) -> go.Figure:
             "<extra></extra>",
             **place,
         )
-        figure.add_vline(x=epoch, line={"color": base.grey(dark), "width": 1, "dash": "dot"}, **place)
     figure.update_yaxes(type="log", exponentformat="power", dtick=1)
     figure.update_yaxes(title={"text": explanation("speed").axis}, col=1)
     return figure.update_xaxes(title={"text": "epoch"}, **_FEW_STEPS)
 
 
-def effective(table: pd.DataFrame, epoch: int, dark: bool = False) -> go.Figure:
+def effective(table: pd.DataFrame, dark: bool = False) -> go.Figure:
     """x_eff over epochs, its rate over epochs, and the path of both through their plane.
 
     Args:
         table: columns epoch, x_eff and rate.
-        epoch: that is marked.
         dark: for a dark background.
     """
     rows = table[np.isfinite(table["x_eff"].to_numpy(np.float64))].sort_values("epoch")
@@ -178,7 +175,6 @@ def effective(table: pd.DataFrame, epoch: int, dark: bool = False) -> go.Figure:
     figure.update_layout(template=single.layout.template, height=340, margin={"l": 8, "r": 8, "t": 40, "b": 8})
     colour = scales.colour_at(0.8, False, dark)
     epochs, state, rate = (rows[name].to_numpy() for name in ("epoch", "x_eff", "rate"))
-    now = np.where(epochs == epoch, 13, 7)
     for column, (x, y) in enumerate(((epochs, state), (epochs, rate), (state, rate)), start=1):
         figure.add_scatter(
             x=x,
@@ -187,7 +183,7 @@ def effective(table: pd.DataFrame, epoch: int, dark: bool = False) -> go.Figure:
             text=[str(e) for e in epochs],
             textposition="top center",
             line={"color": colour, "width": 2},
-            marker={"size": now, "line": {"width": 1, "color": base.ink(dark)}},
+            marker={"size": 8},
             customdata=np.column_stack([epochs, state, rate]),
             hovertemplate="epoch %{customdata[0]}<br>x_eff %{customdata[1]:.4g}<br>rate %{customdata[2]:.3g}"
             "<extra></extra>",
@@ -200,17 +196,16 @@ def effective(table: pd.DataFrame, epoch: int, dark: bool = False) -> go.Figure:
     figure.update_annotations(font={"size": 13})
     figure.update_xaxes(title={"text": "epoch"}, **_FEW_STEPS, col=1)
     figure.update_xaxes(title={"text": "epoch"}, **_FEW_STEPS, col=2)
-    figure.update_xaxes(title={"text": "x_eff (weight)"}, nticks=4, tickangle=0, col=3)
+    figure.update_xaxes(title={"text": "x_eff (weight)"}, nticks=3, tickangle=0, col=3)
     figure.update_yaxes(title={"text": "x_eff (weight)"}, col=1)
     return figure.update_yaxes(title={"text": "loss per weight", "standoff": 0}, exponentformat="e", col=2)
 
 
-def sparseness(table: pd.DataFrame, epoch: int, dark: bool = False) -> go.Figure:
+def sparseness(table: pd.DataFrame, dark: bool = False) -> go.Figure:
     """Share of synapses that carries 50, 90 and 99% of the interaction strength, of all and of each layer.
 
     Args:
         table: columns epoch, layer (0: all), strength (a share) and synapses (a share).
-        epoch: that is marked.
         dark: for a dark background.
     """
     table = table[np.isfinite(table["synapses"].to_numpy(np.float64))]
@@ -235,7 +230,6 @@ def sparseness(table: pd.DataFrame, epoch: int, dark: bool = False) -> go.Figure
                 hovertemplate=f"epoch %{{x}}<br>%{{y:.3g}}% of the synapses carry {100 * share:.0f}%<extra></extra>",
                 **place,
             )
-        figure.add_vline(x=epoch, line={"color": base.grey(dark), "width": 1, "dash": "dot"}, **place)
     figure.update_yaxes(range=[0, 102], ticksuffix="%")
     figure.update_yaxes(title={"text": "share of synapses (%)"}, col=1)
     return figure.update_xaxes(title={"text": "epoch"}, **_FEW_STEPS)

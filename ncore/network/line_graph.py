@@ -49,7 +49,8 @@ class LineGraph:
 
     Synapses are numbered layer by layer, within a layer in the row-major order of ``Linear.weight``
     (target-major). P is kept as its factors, exact and compact, and only built where it is asked for.
-    A row of P is the driven synapse, so the in-degree is a row sum: dw_e/dt = sum_f P[e, f] w_f.
+    A row of P is the driven synapse, so the in-degree is a row sum. Below the last layer gradient flow is
+    dw_e/dt = -sum_f P[e, f] w_f with the signed P.
 
     Attributes:
         strength: "signed", "absolute" or "relative".

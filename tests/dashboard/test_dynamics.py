@@ -55,19 +55,21 @@ def texts(test: AppTest) -> str:
 # numbers
 
 
-@given(
-    arrays(np.float32, some.integers(1, 200), elements=some.floats(-8, 8, width=32)),
-    some.sampled_from([1.0, 0.99, 0.5]),
-)
-def test_density_agrees_with_numpy(values: np.ndarray, share: float) -> None:
-    weight, rate = values, np.roll(values, 1) ** 2
+@given(some.integers(1, 500), some.sampled_from([1.0, 0.99, 0.5]))
+def test_density_agrees_with_numpy(count: int, share: float) -> None:
+    weight, rate = np.random.default_rng(count).normal(size=(2, count)).astype(np.float32)
     found = edge_dynamics.density(weight, rate, share)
-    assert found.counts.sum() + found.outside == len(values)
     wanted, *_ = np.histogram2d(rate, weight, bins=(found.rates, found.weights))
-    # a value on an edge may fall on either side of it
-    assert np.abs(found.counts - wanted).sum() <= 0.05 * len(values) + 4
-    if share == 1:
-        assert found.outside == 0
+    assert np.abs(found.counts - wanted).sum() <= 2  # one that is exactly on an edge
+    assert found.counts.sum() + found.outside == count
+    assert share < 1 or found.outside == 0
+
+
+@given(arrays(np.float32, some.integers(1, 50), elements=some.floats(-8, 8, width=32)))
+def test_density_counts_everything_whatever_the_values(values: np.ndarray) -> None:
+    for share in (1.0, 0.5):
+        found = edge_dynamics.density(values, np.roll(values, 1) ** 2, share)
+        assert found.counts.sum() + found.outside == len(values)
 
 
 def test_density_leaves_out_what_is_missing() -> None:
@@ -105,7 +107,7 @@ def test_the_effective_state_is_the_mean_weighted_by_out_degree(library_of: Libr
     assert found["rate"] == pytest.approx(out @ table["rate"] / out.sum(), rel=1e-4)
 
 
-@given(arrays(np.float64, some.integers(1, 60), elements=some.floats(0, 5)))
+@given(arrays(np.int64, some.integers(1, 60), elements=some.integers(0, 9)))
 def test_what_carries_is_the_smallest_set(strengths: np.ndarray) -> None:
     found = edge_dynamics.carrying(strengths)
     if strengths.sum() == 0:
@@ -173,35 +175,35 @@ def test_paths_mark_the_epoch_and_have_a_name_each() -> None:
 def test_speeds_have_a_panel_for_each_layer_and_a_logarithmic_axis() -> None:
     rows = [(e, layer, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 0.0) for e in range(3) for layer in (1, 2)]
     table = pd.DataFrame(rows, columns=["epoch", "layer", "q05", "q25", "q50", "q75", "q95", "zero"])
-    figure = dynamics.speeds(table, 1)
+    figure = dynamics.speeds(table)
     assert {axis.type for axis in figure.select_yaxes()} == {"log"}
     assert [trace.name for trace in figure.data if trace.mode != "lines"] == ["median", "median"]
     assert max(figure.data[0].y) == pytest.approx(0.1)
     quiet = table.assign(**dict.fromkeys(("q05", "q25", "q50", "q75", "q95"), 0.0))
-    assert "at rest" in dynamics.speeds(quiet, 1).layout.annotations[0].text
+    assert "at rest" in dynamics.speeds(quiet).layout.annotations[0].text
 
 
 def test_speeds_with_zeros_stay_on_the_axis() -> None:
     table = pd.DataFrame(
         {"epoch": [0, 1], "layer": 1, "q05": 0.0, "q25": 0.0, "q50": 0.5, "q75": 0.7, "q95": 1.0, "zero": 0.3}
     )
-    for trace in dynamics.speeds(table, 0).data:
+    for trace in dynamics.speeds(table).data:
         assert (np.asarray(trace.y) > 0).all()
 
 
 def test_undefined_effective_states_are_left_out() -> None:
     table = pd.DataFrame({"epoch": [0, 5, 10], "x_eff": [0.1, np.nan, 0.2], "rate": [0.0, np.nan, 0.1]})
-    assert list(dynamics.effective(table, 0).data[0].x) == [0, 10]
-    assert "undefined" in dynamics.effective(table.iloc[[1]], 0).layout.annotations[0].text
+    assert list(dynamics.effective(table).data[0].x) == [0, 10]
+    assert "undefined" in dynamics.effective(table.iloc[[1]]).layout.annotations[0].text
 
 
 def test_sparseness_is_in_per_cent() -> None:
     rows = [(e, layer, share, 0.25) for e in (0, 2) for layer in (0, 1) for share in edge_dynamics.SHARES]
     table = pd.DataFrame(rows, columns=["epoch", "layer", "strength", "synapses"])
-    figure = dynamics.sparseness(table, 2)
+    figure = dynamics.sparseness(table)
     assert len(figure.data) == 6
     assert list(figure.data[0].y) == [25, 25]
-    assert "no interaction" in dynamics.sparseness(table.assign(synapses=np.nan), 2).layout.annotations[0].text
+    assert "no interaction" in dynamics.sparseness(table.assign(synapses=np.nan)).layout.annotations[0].text
 
 
 # the page

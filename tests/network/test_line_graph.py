@@ -252,6 +252,19 @@ def test_synapse_numbers_are_row_major_positions_in_the_weights():
         assert graph.synapse(row["layer"], row["source"], row["target"]) == number
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_gradient_flow_below_the_last_layer_is_minus_the_matrix_times_the_weights(loss):
+    widths = [3, 4, 3, 4, 2]
+    unit, (x, y) = head(widths, "gelu"), probe(6, widths, loss)
+    cost = LOSSES[loss](widths[-1])
+    graph = ncore.LineGraph.from_batch(unit, x, y, loss=cost, strength="signed")
+    linears = [m for m in unit if isinstance(m, nn.Linear)]
+    gradients = torch.autograd.grad(cost(unit(x), y), [m.weight for m in linears])
+    flat = [torch.cat([w.detach().reshape(-1) for w in ws]).numpy() for ws in ([m.weight for m in linears], gradients)]
+    below = slice(0, graph.layer_slices[-1].start)
+    np.testing.assert_allclose(-flat[1][below], -(graph.to_scipy() @ flat[0])[below], rtol=1e-9, atol=1e-15)
+
+
 def test_networkx_edges_go_from_the_driver_to_the_driven():
     widths = [2, 3, 2, 2]
     unit, (x, y) = head(widths), probe(6, widths, "mse")
