@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ncore.errors import InputError
 from ncore.probe import builtin
-from ncore.probe.sources.choices import refused, unknown
+from ncore.probe.sources.choices import read_spec, unknown
 
 DOWNLOADED = ("timm", "torchvision", "hf")
 KINDS = (*DOWNLOADED, "file", "python", "builtin")
@@ -74,15 +74,7 @@ class CandidateSpec(BaseModel):
             >>> CandidateSpec.parse({"source": "timm:resnet18", "input_size": 64}).pretrained
             True
         """
-        if isinstance(spec, CandidateSpec):
-            return spec
-        if not isinstance(spec, str | Mapping):
-            raise InputError(f"a candidate is {spec!r}, but a string or a mapping with `source` was expected.")
-        entry = {"source": spec} if isinstance(spec, str) else dict(spec)
-        try:
-            return cls.model_validate(entry)
-        except ValidationError as error:
-            raise refused(f"the candidate {entry.get('source', entry)!r}", error) from error
+        return read_spec(cls, spec, "candidate")
 
     @model_validator(mode="before")
     @classmethod

@@ -1,13 +1,33 @@
-"""Words for names that do not exist, and for fields that pydantic refuses."""
+"""Reading what a recipe names: words for names that do not exist, and for fields that pydantic refuses."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ncore.errors import InputError
+
+_Spec = TypeVar("_Spec", bound=BaseModel)
+
+
+def read_spec(kind: type[_Spec], spec: str | Mapping[str, Any] | _Spec, what: str) -> _Spec:
+    """A spec of ``kind`` from a string (its source), a mapping, or one that was read before.
+
+    Raises:
+        InputError: says in one sentence what is wrong with it.
+    """
+    if isinstance(spec, kind):
+        return spec
+    if not isinstance(spec, str | Mapping):
+        raise InputError(f"a {what} is {spec!r}, but a string or a mapping with `source` was expected.")
+    entry = {"source": spec} if isinstance(spec, str) else dict(spec)
+    try:
+        return kind.model_validate(entry)
+    except ValidationError as error:
+        raise refused(f"the {what} {entry.get('source', entry)!r}", error) from error
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> InputError:

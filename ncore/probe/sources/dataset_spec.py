@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ncore.errors import InputError
-from ncore.probe.sources.choices import refused, unknown
+from ncore.probe.sources.choices import read_spec, unknown
 from ncore.probe.sources.pictures import SPLIT_IN_NAME
 
 SplitName = Annotated[str, Field(pattern="^(train|validation|test)$")]
@@ -71,15 +70,7 @@ class DatasetSpec(BaseModel):
             >>> DatasetSpec.parse("folder:photos/pets").name
             'pets'
         """
-        if isinstance(spec, DatasetSpec):
-            return spec
-        if not isinstance(spec, str | Mapping):
-            raise InputError(f"a dataset is {spec!r}, but a string or a mapping with `source` was expected.")
-        entry = {"source": spec} if isinstance(spec, str) else dict(spec)
-        try:
-            return cls.model_validate(entry)
-        except ValidationError as error:
-            raise refused(f"the dataset {entry.get('source', entry)!r}", error) from error
+        return read_spec(cls, spec, "dataset")
 
     @model_validator(mode="before")
     @classmethod
