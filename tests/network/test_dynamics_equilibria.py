@@ -30,7 +30,9 @@ REGULAR = random_regular(24, 4, seed=2)
 
 
 @pytest.mark.parametrize(
-    "system", [mutualistic(), sis(1, 0.5), sis(1, 0.2), gene_regulation(), gene_regulation(3)], ids=str
+    "system",
+    [mutualistic(), sis(1, 0.5), sis(1, 0.2), gene_regulation(), gene_regulation(3)],
+    ids=["mutualistic", "endemic", "healthy", "active", "silent"],
 )
 def test_on_a_regular_network_the_equilibria_are_those_of_the_reduction(system):
     found = equilibria(Dynamics(system, REGULAR))
