@@ -191,7 +191,10 @@ class _Check:
             except SchemaVersionError as error:
                 found.append(Finding("future-version", where, str(error), _others(manifest, path)))
             except DamagedFileError as error:
-                left = _salvage(folder, path) if error.kind == "corrupt" else "nothing of this file"
+                try:
+                    left = _salvage(folder, path) if error.kind == "corrupt" else "nothing of this file"
+                except FileNotFoundError:
+                    left = "nothing of this file"
                 readable = "; ".join(filter(None, (left, _others(manifest, path))))
                 found.append(Finding(error.kind, where, error.problem, readable))
             except StoreError as error:
@@ -245,6 +248,8 @@ def _check_file(folder: Folder, path: str, entry: FileEntry) -> None:
     try:
         with folder.open(path) as file:
             check_table(pq.ParquetFile(file), table, where)  # it may be sound, but not what belongs here
+    except FileNotFoundError:
+        raise  # replaced by a writer between the two reads, which the caller looks into
     except (pa.ArrowException, OSError, ValueError) as error:
         raise damage or DamagedFileError(where, "corrupt", "it is no Parquet file") from error
     if damage is not None:
