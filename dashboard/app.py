@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import streamlit as st
 
-from dashboard import session, sidebar, ui, views
+from dashboard import gate, session, sidebar, ui, views
 from dashboard.launch import configured_stores
 from dashboard.plaintext import markdown
 from dashboard.queries import library
@@ -34,9 +34,14 @@ STYLE = (
 
 
 def main() -> None:
-    """Show the page that the URL names."""
+    """Show the page that the URL names, to those who may see it."""
     session.begin()
     st.html(STYLE)
+    try:
+        welcome, places = gate.is_open(), configured_stores()
+    except NcoreError as error:
+        ui.empty("The dashboard was started in a way that it doesn't understand.", markdown(error))
+        return
     page = st.navigation(
         [
             st.Page("app_pages/runs.py", title="Runs", icon=":material/table_rows:", default=True),
@@ -46,23 +51,24 @@ def main() -> None:
             st.Page("app_pages/dynamics.py", title="Edge dynamics", icon=":material/moving:"),
             st.Page("app_pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
             st.Page("app_pages/report.py", title="Report", icon=":material/description:"),
+            st.Page("app_pages/learn.py", title="Learn", icon=":material/school:"),
         ],
+        position="sidebar" if welcome else "hidden",
         expanded=True,
     )
+    if not welcome:
+        gate.show()
+        return
     changed = st.session_state.get("page shown") != page.url_path
     if changed:
         views.forget_drawn()
         st.session_state["page shown"] = page.url_path
-    try:
-        places = configured_stores()
-    except NcoreError as error:
-        ui.empty("The dashboard was started in a way that it doesn't understand.", markdown(error))
-        return
     st.session_state["places"] = places
     st.session_state["version seen"] = library(places).version()
     session.publish(changed)
     sidebar.show()
     with st.sidebar:
+        gate.who()
         views.remember_views()  # before the page, so that it listens when the first chart can be zoomed
     ui.guarded(page.run)()
     follow()

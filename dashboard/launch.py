@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
+from dashboard import login
 from ncore.errors import InputError
 
 STORES_VARIABLE = "NCORE_DASHBOARD_STORES"
 """Environment variable that holds the places of the stores, as a JSON list."""
 
 ADDRESS = "127.0.0.1"
+EVERYWHERE = "0.0.0.0"
 PORTS_TRIED = 100
 _GRACE = 3.0  # seconds that the server has to end by itself
 _HERE = Path(__file__).resolve().parent
@@ -56,32 +58,48 @@ OPTIONS: Mapping[str, str | tuple[str, ...]] = {
 }
 
 
-def launch(stores: Sequence[str], port: int = 8501, browser: bool = True) -> int:
-    """Serve the dashboard to this machine until it is stopped.
+def launch(stores: Sequence[str], port: int = 8501, browser: bool = True, public: Path | None = None) -> int:
+    """Serve the dashboard until it is stopped: to this machine, or to others who sign in.
 
     Args:
         stores: paths or URLs of the stores to show; those that can't be opened are named on the page.
         port: of the server; the next free one is taken if another program has it.
         browser: open a browser.
+        public: a ``secrets.toml`` with which others sign in; without it the server is for this machine only. The port
+            is then taken as it is, because the provider sends people back to it.
 
     Returns:
         Exit code: 0 when it was stopped on purpose, by Ctrl-C say.
 
     Raises:
-        InputError: no port from ``port`` on is free.
+        InputError: no port from ``port`` on is free, or the configuration of a login is incomplete or unsafe.
     """
-    free = free_port(port)
+    door = None if public is None else login.read(public)
+    free = free_port(port) if door is None else free_port(port, EVERYWHERE, 1)
     if free != port:
         print(f"Port {port} is taken, so the dashboard uses {free}.", file=sys.stderr)
-    print(f"Dashboard: http://{ADDRESS}:{free} (only from this machine; Ctrl-C ends it)", flush=True)
+    if door is None:
+        print(f"Dashboard: http://{ADDRESS}:{free} (only from this machine; Ctrl-C ends it)", flush=True)
+    else:
+        who = ", ".join(door.allow) or "everybody whom the provider lets in"
+        print(f"Dashboard: port {free} of {door.host}, open after a login to {who}; Ctrl-C ends it", flush=True)
     # In a group of its own, so that Ctrl-C reaches it once, through us, and not a second time from the terminal.
-    child = subprocess.Popen(command(free, browser), env=environment(stores), start_new_session=True)
+    child = subprocess.Popen(
+        command(free, browser, door, public), env=environment(stores, door), start_new_session=True
+    )
     return _attend(child)
 
 
-def command(port: int, browser: bool) -> list[str]:
+def command(port: int, browser: bool, door: login.Login | None = None, secrets: Path | None = None) -> list[str]:
     """The server's command line."""
     options = {**OPTIONS, "server.port": str(port), "server.headless": "false" if browser else "true"}
+    if door is not None:
+        options |= {
+            "server.address": EVERYWHERE,
+            "server.allowedHosts": (door.host, ADDRESS, "localhost"),
+            "browser.serverAddress": door.host,  # else Streamlit asks a site on the internet for its own address
+            "secrets.files": str(secrets),  # one file, the one that was checked
+        }
     flags = [f"--{name}={value}" for name, given in options.items() for value in _each(given)]
     return [sys.executable, "-m", "streamlit", "run", str(_HERE / "app.py"), *flags]
 
@@ -90,13 +108,15 @@ def _each(given: str | tuple[str, ...]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else given
 
 
-def environment(stores: Sequence[str]) -> dict[str, str]:
-    """The server's environment: the stores, local ones by absolute path, and where to import this package from."""
+def environment(stores: Sequence[str], door: login.Login | None = None) -> dict[str, str]:
+    """The server's environment: stores, local ones by absolute path; who may see them; where to import this package."""
     places = [
         place if "://" in place or "::" in place else os.path.abspath(os.path.expanduser(place)) for place in stores
     ]
     paths = [str(_HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, STORES_VARIABLE: json.dumps(places), "PYTHONPATH": os.pathsep.join(paths)}
+    found = {**os.environ, STORES_VARIABLE: json.dumps(places), "PYTHONPATH": os.pathsep.join(paths)}
+    found.pop(login.VARIABLE, None)
+    return found if door is None else {**found, login.VARIABLE: door.to_json()}
 
 
 def configured_stores(variables: Mapping[str, str] = os.environ) -> tuple[str, ...]:
@@ -122,25 +142,26 @@ def configured_stores(variables: Mapping[str, str] = os.environ) -> tuple[str, .
     return tuple(dict.fromkeys(places))
 
 
-def free_port(wanted: int) -> int:
+def free_port(wanted: int, address: str = ADDRESS, tried: int = PORTS_TRIED) -> int:
     """The first free port from ``wanted`` on.
 
     Raises:
-        InputError: ``wanted`` is no port, or none of the next hundred is free.
+        InputError: ``wanted`` is no port, or none of the next ones is free.
     """
     if not 1 <= wanted <= 65535:
         raise InputError(f"The port is {wanted}, but it must be from 1 to 65535.")
-    last = min(wanted + PORTS_TRIED, 65536)
+    last = min(wanted + tried, 65536)
     for port in range(wanted, last):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             if os.name != "nt":  # there it would take a port that is in use
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((ADDRESS, port))
+                probe.bind((address, port))
             except OSError:
                 continue
             return port
-    raise InputError(f"The ports {wanted} to {last - 1} are all taken: name a free one with `--port`.")
+    taken = f"port {wanted} is" if last - wanted == 1 else f"ports {wanted} to {last - 1} are all"
+    raise InputError(f"The {taken} taken: name a free one with `--port`.")
 
 
 def _attend(child: subprocess.Popen[bytes]) -> int:

@@ -205,19 +205,25 @@ def dashboard(
     stores: Annotated[list[str] | None, typer.Argument(help="Stores to show; default: the sample runs.")] = None,
     port: Annotated[int, typer.Option(help="Of the local server.")] = 8501,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
+    public: Annotated[bool, typer.Option("--public", help="Let others see it too, after a login by OpenID.")] = False,
+    secrets: Annotated[
+        Path | None, typer.Option(help="Of the login; default: .streamlit/secrets.toml here, or else at home.")
+    ] = None,
 ) -> None:
-    """Open the dashboard in a browser, on this machine only."""
+    """Open the dashboard in a browser: on this machine only, unless --public."""
+    from dashboard.login import default_file
     from ncore.demo import sample_runs
 
-    _open_dashboard(stores or sample_runs(), port, browser)
+    login = (secrets or default_file()) if public else None
+    _open_dashboard(stores or sample_runs(), port, browser, login)
 
 
-def _open_dashboard(stores: list[str], port: int = 8501, browser: bool = True) -> None:
+def _open_dashboard(stores: list[str], port: int = 8501, browser: bool = True, login: Path | None = None) -> None:
     from dashboard.launch import launch
 
     if not stores:
         raise InputError("There is no store to show: name one, such as `ncore dashboard runs`.")
-    raise typer.Exit(launch(stores, port=port, browser=browser))
+    raise typer.Exit(launch(stores, port=port, browser=browser, public=login))
 
 
 def _exit_if_failed(results: list[Any]) -> None:

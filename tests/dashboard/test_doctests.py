@@ -7,10 +7,10 @@ from types import ModuleType
 
 import pytest
 
-from dashboard import analysis, launch, listing, memory, plaintext, queries, views
+from dashboard import analysis, launch, listing, login, memory, plaintext, queries, views
 from dashboard.figures import base, styles
 
 
-@pytest.mark.parametrize("module", [analysis, base, launch, listing, memory, plaintext, queries, styles, views])
+@pytest.mark.parametrize("module", [analysis, base, launch, listing, login, memory, plaintext, queries, styles, views])
 def test_examples(module: ModuleType) -> None:
     assert doctest.testmod(module).failed == 0
