@@ -26,11 +26,22 @@ Status = Literal["running", "finished", "failed", "interrupted"]
 _CHECKED = re.compile(rb'\{"crc32": "([0-9a-f]{8})",\n')
 
 
-class FileEntry(BaseModel):
-    """Size and checksum of a file."""
+class Extent(BaseModel):
+    """Size and checksum of some bytes."""
 
     bytes: Annotated[int, Field(ge=0)]
     crc32: Annotated[str, StringConstraints(pattern="^[0-9a-f]{8}$")]
+
+
+class FileEntry(Extent):
+    """Size and checksum of a file, and of its end.
+
+    Attributes:
+        tail: the last bytes of a Parquet file, with its whole footer: what says where all else is, and which Arrow
+            is not safe to be given damaged. None in runs that were recorded before it was kept.
+    """
+
+    tail: Extent | None = None
 
 
 class Owner(BaseModel):

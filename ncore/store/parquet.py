@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -15,7 +16,7 @@ from ncore.errors import SchemaVersionError
 from ncore.store.damage import DamagedFileError
 from ncore.store.folder import Folder
 from ncore.store.layout import checksum
-from ncore.store.manifest import FileEntry
+from ncore.store.manifest import Extent, FileEntry
 from ncore.store.schema import SCHEMA_VERSION, TABLE_KEY, TABLES, VERSION_KEY
 
 WHOLE = 4 << 20
@@ -33,6 +34,13 @@ def encode(name: str, table: pa.Table) -> pa.Buffer:
     return sink.getvalue()
 
 
+def entry_of(data: pa.Buffer) -> FileEntry:
+    """What the manifest says of a Parquet file."""
+    footer = data[len(data) - _footer_bytes(data) :]
+    tail = Extent(bytes=len(footer), crc32=checksum(footer))
+    return FileEntry(bytes=len(data), crc32=checksum(data), tail=tail)
+
+
 class CheckedSink:
     """A file to write into that keeps count of size and checksum."""
 
@@ -40,12 +48,22 @@ class CheckedSink:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self.entry = FileEntry(bytes=0, crc32="0" * 8)
+        self._whole = Extent(bytes=0, crc32="0" * 8)
+        self._tail: Extent | None = None
+
+    @property
+    def entry(self) -> FileEntry:
+        """What the manifest says of the file."""
+        return FileEntry(bytes=self._whole.bytes, crc32=self._whole.crc32, tail=self._tail)
+
+    def begin_tail(self) -> None:
+        """Say that the footer comes next."""
+        self._tail = Extent(bytes=0, crc32="0" * 8)
 
     def write(self, data: Any) -> int:
         """Write all of ``data``."""
-        before = self.entry
-        self.entry = FileEntry(bytes=before.bytes + len(data), crc32=checksum(data, int(before.crc32, 16)))
+        self._whole = _longer(self._whole, data)
+        self._tail = self._tail and _longer(self._tail, data)
         self._file.write(data)
         return len(data)
 
@@ -53,9 +71,12 @@ class CheckedSink:
         """The file is flushed by its owner."""
 
 
-def stream_writer(name: str, sink: CheckedSink) -> pq.ParquetWriter:
+@contextlib.contextmanager
+def stream_writer(name: str, sink: CheckedSink) -> Iterator[pq.ParquetWriter]:
     """A writer for tables of any number, which keeps none of them in memory."""
-    return _writer(name, pa.PythonFile(sink, mode="w"))
+    with _writer(name, pa.PythonFile(sink, mode="w")) as writer:
+        yield writer
+        sink.begin_tail()
 
 
 @contextlib.contextmanager
@@ -75,15 +96,7 @@ def open_table(folder: Folder, path: str, name: str, entry: FileEntry) -> Iterat
     """
     where = folder.name_of(path)
     with contextlib.ExitStack() as stack:
-        if entry.bytes <= WHOLE:
-            data = folder.read(path)
-            source: Any = pa.BufferReader(data)
-            damage = content_damage(FileEntry(bytes=len(data), crc32=checksum(data)), entry, where)
-            # Where one of the pages is damaged, the others can be trusted; otherwise what says where they are is not.
-            if damage is not None and not (damage.kind == "corrupt" and damaged_groups(source)):
-                raise damage
-        else:
-            source = stack.enter_context(folder.open(path))
+        source = _in_pieces(folder, path, entry, stack) or _whole(folder, path, entry)
         try:
             file = pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False)
             check_table(file, name, where)
@@ -94,13 +107,49 @@ def open_table(folder: Folder, path: str, name: str, entry: FileEntry) -> Iterat
             raise DamagedFileError(where, "corrupt", _in_line(error)) from error
 
 
-def content_damage(found: FileEntry, entry: FileEntry, where: str) -> DamagedFileError | None:
+def _in_pieces(folder: Folder, path: str, entry: FileEntry, stack: contextlib.ExitStack) -> Any:
+    """A large file to read pieces of, its footer checked; None if it is better read whole."""
+    if entry.bytes <= WHOLE or entry.tail is None:
+        return None
+    source = stack.enter_context(folder.open(path))
+    try:
+        sound = footer_is_sound(source, entry)
+    except ValueError:  # a web server that gives no pieces
+        return None
+    if not sound:
+        where = folder.name_of(path)
+        found = Extent(bytes=source.seek(0, os.SEEK_END), crc32=entry.crc32)
+        raise content_damage(found, entry, where) or DamagedFileError(
+            where, "corrupt", "its footer is not what was recorded"
+        )
+    return source
+
+
+def _whole(folder: Folder, path: str, entry: FileEntry) -> pa.BufferReader:
+    """All of a file, checked; where only pages are damaged, the others can be trusted."""
+    data = folder.read(path)
+    source = pa.BufferReader(data)
+    damage = content_damage(Extent(bytes=len(data), crc32=checksum(data)), entry, folder.name_of(path))
+    if damage is not None and not (footer_is_sound(source, entry) and damaged_groups(source)):
+        raise damage
+    return source
+
+
+def content_damage(found: Extent, entry: FileEntry, where: str) -> DamagedFileError | None:
     """In what a file differs from what the manifest says of it."""
     if found.bytes < entry.bytes:
         return DamagedFileError(where, "truncated", f"it has {found.bytes} of its {entry.bytes} bytes")
-    if found != entry:
+    if (found.bytes, found.crc32) != (entry.bytes, entry.crc32):
         return DamagedFileError(where, "corrupt", "its content is not what was recorded")
     return None
+
+
+def footer_is_sound(source: Any, entry: FileEntry) -> bool:
+    """Whether the end of an open file is what was recorded; then Arrow can be given the file."""
+    if entry.tail is None or source.seek(0, os.SEEK_END) != entry.bytes:
+        return False
+    source.seek(entry.bytes - entry.tail.bytes)
+    return checksum(source.read(entry.tail.bytes)) == entry.tail.crc32
 
 
 def damaged_groups(source: Any) -> list[int]:
@@ -172,6 +221,15 @@ def _writer(name: str, sink: Any) -> pq.ParquetWriter:
     writer = pq.ParquetWriter(sink, TABLES[name].schema, **TABLES[name].options)
     writer.add_key_value_metadata({VERSION_KEY: str(SCHEMA_VERSION).encode(), TABLE_KEY: name.encode()})
     return writer
+
+
+def _footer_bytes(data: pa.Buffer) -> int:
+    """Length of the footer, which a Parquet file says before its last four bytes."""
+    return int.from_bytes(data[len(data) - 8 : len(data) - 4].to_pybytes(), "little") + 8
+
+
+def _longer(extent: Extent, data: Any) -> Extent:
+    return Extent(bytes=extent.bytes + len(data), crc32=checksum(data, int(extent.crc32, 16)))
 
 
 def _undecided(group: Any, wanted: Wanted) -> dict[str, np.ndarray] | None:

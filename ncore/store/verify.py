@@ -25,9 +25,9 @@ from ncore.store.layout import (
     parse_table_file,
 )
 from ncore.store.lock import is_alive
-from ncore.store.manifest import FileEntry, Manifest
+from ncore.store.manifest import Extent, FileEntry, Manifest
 from ncore.store.marker import check_marker
-from ncore.store.parquet import check_table, content_damage, damaged_groups
+from ncore.store.parquet import check_table, content_damage, damaged_groups, footer_is_sound
 from ncore.store.store import Store
 
 _COMPANIONS = (".md", ".txt", ".yaml", ".yml")
@@ -192,7 +192,7 @@ class _Check:
                 found.append(Finding("future-version", where, str(error), _others(manifest, path)))
             except DamagedFileError as error:
                 try:
-                    left = _salvage(folder, path) if error.kind == "corrupt" else "nothing of this file"
+                    left = _salvage(folder, path, entry)
                 except FileNotFoundError:
                     left = "nothing of this file"
                 readable = "; ".join(filter(None, (left, _others(manifest, path))))
@@ -243,7 +243,7 @@ def _check_file(folder: Folder, path: str, entry: FileEntry) -> None:
         while chunk := file.read(_CHUNK):
             size += len(chunk)
             crc = checksum(chunk, int(crc, 16))
-    damage = content_damage(FileEntry(bytes=size, crc32=crc), entry, where)
+    damage = content_damage(Extent(bytes=size, crc32=crc), entry, where)
     table, _ = parse_table_file(path) or ("", None)
     try:
         with folder.open(path) as file:
@@ -256,13 +256,10 @@ def _check_file(folder: Folder, path: str, entry: FileEntry) -> None:
         raise damage
 
 
-def _salvage(folder: Folder, path: str) -> str:
-    """Which epochs of a damaged file have no damaged row group, in words.
-
-    Epochs are read from the rows: Arrow ends the whole process when it decodes statistics of a damaged footer.
-    """
+def _salvage(folder: Folder, path: str, entry: FileEntry) -> str:
+    """Which epochs of a damaged file have no damaged row group, in words."""
     with folder.open(path) as source:
-        damaged = set(damaged_groups(source))
+        damaged = set(damaged_groups(source)) if footer_is_sound(source, entry) else set()
         if not damaged:
             return "nothing of this file"
         file = pq.ParquetFile(source, page_checksum_verification=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -20,9 +21,9 @@ from ncore.store.columns import Columns, Factors, arrow_table, factor_table, lat
 from ncore.store.compaction import compact
 from ncore.store.folder import Folder
 from ncore.store.inventory import remove_leftovers
-from ncore.store.layout import LOCK, MANIFEST, checksum, part_file
+from ncore.store.layout import LOCK, MANIFEST, part_file
 from ncore.store.manifest import FileEntry, Manifest, Status, plain
-from ncore.store.parquet import encode
+from ncore.store.parquet import encode, entry_of
 from ncore.store.schema import TABLES
 
 _DEPTH = 2  # epochs that may wait for the thread: more would only hide that the disk is too slow
@@ -44,6 +45,7 @@ class RunWriter:
         self._last_epoch = manifest.last_epoch
         self._open = True
         self._process = os.getpid()
+        self._manifest_lock = threading.Lock()
         self._pool = ThreadPoolExecutor(len(TABLES))  # a sync, or an upload, is mostly waiting
         self._background = (
             Background(_DEPTH, idle=self._show_life, period=_HEARTBEAT.total_seconds()) if asynchronous else None
@@ -118,7 +120,7 @@ class RunWriter:
         self._wait()
         summary = {**self._manifest.summary, **news}
         files = compact(self._folder, self._manifest)
-        self._write_manifest(self._manifest.changed(status="finished", reason=None, summary=summary, files=files))
+        self._change(status="finished", reason=None, summary=summary, files=files)
         try:
             remove_leftovers(self._folder, self._manifest)
         finally:
@@ -163,26 +165,27 @@ class RunWriter:
             data = encode(name, tables[name])
             path = part_file(name, epoch)
             self._write(path, data)
-            return path, FileEntry(bytes=len(data), crc32=checksum(data))
+            return path, entry_of(data)
 
         try:
             written = dict(self._pool.map(put, tables))
         except RuntimeError:  # the interpreter is ending and lets no thread begin
             written = dict(map(put, tables))
-        self._write_manifest(
-            before.changed(
-                files={**before.files, **written},
-                tables={**before.tables, **{name: [*before.tables.get(name, ()), epoch] for name in tables}},
-                epochs=[*before.epochs, epoch],
-                summary={**before.summary, **news},
-            )
+        self._change(
+            files={**before.files, **written},
+            tables={**before.tables, **{name: [*before.tables.get(name, ()), epoch] for name in tables}},
+            epochs=[*before.epochs, epoch],
+            summary={**before.summary, **news},
         )
 
-    def _write_manifest(self, manifest: Manifest) -> None:
-        if not self._folder.local:
-            self._check_still_ours()
-        self._write(MANIFEST, manifest.to_bytes())
-        self._manifest = manifest
+    def _change(self, **values: Any) -> None:
+        """Write the manifest with some values replaced; a sign of life may be due at the same moment."""
+        with self._manifest_lock:
+            manifest = self._manifest.changed(**values)
+            if not self._folder.local:
+                self._check_still_ours()
+            self._write(MANIFEST, manifest.to_bytes())
+            self._manifest = manifest
 
     def _write(self, path: str, data: Any) -> None:
         try:
@@ -203,7 +206,7 @@ class RunWriter:
         return StoreError(f"Run {self.run_id} was deleted while it was being recorded.")
 
     def _show_life(self) -> None:
-        self._write_manifest(self._manifest.changed())
+        self._change()
 
     def _do(self, job: Job) -> None:
         if self._background is None:
@@ -221,7 +224,7 @@ class RunWriter:
             self._background.stop()
         try:
             if self._manifest.status != "finished":
-                self._write_manifest(self._manifest.changed(status=status, reason=reason))
+                self._change(status=status, reason=reason)
         finally:
             self._release()
 

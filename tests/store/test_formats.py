@@ -88,7 +88,10 @@ def test_the_manifest_is_json_with_a_checksum_over_the_rest(run: Run) -> None:
     assert int(loaded["crc32"], 16) == zlib.crc32(data.split(b"\n", 1)[1])
     for path, entry in loaded["files"].items():
         content = (Path(run.url) / path).read_bytes()
-        assert entry == {"bytes": len(content), "crc32": f"{zlib.crc32(content):08x}"}
+        assert entry.items() >= {"bytes": len(content), "crc32": f"{zlib.crc32(content):08x}"}.items()
+        tail = content[-entry["tail"]["bytes"] :]
+        assert entry["tail"]["crc32"] == f"{zlib.crc32(tail):08x}"
+        assert len(tail) >= 8 + int.from_bytes(tail[-8:-4], "little")  # all of the footer
 
 
 def _sums(run: Run) -> list[float]:

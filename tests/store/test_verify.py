@@ -1,6 +1,8 @@
 """Every kind of damage is found, named, and what is left is told."""
 
+import contextlib
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -210,5 +212,34 @@ def test_any_flipped_bit_is_found(original: Store, data: st.DataObject) -> None:
         report = verify(original.url)
         assert not report.ok
         assert {found.path for found in report.findings} == {str(path)}
+        _read_all(original)
     finally:
         path.write_bytes(sound)
+
+
+@pytest.mark.parametrize("whole", [0, 4 << 20], ids=["by page", "whole"])
+def test_a_damaged_footer_is_never_given_to_arrow(original: Store, monkeypatch: pytest.MonkeyPatch, whole: int) -> None:
+    """It would end the whole process on some of them."""
+    monkeypatch.setattr("ncore.store.parquet.WHOLE", whole)
+    path = Path(original.url) / "run" / "trajectories.parquet"
+    sound = path.read_bytes()
+    footer = len(sound) - 8 - int.from_bytes(sound[-8:-4], "little")
+    try:
+        for position in range(footer, len(sound), 3):
+            path.write_bytes(sound[:position] + bytes([sound[position] ^ 0xFF]) + sound[position + 1 :])
+            with pytest.raises(StoreError, match=re.escape(str(path))):
+                original.run("run").trajectory(epoch=1)
+            assert "nothing of this file" in verify(original.url).findings[0].readable
+    finally:
+        path.write_bytes(sound)
+
+
+def _read_all(store: Store) -> None:
+    """Read as a page does: data or an explained error, whatever the damage."""
+    store.runs()
+    for run_id in store.run_ids():
+        for table in ("metrics", "capacitance", "trajectory"):
+            with contextlib.suppress(StoreError):
+                getattr(store.run(run_id), table)()
+        with contextlib.suppress(StoreError):
+            store.run(run_id).trajectory(epoch=1, synapses=[0, 7])
