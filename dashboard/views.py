@@ -1,9 +1,10 @@
 """What one sees of a chart (zoom, hidden traces) outlives its data.
 
 Streamlit puts a new chart in place when the data change, and with it the zoom is gone. So a few lines of JavaScript
-report every zoom to the session, and the next version of the chart is drawn with it. A chart whose data did not
-change is sent exactly as before, so that it is left alone. The same lines put "Download as SVG" beside
-Plotly's own "Download as PNG".
+report every zoom and every hidden trace to the session, and the next version of the chart is drawn with them. It says
+with which, so that the browser asks for it again if something was zoomed or hidden while it was on its way. A chart
+whose data did not change is sent exactly as before, so that it is left alone. The same lines put "Download as SVG"
+beside Plotly's own "Download as PNG".
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import streamlit as st
 PREFIX = "chart-"  # the script has it too
 _KEPT, _DRAWN = "views kept", "views drawn"
 _AXIS = re.compile(r"[xy]axis[0-9]{0,2}")
-_MOST = 200  # charts, and hidden traces of a chart
+_MOST, _MOST_HIDDEN = 200, 1000  # charts, and hidden traces of a chart
 
 _SCRIPT = """
 const PREFIX = "st-key-chart-";
@@ -38,7 +39,22 @@ export default function ({ parentElement, setStateValue }) {
   };
   const report = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => setStateValue("views", JSON.parse(JSON.stringify(views))), 200);
+    parentElement.ncoreUnsent = true;
+    timer = setTimeout(() => {
+      parentElement.ncoreUnsent = false;
+      setStateValue("views", structuredClone(views));
+    }, 200);
+  };
+  const told = ({ axes = {}, hidden = [] } = {}) =>
+    JSON.stringify([Object.entries(axes).sort(), [...hidden].sort()]);
+  // With which view the server drew it.
+  const drawn = (plot) => structuredClone(plot.layout?.meta?.view ?? {});
+  const change = (plot, key, how) => {
+    const view = (views[key] ??= { axes: {}, hidden: [], ...drawn(plot) });
+    how(view);
+    delete asked[key];
+    if (!plot.isConnected) for (const [other, { key: its }] of attached) if (its === key) check(other, key);
+    report();
   };
   // What was zoomed before anybody listened, in an axis's own words: its range is no longer the one it began with.
   const zoomed = (plot) => {
@@ -51,33 +67,36 @@ export default function ({ parentElement, setStateValue }) {
     return axes;
   };
   const hidden = (plot) =>
-    plot.data.filter((trace) => trace.visible === "legendonly").map((trace) => String(trace.name));
-  const relayout = (plot, key) => (change) => {
-    const view = (views[key] ??= { axes: {}, hidden: [] });
-    for (const name of Object.keys(change)) {
-      const axis = /^([xy]axis\\d*)\\.(range|autorange)/.exec(name);
-      if (!axis) continue;
-      if (axis[2] === "autorange" && change[name]) delete view.axes[axis[1]];
-      else if (plot._fullLayout?.[axis[1]]) view.axes[axis[1]] = [...plot._fullLayout[axis[1]].range];
-    }
-    report();
+    [...new Set(plot.data.filter((trace) => trace.visible === "legendonly").map((trace) => String(trace.name)))];
+  const relayout = (plot, key) => (changes) => {
+    const names = Object.keys(changes).map((name) => /^([xy]axis\\d*)\\.(range|autorange)/.exec(name)).filter(Boolean);
+    if (!names.length) return;
+    change(plot, key, (view) => {
+      for (const { 0: name, 1: axis, 2: what } of names) {
+        if (what === "autorange" && changes[name]) delete view.axes[axis];
+        else if (plot._fullLayout?.[axis]) view.axes[axis] = [...plot._fullLayout[axis].range];
+      }
+    });
   };
-  const restyle = (plot, key) => () => {
-    const view = (views[key] ??= { axes: {}, hidden: [] });
-    view.hidden = hidden(plot);
-    report();
+  const restyle = (plot, key) => () => change(plot, key, (view) => { view.hidden = hidden(plot); });
+  // Plotly waits for a second click before it answers the first, and forgets it if the chart is replaced meanwhile.
+  const legendClick = (plot, key) => ({ curveNumber }) => {
+    const clicked = plot.data[curveNumber];
+    const group = plot.data.filter(
+      (trace) => trace === clicked || (clicked.legendgroup && trace.legendgroup === clicked.legendgroup),
+    );
+    const names = new Set(group.map((trace) => String(trace.name)));
+    const others = hidden(plot).filter((name) => !names.has(name));
+    change(plot, key, (view) => {
+      view.hidden = clicked.visible === "legendonly" ? others : [...others, ...names];
+    });
   };
-  // A new chart can have been on its way while the old one was zoomed: ask for it again, once.
+  // A new chart can have been on its way while the old one was zoomed, or a trace hidden: ask for it again, once.
   const check = (plot, key) => {
-    const axes = Object.entries(views[key]?.axes ?? {});
-    const wanted = JSON.stringify(axes);
-    const agrees = ([axis, range]) => {
-      const found = plot._fullLayout?.[axis]?.range;
-      return !found || range.every((limit, i) => Math.abs(limit - found[i]) <= 1e-6 * Math.abs(range[1] - range[0]));
-    };
-    if (axes.every(agrees) || asked[key] === wanted) return;
-    asked[key] = wanted;
-    views[key].redraw = (views[key].redraw ?? 0) + 1;
+    const question = JSON.stringify([told(views[key]), told(drawn(plot))]);
+    if (!(key in views) || told(views[key]) === told(drawn(plot)) || asked[key] === question) return;
+    asked[key] = question;
+    views[key].redraw = Date.now();
     report();
   };
   const addSvgButton = (plot) => () => {
@@ -108,13 +127,15 @@ export default function ({ parentElement, setStateValue }) {
       const listeners = {
         plotly_relayout: relayout(plot, key),
         plotly_restyle: restyle(plot, key),
+        plotly_legendclick: legendClick(plot, key),
         plotly_afterplot: addSvgButton(plot),
       };
       for (const [event, listener] of Object.entries(listeners)) plot.on(event, listener);
-      attached.set(plot, listeners);
+      attached.set(plot, { key, listeners });
       listeners.plotly_afterplot();
-      const view = { axes: zoomed(plot), hidden: hidden(plot) };
-      if (!(key in views) && (Object.keys(view.axes).length || view.hidden.length)) {
+      const before = drawn(plot);
+      const view = { axes: { ...before.axes, ...zoomed(plot) }, hidden: hidden(plot) };
+      if (!(key in views) && told(view) !== told()) {
         views[key] = view;
         report();
       }
@@ -124,10 +145,11 @@ export default function ({ parentElement, setStateValue }) {
   const observer = new MutationObserver(attach);
   observer.observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["class"] });
   attach();
+  if (parentElement.ncoreUnsent) report(); // of before this was begun anew
   return () => {
     observer.disconnect();
     clearTimeout(timer);
-    for (const [plot, listeners] of attached)
+    for (const [plot, { listeners }] of attached)
       for (const [event, listener] of Object.entries(listeners)) plot.removeListener?.(event, listener);
   };
 }
@@ -164,7 +186,7 @@ def with_view(figure: go.Figure, key: str) -> go.Figure:
 
 
 def apply_view(figure: go.Figure, view: Mapping[str, Any]) -> go.Figure:
-    """Set axis ranges and hide traces as a view says."""
+    """Set axis ranges and hide traces as a view says; the figure's ``meta`` then tells which view that was."""
     for axis, limits in view.get("axes", {}).items():
         if figure.layout[axis] is not None:
             figure.layout[axis].update(range=limits, autorange=False)
@@ -172,7 +194,8 @@ def apply_view(figure: go.Figure, view: Mapping[str, Any]) -> go.Figure:
     for trace in figure.data if hidden else ():
         if trace.name in hidden:
             trace.visible = "legendonly"
-    return figure
+    told = {name: view[name] for name in ("axes", "hidden") if view.get(name)}
+    return figure.update_layout(meta={"view": told}) if told else figure
 
 
 def checked(views: Any) -> dict[str, dict[str, Any]]:
@@ -193,7 +216,9 @@ def checked(views: Any) -> dict[str, dict[str, Any]]:
                 for axis, limits in (axes.items() if isinstance(axes, dict) else ())
                 if isinstance(axis, str) and _AXIS.fullmatch(axis) and _is_range(limits)
             },
-            "hidden": [name for name in hidden if isinstance(name, str)][:_MOST] if isinstance(hidden, list) else [],
+            "hidden": [name for name in hidden if isinstance(name, str)][:_MOST_HIDDEN]
+            if isinstance(hidden, list)
+            else [],
             "redraw": redraw if isinstance(redraw, int) else 0,
         }
     return found

@@ -148,30 +148,40 @@ def test_a_live_run_is_followed_without_losing_the_view(page: Page, serve: Calla
             write_epoch(writer, epoch)
         open_page(page, serve(tmp_path / "live") + "/capacitance")
         page.wait_for_selector(f"{CHART} .nsewdrag")
-        wait_for(page, lambda view: view["epochs"] == 4, 10)
+        wait_for(page, lambda view: view["epochs"] == 4, 30)
         drag(page, CHART)
         page.locator(f"{CHART} .legendtoggle").first.click()
-        before = wait_for(page, lambda view: view["hidden"] == ["dense"] and view["x"][0] > 0, 10)
+        before = wait_for(page, lambda view: view["hidden"] == ["dense"] and view["x"][0] > 0, 20)
+
+        def as_before(view: dict[str, Any], hidden: list[str]) -> bool:
+            same = all(view[axis] == pytest.approx(before[axis]) for axis in "xy")
+            return same and view["hidden"] == hidden
+
         page.locator('[data-testid="stMain"]').evaluate("(main) => main.scrollTo(0, 250)")
 
         write_epoch(writer, 4)
-        after = wait_for(page, lambda view: view["epochs"] == 5, 5)
-        wait_for(page, lambda view: view["x"] == pytest.approx(before["x"]), 3)
-        after = page.evaluate(VIEW)
-        assert after["y"] == pytest.approx(before["y"])
-        assert after["hidden"] == ["dense"]
+        wait_for(page, lambda view: view["epochs"] == 5 and as_before(view, ["dense"]), 20)
         assert page.locator('[data-testid="stMain"]').evaluate("(main) => main.scrollTop") == pytest.approx(250, abs=2)
+
+        # A trace is shown or hidden while a new epoch is on its way: before, while and after the chart is replaced.
+        for epoch, milliseconds in enumerate((0, 600, 1200, 1800), start=5):
+            write_epoch(writer, epoch)
+            page.wait_for_timeout(milliseconds)
+            hidden = [] if page.evaluate(VIEW)["hidden"] else ["dense"]
+            page.locator(f"{CHART} .legendtoggle").first.click()
+            wait_for(page, lambda view: view["epochs"] == epoch + 1 and as_before(view, hidden), 20)  # noqa: B023
+            page.wait_for_timeout(700)  # what Plotly takes to tell a click from a double click
+            assert as_before(page.evaluate(VIEW), hidden)
 
         # A double click gives the whole chart back, and keeps it so.
         page.locator(f"{CHART} .nsewdrag").first.dblclick()
-        wait_for(page, lambda view: view["x"][1] > 4, 5)
-        page.wait_for_timeout(500)
-        write_epoch(writer, 5)
-        wait_for(page, lambda view: view["epochs"] == 6 and view["x"][1] > 5, 5)
+        wait_for(page, lambda view: view["x"][1] > 8, 20)
+        write_epoch(writer, 9)
+        wait_for(page, lambda view: view["epochs"] == 10 and view["x"][1] > 9, 20)
 
     shutil.rmtree(tmp_path / "live" / writer.run_id)
     gone = f"() => !document.querySelector('{CHART}').textContent.includes('lenet')"
-    page.wait_for_function(gone, timeout=10_000)
+    page.wait_for_function(gone, timeout=20_000)
 
 
 def test_names_of_runs_do_nothing(page: Page, serve: Callable[..., str], stores: dict[str, Path]) -> None:

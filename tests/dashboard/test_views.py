@@ -17,6 +17,7 @@ def test_a_view_sets_ranges_and_hides_traces() -> None:
     assert list(seen.layout.xaxis.range) == [2.0, 3.0]
     assert list(seen.layout.yaxis.range) == [0, 1]
     assert [trace.visible for trace in seen.data] == [None, "legendonly"]
+    assert seen.layout.meta == {"view": {"axes": {"xaxis": [2.0, 3.0]}, "hidden": ["b"]}}
 
 
 def test_no_view_changes_nothing() -> None:
