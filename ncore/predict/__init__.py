@@ -3,7 +3,9 @@
 Importing it stays light: SciPy and scikit-learn are loaded by the functions that need them.
 """
 
+from ncore.predict.calibration import Calibrated
 from ncore.predict.curves import Curve, curves_from_store
+from ncore.predict.experience import Task, tasks_from_store, tasks_of
 from ncore.predict.forecast import Forecast, Predictor
 from ncore.predict.measures import (
     MEASURES,
@@ -21,10 +23,12 @@ from ncore.predict.ranking import rank, rank_curves
 __all__ = [
     "DEFAULT_METHOD",
     "MEASURES",
+    "Calibrated",
     "Curve",
     "Forecast",
     "Measure",
     "Predictor",
+    "Task",
     "curves_from_store",
     "evaluate",
     "get_predictor",
@@ -35,5 +39,7 @@ __all__ = [
     "rank_curves",
     "regret",
     "spearman",
+    "tasks_from_store",
+    "tasks_of",
     "weighted_kendall",
 ]

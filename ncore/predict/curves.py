@@ -1,7 +1,7 @@
 """Learning curves as predictors see them: what the first epochs of each run showed, and nothing later."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +12,12 @@ from ncore.errors import InputError, StoreError
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+
+#: Series of a `Curve` that a run may lack.
+_OPTIONAL = ("loss", "train_accuracy", "train_loss")
+#: Their split and name among the metrics of a run.
+_KEYS = (("validation", "loss"), ("train", "accuracy"), ("train", "loss"))
 
 
 class RunLike(Protocol):
@@ -52,6 +58,11 @@ class Curve:
         status: "running", "finished", "interrupted", "failed", or "unreadable" for a damaged run.
         reason: Why it failed, was interrupted or cannot be read.
         observed: Final test accuracy, NaN where unknown: the truth to compare with, never an input.
+        dataset: What it is trained on, empty if unknown.
+        mode: The training mode, empty if unknown.
+        train_accuracy: Training accuracy, as `loss`.
+        train_loss: Training loss, as `loss`.
+        scores: Transferability scores by name, known before training.
 
     Raises:
         InputError: The arrays differ in shape, the epochs do not increase from 1, an accuracy is not in [0, 1],
@@ -73,13 +84,19 @@ class Curve:
     status: str = "finished"
     reason: str = ""
     observed: float = float("nan")
+    dataset: str = ""
+    mode: str = ""
+    train_accuracy: FloatArray | None = None
+    train_loss: FloatArray | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         epochs = np.asarray(self.epochs, dtype=np.int64)
         columns = {"accuracy": np.asarray(self.accuracy, dtype=np.float64)}
         columns |= {f"beta_eff ({name})": np.asarray(beta, np.float64) for name, beta in self.beta.items()}
-        if self.loss is not None:
-            columns["loss"] = np.asarray(self.loss, dtype=np.float64)
+        for name in _OPTIONAL:
+            if getattr(self, name) is not None:
+                columns[name] = np.asarray(getattr(self, name), dtype=np.float64)
         where = f"the curve of {self.candidate!r}, seed {self.seed}"
         for name, values in columns.items():
             if epochs.ndim != 1 or values.shape != epochs.shape:
@@ -105,7 +122,8 @@ class Curve:
         object.__setattr__(self, "epochs", epochs)
         object.__setattr__(self, "accuracy", columns["accuracy"])
         object.__setattr__(self, "beta", {name: columns[f"beta_eff ({name})"] for name in self.beta})
-        object.__setattr__(self, "loss", columns.get("loss"))
+        for name in _OPTIONAL:
+            object.__setattr__(self, name, columns.get(name))
 
     @property
     def usable(self) -> bool:
@@ -120,8 +138,8 @@ class Curve:
             epochs=self.epochs[keep],
             accuracy=self.accuracy[keep],
             beta={name: values[keep] for name, values in self.beta.items()},
-            loss=None if self.loss is None else self.loss[keep],
             observed=float("nan"),
+            **{name: values[keep] for name in _OPTIONAL if (values := getattr(self, name)) is not None},
         )
 
 
@@ -178,8 +196,7 @@ def _only(runs: pd.DataFrame, column: str, wanted: str | None) -> pd.DataFrame:
 def _read_curve(store: StoreLike, row: Mapping[Any, Any], epochs: int | None) -> Curve:
     """The curve of one row of `store.runs()`."""
     status, reason = str(row["status"]), "" if pd.isna(row["reason"]) else str(row["reason"])
-    accuracy: dict[int, float] = {}
-    loss: dict[int, float] = {}
+    series: dict[tuple[str, str], dict[int, float]] = {}
     beta: dict[str, dict[int, float]] = {}
     try:
         run = store.run(row["run"])
@@ -187,9 +204,13 @@ def _read_curve(store: StoreLike, row: Mapping[Any, Any], epochs: int | None) ->
     except StoreError as error:  # one damaged run must not hide the others
         status, reason = "unreadable", str(error)
     else:
-        accuracy, loss = _validation(metrics)
+        series = _by_epoch(metrics)
         beta = _whole_graph(capacitance)
+    accuracy = series.get(("validation", "accuracy"), {})
     known = np.array([epoch for epoch in sorted(accuracy) if epochs is None or epoch <= epochs], dtype=np.int64)
+    others: dict[str, Any] = {
+        name: _at(known, series[key]) for name, key in zip(_OPTIONAL, _KEYS, strict=True) if key in series
+    }
     planned = 0 if pd.isna(row["planned_epochs"]) else int(row["planned_epochs"])
     return Curve(
         candidate=str(row["run"] if pd.isna(row["candidate"]) else row["candidate"]),
@@ -198,24 +219,27 @@ def _read_curve(store: StoreLike, row: Mapping[Any, Any], epochs: int | None) ->
         accuracy=_at(known, accuracy),
         beta={strength: _at(known, values) for strength, values in sorted(beta.items())},
         horizon=max([planned, 1, *accuracy]),
-        loss=_at(known, loss) if loss else None,
         status=status,
         reason=reason,
         observed=float(row["test_accuracy"]),
+        dataset="" if pd.isna(row["dataset"]) else str(row["dataset"]),
+        mode="" if pd.isna(row["mode"]) else str(row["mode"]),
+        **others,
     )
 
 
-def _validation(metrics: pd.DataFrame) -> tuple[dict[int, float], dict[int, float]]:
-    """Validation accuracy and loss by epoch >= 1, of the last step of an epoch; what is not finite is left out."""
+def _by_epoch(metrics: pd.DataFrame) -> dict[tuple[str, str], dict[int, float]]:
+    """Value by epoch >= 1, of the last step of an epoch, by split and name; what is not finite is left out."""
     epoch = metrics["epoch"].to_numpy(np.int64)
     step, value = (metrics[column].to_numpy(np.float64, na_value=np.nan) for column in ("step", "value"))
-    usable = (metrics["split"] == "validation").to_numpy(bool) & (epoch >= 1) & np.isfinite(value)
-    series: list[dict[int, float]] = []
-    for name in ("accuracy", "loss"):
-        rows = np.flatnonzero(usable & (metrics["name"] == name).to_numpy(bool))
+    usable = (epoch >= 1) & np.isfinite(value)
+    series: dict[tuple[str, str], dict[int, float]] = {}
+    for split, name in (("validation", "accuracy"), *_KEYS):
+        rows = np.flatnonzero(usable & ((metrics["split"] == split) & (metrics["name"] == name)).to_numpy(bool))
         rows = rows[np.argsort(step[rows], kind="stable")]  # a value without a step, NaN, is its epoch's last word
-        series.append(dict(zip(epoch[rows].tolist(), value[rows].tolist(), strict=True)))
-    return series[0], series[1]
+        if rows.size:
+            series[split, name] = dict(zip(epoch[rows].tolist(), value[rows].tolist(), strict=True))
+    return series
 
 
 def _whole_graph(capacitance: pd.DataFrame) -> dict[str, dict[int, float]]:

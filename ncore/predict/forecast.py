@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ncore.errors import InputError
 from ncore.predict.curves import Curve
+from ncore.predict.experience import Task
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Predictor(ABC):
     """From early learning curves to final accuracies.
 
     A predictor sees the curves of all candidates of a task at once, so that models which share strength between
-    candidates have the same interface as those that look at one curve at a time. Whatever it was fitted on before
-    (finished runs of other tasks, say) it gets in its constructor.
+    candidates have the same interface as those that look at one curve at a time. What other tasks taught it, it gets
+    by `fit`, which returns another predictor and changes nothing: one in the registry never remembers a user.
 
     Attributes:
         name: Its name in `get_predictor` and on the command line.
@@ -47,6 +48,9 @@ class Predictor(ABC):
         description: What it does, in a sentence.
         min_epochs: How many epochs it needs.
         strength: The strength of beta_eff that it needs, None if it needs none.
+        learns: Whether its means, not only its intervals, depend on what it was fitted on.
+        slow: Whether it takes seconds rather than milliseconds a candidate.
+        extra: The optional dependencies of this package that it needs, empty if none.
     """
 
     name: str
@@ -54,6 +58,20 @@ class Predictor(ABC):
     description: str
     min_epochs: int = 1
     strength: str | None = None
+    learns: bool = False
+    slow: bool = False
+    extra: str = ""
+
+    def fit(self, experience: Sequence[Task]) -> "Predictor":
+        """The same predictor, having learned from finished runs of other tasks.
+
+        Args:
+            experience: Tasks other than the one to be predicted, runs with their final accuracy; may be empty.
+
+        Returns:
+            A predictor of the same name; itself where there is nothing to learn.
+        """
+        return self
 
     @abstractmethod
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:

@@ -1,4 +1,4 @@
-"""What anyone would do without a model: read the last, the best or the mean accuracy so far."""
+"""What anyone would do without a model: read the last, the best or the mean accuracy so far, or the loss."""
 
 from collections.abc import Callable, Sequence
 
@@ -29,6 +29,37 @@ class Naive(Predictor):
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
         """Forecast each run by itself; see `Predictor.predict`."""
         return [read(curve, float(self._reading(curve.accuracy))) for curve in curves]
+
+
+class LowestLoss(Predictor):
+    """The ranking by validation loss, lowest first, in terms of accuracy.
+
+    A loss is no accuracy, and how one maps to the other differs from task to task. So the last accuracies of the
+    candidates are dealt out again in the order of their last losses: the one with the lowest loss gets the highest
+    accuracy, and so on. That keeps the order of the losses exactly, needs no finished run and no fit, and changes
+    nothing where both agree. A run without a loss keeps its own accuracy, and says so.
+    """
+
+    name = "loss"
+    label = "Lowest loss"
+    description = "The last validation accuracies, dealt out in the order of the last validation losses"
+
+    def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
+        """Forecast each run by its place among the losses; see `Predictor.predict`."""
+        losses = np.array([np.nan if curve.loss is None else curve.loss[-1] for curve in curves])
+        last = np.array([curve.accuracy[-1] for curve in curves])
+        known = np.flatnonzero(np.isfinite(losses))
+        dealt = last.copy()
+        highest_first = -np.sort(-last[known])
+        # Equal losses share the mean of what they would be dealt.
+        _, place, count = np.unique(losses[known], return_inverse=True, return_counts=True)
+        dealt[known] = (
+            np.bincount(place, highest_first[np.argsort(np.argsort(losses[known], kind="stable"))]) / count
+        )[place]
+        return [
+            read(curve, float(np.clip(mean, 0, 1))) if np.isfinite(loss) else read_last(curve, "no loss was recorded")
+            for curve, mean, loss in zip(curves, dealt, losses, strict=True)
+        ]
 
 
 def read(curve: Curve, mean: float) -> Forecast:

@@ -3,10 +3,12 @@
 import numpy as np
 
 from ncore.errors import InputError
+from ncore.predict.calibration import Calibrated
+from ncore.predict.domhan import Domhan
 from ncore.predict.forecast import Predictor
 from ncore.predict.laws import Law, exponential, power
-from ncore.predict.naive import Naive
-from ncore.predict.regression import CapacitanceRegression
+from ncore.predict.naive import LowestLoss, Naive
+from ncore.predict.regression import CapacitanceForecast, CapacitanceRegression
 
 #: What `ncore.rank` uses unless told otherwise. On the prototype's 17 candidates and three targets, reading the last
 #: accuracy ranked better than the paper's h(0) (Kendall tau 0.73 against 0.40 after three epochs), so it is the default
@@ -14,32 +16,41 @@ from ncore.predict.regression import CapacitanceRegression
 DEFAULT_METHOD = "last"
 
 _PREDICTORS: dict[str, Predictor] = {
-    predictor.name: predictor
+    predictor.name: Calibrated(predictor)
     for predictor in (
         Naive("last", "Last accuracy", "The validation accuracy after the last epoch", lambda values: values[-1]),
         Naive("best", "Best accuracy", "The best validation accuracy so far", np.max),
         Naive("mean", "Mean accuracy", "The mean validation accuracy so far", np.mean),
+        LowestLoss(),
         Law("exponential", "Exponential law", "a - b exp(-c t) fitted to the curve, read at its end", exponential),
         Law("power", "Power law", "a - b t^-c fitted to the curve, read at its end", power),
         CapacitanceRegression("absolute"),
         CapacitanceRegression("relative"),
         CapacitanceRegression("signed"),
+        CapacitanceForecast("absolute"),
+        CapacitanceForecast("relative"),
+        Domhan(),
     )
 }
 
 
-def predictor_names() -> tuple[str, ...]:
+def predictor_names(slow: bool = False) -> tuple[str, ...]:
     """Names that `get_predictor` and `rank(method=...)` take, naive ones first.
+
+    Args:
+        slow: Also those that take seconds a candidate, or that need an optional dependency.
 
     Example:
         >>> predictor_names()[:3]
         ('last', 'best', 'mean')
+        >>> set(predictor_names(slow=True)) - set(predictor_names())
+        {'domhan'}
     """
-    return tuple(_PREDICTORS)
+    return tuple(name for name, predictor in _PREDICTORS.items() if slow or not predictor.slow)
 
 
 def get_predictor(name: str) -> Predictor:
-    """The predictor of that name.
+    """The predictor of that name, not yet fitted on anything.
 
     Raises:
         InputError: There is none.

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ncore.errors import InputError
 from ncore.predict.curves import Curve, FloatArray, StoreLike, curves_from_store
+from ncore.predict.experience import Task, tasks_from_store
 from ncore.predict.forecast import Forecast, Predictor
 from ncore.predict.predictors import DEFAULT_METHOD, get_predictor
 
@@ -40,6 +41,8 @@ def rank(
 ) -> pd.DataFrame:
     """Rank the candidates of a store by the final accuracy that their first epochs promise.
 
+    A method that learns is given the store's finished runs on other datasets, in the same training mode.
+
     Args:
         store: An open store, or its path or URL.
         dataset: The dataset; None if the store holds only one.
@@ -60,8 +63,13 @@ def rank(
         from ncore.store import open_store
 
         store = open_store(os.fspath(store))
+    predictor = get_predictor(method) if isinstance(method, str) else method
     curves = curves_from_store(store, dataset=dataset, mode=mode)
-    return rank_curves(curves, epochs=epochs, method=method, level=level, seed=seed)
+    experience: Sequence[Task] = ()
+    if predictor.learns:
+        modes, datasets = ({getattr(curve, name) for curve in curves} - {""} for name in ("mode", "dataset"))
+        experience = tasks_from_store(store, next(iter(modes), ""), without=sorted(datasets))
+    return rank_curves(curves, epochs=epochs, method=predictor, level=level, seed=seed, experience=experience)
 
 
 def rank_curves(
@@ -70,6 +78,7 @@ def rank_curves(
     method: str | Predictor = DEFAULT_METHOD,
     level: float = 0.9,
     seed: int = 0,
+    experience: Sequence[Task] = (),
 ) -> pd.DataFrame:
     """Rank the candidates that these curves belong to.
 
@@ -86,6 +95,7 @@ def rank_curves(
         method: Name of a predictor (`predictor_names()`), or a predictor.
         level: Probability of the interval, in (0, 1).
         seed: Of the Monte-Carlo draws behind `p_best`.
+        experience: Finished runs of other tasks, for the method to learn from and to calibrate its intervals on.
 
     Returns:
         One row a candidate, sorted by rank, with the columns
@@ -122,7 +132,8 @@ def rank_curves(
     used = [curve.until(epochs) for curve in curves]
     usable = [curve for curve in used if curve.usable]
     _check(predictor, epochs, level, used, usable)
-    forecasts = dict(zip(map(id, usable), predictor.predict(usable), strict=True))
+    fitted = predictor.fit(experience) if experience else predictor
+    forecasts = dict(zip(map(id, usable), fitted.predict(usable), strict=True))
 
     groups: dict[str, list[int]] = {}
     for index, curve in enumerate(curves):

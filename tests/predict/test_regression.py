@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncore.predict import get_predictor
-from ncore.predict.regression import ridge_at_zero
+from ncore.predict.regression import ridge_at
 
 PREDICTOR = get_predictor("capacitance-absolute")
 
@@ -41,7 +41,7 @@ def test_without_scaling_it_would_be_the_mean():
     """The trap that the scaling avoids is real."""
     beta = np.array([3e-9, 2e-9, 1e-9])
     accuracy = 0.9 - 1e8 * beta
-    assert ridge_at_zero(beta, accuracy)[0] == pytest.approx(accuracy.mean(), abs=1e-3)
+    assert ridge_at(beta, accuracy)[0] == pytest.approx(accuracy.mean(), abs=1e-3)
 
 
 def test_noise_unrelated_to_accuracy_shrinks_towards_the_mean(make_curve):
@@ -55,7 +55,7 @@ def test_the_interval_widens_away_from_the_data():
     rng = np.random.default_rng(0)
     x = rng.uniform(0, 1, 8)
     y = 0.8 - 0.2 * x + 0.02 * rng.standard_normal(8)
-    near, far = (ridge_at_zero((x + shift) / x.std(), y)[1] for shift in (-0.5, 3.0))
+    near, far = (ridge_at((x + shift) / x.std(), y)[1] for shift in (-0.5, 3.0))
     assert far > 2 * near
 
 
@@ -67,7 +67,7 @@ def test_the_posterior_is_that_of_its_own_equations():
     model = BayesianRidge().fit((x - x.mean())[:, None], y)
     precision = model.lambda_ + model.alpha_ * np.sum((x - x.mean()) ** 2)
     slope = model.alpha_ * np.sum((x - x.mean()) * y) / precision
-    mean, sd, fitted = ridge_at_zero(x, y)
+    mean, sd, fitted = ridge_at(x, y)
     # scikit-learn updates the precisions once more after its last update of the coefficients, hence the tolerance
     assert fitted == pytest.approx(slope, rel=1e-3)
     assert mean == pytest.approx(y.mean() - slope * x.mean(), rel=1e-3)

@@ -1,0 +1,144 @@
+"""Intervals that cover what they say, measured on finished runs of other tasks: conformal prediction.
+
+A predictor's own interval rests on its own assumptions. Here it is stretched or shrunk by one factor for each number of
+epochs seen, so that on the tasks of the experience, each predicted without what was learned on it or on one of its
+group, the 90% interval held 90% of the final accuracies. That is split conformal prediction with the normalised
+residual |truth - mean| / sd as its score (Lei, G'Sell, Rinaldo, Tibshirani, Wasserman, *Distribution-free predictive
+inference for regression*, JASA 113, 2018), leave-one-task-out in place of the split, as in the jackknife+ (Barber,
+Candes, Ramdas, Tibshirani, *Predictive inference with the jackknife+*, Annals of Statistics 49, 2021). Each task has
+the same weight, as runs of one task miss together (Dunn, Wasserman, Ramdas, *Distribution-free prediction sets for
+two-layer hierarchical models*, JASA 118, 2023). Coverage is guaranteed for runs that are exchangeable with those of
+the experience; for a new task that is an assumption which a benchmark has to check, and which it can't with few tasks.
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+
+from ncore.predict.curves import Curve, FloatArray
+from ncore.predict.experience import Task
+from ncore.predict.forecast import Forecast, Predictor
+
+#: The probability at which intervals are made to be right; a normal distribution carries it to other levels.
+LEVEL = 0.9
+#: Fewer finished runs than this say too little about how often an interval misses: the 0.9 quantile of 9 scores is
+#: the largest of them.
+MIN_RUNS = 20
+
+
+class Calibrated(Predictor):
+    """Any predictor, its intervals calibrated on what it is fitted on; unfitted it is the predictor itself.
+
+    Args:
+        predictor: Whose forecasts these are; the name and all else stays.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+        self.name, self.label, self.description = predictor.name, predictor.label, predictor.description
+        self.min_epochs, self.strength, self.extra = predictor.min_epochs, predictor.strength, predictor.extra
+        self.learns, self.slow = predictor.learns, predictor.slow
+
+    def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
+        """The predictor's own forecasts; see `Predictor.predict`."""
+        return self.predictor.predict(curves)
+
+    def fit(self, experience: Sequence[Task]) -> Predictor:
+        """Learn from the experience and calibrate on it, group by group; see `Predictor.fit`."""
+        if not experience:
+            return self
+        return _Fitted(self, self.predictor.fit(experience), tuple(experience))
+
+
+class _Fitted(Calibrated):
+    """A predictor with what it was fitted on; the factor of an epoch is found when it is first asked for."""
+
+    def __init__(self, origin: Calibrated, fitted: Predictor, experience: tuple[Task, ...]) -> None:
+        super().__init__(fitted)
+        self._origin, self._experience = origin, experience
+        self._factors: dict[int, float] = {}
+        self._held_out: dict[str, Predictor] = {}
+
+    def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
+        forecasts = self.predictor.predict(curves)
+        return [
+            Forecast(forecast.mean, forecast.sd * self.factor(int(curve.epochs[-1])), forecast.warning)
+            for curve, forecast in zip(curves, forecasts, strict=True)
+        ]
+
+    def fit(self, experience: Sequence[Task]) -> Predictor:
+        return self._origin.fit(experience)
+
+    def factor(self, epoch: int) -> float:
+        """What standard deviations are multiplied by when a run has been seen until `epoch`."""
+        if epoch not in self._factors:
+            scores = [score for task in self._experience if (score := self._scores(task, epoch)).size]
+            self._factors[epoch] = conformal_factor(scores)
+        return self._factors[epoch]
+
+    def _scores(self, task: Task, epoch: int) -> FloatArray:
+        """Normalised residuals on one task, by what was learned on the other groups; empty if it can't be judged."""
+        if epoch < self.min_epochs:
+            return np.empty(0)
+        curves, truth = task.as_of(epoch)
+        if self.strength is not None:
+            chosen = [index for index, curve in enumerate(curves) if self.strength in curve.beta]
+            curves, truth = [curves[index] for index in chosen], [truth[index] for index in chosen]
+        if not curves:
+            return np.empty(0)
+        return normalised_residuals(self._without(task.group).predict(curves), truth)
+
+    def _without(self, group: str) -> Predictor:
+        """The predictor fitted on the other groups."""
+        if not self.learns:
+            return self._origin.predictor
+        if group not in self._held_out:
+            rest = [task for task in self._experience if task.group != group]
+            self._held_out[group] = self._origin.predictor.fit(rest)
+        return self._held_out[group]
+
+
+def normalised_residuals(forecasts: Sequence[Forecast], truth: Sequence[float]) -> FloatArray:
+    """|truth - mean| / sd, infinite for a forecast that claims certainty and is wrong.
+
+    Example:
+        >>> normalised_residuals([Forecast(0.5, 0.1), Forecast(0.5, 0.0)], [0.75, 0.5]).tolist()
+        [2.5, 0.0]
+    """
+    scores = []
+    for forecast, final in zip(forecasts, truth, strict=True):
+        miss = abs(final - forecast.mean)
+        scores.append(miss / forecast.sd if forecast.sd > 0 else (math.inf if miss > 0 else 0.0))
+    return np.array(scores)
+
+
+def conformal_factor(scores: Sequence[FloatArray], level: float = LEVEL) -> float:
+    """By how much to stretch normal intervals of probability `level` so that they hold that share of the truths.
+
+    The quantile is that of the scores, each task having the same weight in all, with the correction for a finite
+    sample: of n exchangeable scores it is the one at rank ceil((n + 1) level), which makes the coverage of one more at
+    least `level` and at most 1 / (n + 1) more.
+
+    Args:
+        scores: Normalised residuals, an array for each task.
+        level: In (0, 1).
+
+    Returns:
+        The factor; 1 where there are fewer than `MIN_RUNS` scores, or where the quantile is not finite.
+
+    Example:
+        >>> round(conformal_factor([np.arange(1.0, 100.0)]) * NormalDist().inv_cdf(0.95), 9)
+        90.0
+    """
+    values = np.concatenate([np.empty(0), *scores])
+    if values.size < MIN_RUNS:
+        return 1.0
+    weights = np.concatenate([np.full(part.size, 1 / (len(scores) * part.size)) for part in scores])
+    order = np.argsort(values, kind="stable")
+    # One more score, unknown, of the mean weight of the others, counts as larger than all: the "+ 1" of the rank.
+    reached = np.cumsum(weights[order]) * values.size / (values.size + 1)
+    index = int(np.searchsorted(reached, level - 1e-12))
+    quantile = values[order[min(index, values.size - 1)]]
+    return float(quantile / NormalDist().inv_cdf(0.5 + level / 2)) if 0 < quantile < math.inf else 1.0

@@ -1,0 +1,92 @@
+"""Finished runs of other tasks: what predictors learn from, and what their intervals are calibrated on."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ncore.predict.curves import Curve, StoreLike, curves_from_store
+
+
+@dataclass(frozen=True)
+class Task:
+    """The finished runs of several candidates that had the same data, training mode and planned end.
+
+    Attributes:
+        name: Name of the task, unique among those that are used together.
+        curves: Its runs; those without a final test accuracy teach nothing and are passed over.
+        group: Tasks that share images or labels share a group, so that none is judged by what was learned on another;
+            the task's own name if empty.
+
+    Example:
+        >>> Task("cifar10, 1000 images", (), group="cifar10").group
+        'cifar10'
+    """
+
+    name: str
+    curves: Sequence[Curve]
+    group: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "curves", tuple(self.curves))
+        object.__setattr__(self, "group", self.group or self.name)
+
+    def as_of(self, epoch: int) -> tuple[list[Curve], list[float]]:
+        """What was known of each finished run after `epoch`, and where it ended.
+
+        Runs that had less than `epoch` epochs, or that were planned to end by then, are left out.
+
+        Returns:
+            The curves until `epoch`, and the final test accuracies, both of one length.
+        """
+        kept = [
+            curve
+            for curve in self.curves
+            if math.isfinite(curve.observed)
+            and curve.usable
+            and curve.horizon > epoch
+            and bool((curve.epochs == epoch).any())
+        ]
+        return [curve.until(epoch) for curve in kept], [curve.observed for curve in kept]
+
+
+def tasks_from_store(store: StoreLike, mode: str, without: Sequence[str] = ()) -> list[Task]:
+    """The finished runs of a store, a task for each dataset.
+
+    Args:
+        store: The store, or anything with its `runs()` and `run(id)`.
+        mode: The training mode; runs in another are no evidence for it.
+        without: Datasets to leave out: the one to be predicted, above all.
+
+    Returns:
+        Tasks of two candidates or more, by name of the dataset; one with a single candidate ranks nothing.
+    """
+    return tasks_of(
+        [
+            curve
+            for dataset in _finished(store.runs(), mode, without)
+            for curve in curves_from_store(store, dataset=dataset, mode=mode)
+        ]
+    )
+
+
+def tasks_of(curves: Sequence[Curve]) -> list[Task]:
+    """Sort curves into tasks by their dataset and mode; see `tasks_from_store`."""
+    groups: dict[tuple[str, str], list[Curve]] = {}
+    for curve in curves:
+        if curve.dataset and math.isfinite(curve.observed):
+            groups.setdefault((curve.dataset, curve.mode), []).append(curve)
+    return [
+        Task(f"{dataset}, {mode}" if mode else dataset, members, group=dataset)
+        for (dataset, mode), members in sorted(groups.items())
+        if len({curve.candidate for curve in members}) > 1
+    ]
+
+
+def _finished(runs: pd.DataFrame, mode: str, without: Sequence[str]) -> list[str]:
+    """Datasets with a finished run in this mode."""
+    if runs.empty:
+        return []
+    usable = runs[(runs["mode"] == mode) & runs["test_accuracy"].notna() & runs["dataset"].notna()]
+    return sorted(set(usable["dataset"]) - set(without))
