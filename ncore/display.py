@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -25,6 +26,7 @@ from ncore.store import create_store
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ncore.predict.stopping import StoppingRule
     from ncore.probe.job import Job
     from ncore.probe.sweep import Engine, Result
     from ncore.store import Report
@@ -40,8 +42,15 @@ def run_sweep(
     threads: int = 1,
     engine: Engine | None = None,
     retry_failed: bool = False,
+    rule: StoppingRule | None = None,
+    method: str | None = None,
 ) -> list[Result]:
-    """Run jobs with a progress bar a run and one overall, with the time left; then say what failed."""
+    """Run jobs with a progress bar a run and one overall, with the time left; then say what failed.
+
+    With a rule, candidates are stopped early by what ``method`` predicts; the default is that of ``ncore.rank``.
+    """
+    from ncore.predict import DEFAULT_METHOD
+    from ncore.probe.stages import sweep_and_stop
     from ncore.probe.sweep import LocalEngine, follow, run_id, sweep
 
     create_store(store)
@@ -80,6 +89,7 @@ def run_sweep(
                 progress.remove_task(bars.pop(result.run_id))
             name = escape(f"{result.job.candidate.name} · {result.job.dataset.name} · seed {result.job.seed}")
             mark = {"finished": "[green]done[/]", "skipped": "[dim]skipped[/]", "failed": "[red]failed[/]"}
+            mark["stopped"] = "[yellow]stopped early[/]"
             reason = f": {escape(result.reason)}" if result.reason else ""
             progress.console.print(f"{mark[result.outcome]} {name}{reason}", highlight=False)
 
@@ -87,10 +97,38 @@ def run_sweep(
         watcher = threading.Thread(target=follow, args=(jobs, store, moved, stop), daemon=True)
         watcher.start()
         try:
-            return sweep(jobs, store, engine=engine, retry_failed=retry_failed, on_result=settled)
+            if rule is None:
+                return sweep(jobs, store, engine=engine, retry_failed=retry_failed, on_result=settled)
+            return sweep_and_stop(
+                jobs,
+                store,
+                engine=engine,
+                rule=rule,
+                method=method or DEFAULT_METHOD,
+                retry_failed=retry_failed,
+                on_result=settled,
+            )
         finally:
             stop.set()
             watcher.join()
+
+
+def spent_hint(jobs: Sequence[Job], store: str) -> None:
+    """What a sweep with early stopping cost, against training everything to the end."""
+    from ncore.errors import StoreError
+    from ncore.probe.sweep import run_id
+    from ncore.store import open_store
+
+    opened, spent = open_store(store), 0
+    for job in jobs:
+        with suppress(StoreError):
+            spent += max(opened.run(run_id(job)).manifest.last_epoch, 0)
+    planned = sum(job.settings.epochs for job in jobs)
+    console.print(
+        f"{spent} of {planned} epochs ({spent / planned:.0%}) were trained. What was stopped early keeps a checkpoint: "
+        "the same sweep without --stop goes on with it.",
+        highlight=False,
+    )
 
 
 def ranking_table(table: pd.DataFrame, title: str) -> None:

@@ -18,12 +18,12 @@ from ncore.store import create_store, default_run_id, open_store
 if TYPE_CHECKING:
     from ncore.store import Store
 
-Outcome = Literal["finished", "failed", "skipped"]
+Outcome = Literal["finished", "failed", "skipped", "stopped"]
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a job ended; ``reason`` says why it failed or was skipped."""
+    """How a job ended; ``reason`` says why it failed, was skipped or was stopped early."""
 
     job: Job
     run_id: str

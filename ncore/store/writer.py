@@ -130,10 +130,10 @@ class RunWriter:
         """End the run as failed; what was recorded stays, and it can be resumed."""
         self._end("failed", " ".join(reason.split()))
 
-    def close(self) -> None:
-        """Stop recording; a run that is not finished is left interrupted, to be resumed."""
+    def close(self, reason: str | None = None) -> None:
+        """Stop recording; a run that is not finished is left interrupted, to be resumed; ``reason`` says why."""
         if self._open:
-            self._end("interrupted", None)
+            self._end("interrupted", None if reason is None else " ".join(reason.split()))
 
     def __enter__(self) -> Self:
         return self

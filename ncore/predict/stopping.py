@@ -1,0 +1,161 @@
+"""When to stop paying for a candidate: by the probability that it is still the best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from ncore.errors import InputError
+from ncore.predict.curves import Curve
+from ncore.predict.forecast import Forecast, Predictor
+from ncore.predict.naive import read
+from ncore.predict.ranking import DRAWS, combine
+
+#: Epochs after which candidates are compared, each about 1.6 times the one before: pausing costs a reload.
+LOOKS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is known of the candidates of a task at some moment.
+
+    Attributes:
+        candidates: Names, the most probable best first.
+        p_best: Probability of being the best of all, in that order; sums to 1.
+        expected_regret: Accuracy points that taking the first choice, the highest expected accuracy, loses on average.
+        choice: That candidate.
+    """
+
+    candidates: tuple[str, ...]
+    p_best: tuple[float, ...]
+    expected_regret: float
+    choice: str
+
+    def probability(self, candidate: str) -> float:
+        """Of being the best; 0 for a candidate that isn't known."""
+        return dict(zip(self.candidates, self.p_best, strict=True)).get(candidate, 0.0)
+
+
+@dataclass(frozen=True)
+class StoppingRule:
+    """Which candidates go on, and until when.
+
+    After each look the smallest set of candidates is kept that holds the best of all with probability `1 - risk`; the
+    others are stopped, and stay stopped. So the probability that the best was stopped is at most `risk` at every look,
+    however many candidates there are, as far as the predictor's intervals can be trusted.
+
+    Attributes:
+        risk: In [0, 1).
+        target_regret: Accuracy points; as soon as the first choice is expected to lose no more, only it goes on.
+        budget: Epochs of all runs together, the rest of the first choice's training included; None for no limit.
+        looks: Epochs after which candidates are compared.
+
+    Raises:
+        InputError: A value is out of range.
+    """
+
+    risk: float = 0.1
+    target_regret: float | None = None
+    budget: int | None = None
+    looks: tuple[int, ...] = LOOKS
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.risk < 1:
+            raise InputError(f"The risk {self.risk} of stopping the best candidate must be in [0, 1): give 0.1, say.")
+        if self.target_regret is not None and not 0 <= self.target_regret <= 100:
+            raise InputError(
+                f"The target regret {self.target_regret} must be in accuracy points, 0 to 100: give 0.5, say."
+            )
+        if self.budget is not None and self.budget < 1:
+            raise InputError(f"The budget {self.budget} must be 1 epoch or more, of all runs together.")
+        if not self.looks or self.looks[0] < 1 or any(b <= a for a, b in pairwise(self.looks)):
+            raise InputError(f"The looks {self.looks} must be epochs that increase from 1 or more.")
+
+    def looks_until(self, horizon: int, predictor: Predictor) -> list[int]:
+        """The looks that a predictor can use before training ends at `horizon`.
+
+        Example:
+            >>> from ncore.predict import get_predictor
+            >>> StoppingRule().looks_until(10, get_predictor("last"))
+            [1, 2, 3, 5, 8]
+        """
+        return [look for look in self.looks if predictor.min_epochs <= look < horizon]
+
+    def keep(self, standing: Standing, running: Iterable[str]) -> list[str]:
+        """Those of the running candidates that go on, the most probable best first; never none.
+
+        Args:
+            standing: Of all candidates, the stopped ones included.
+            running: Those that are still trained.
+        """
+        going = [candidate for candidate in standing.candidates if candidate in set(running)]
+        if self.target_regret is not None and standing.expected_regret <= self.target_regret:
+            return [standing.choice] if standing.choice in going else going[:1]
+        # What was stopped before keeps its share of the probability: it is part of the risk that was taken.
+        enough, held = [], 0.0
+        for candidate, probability in zip(standing.candidates, standing.p_best, strict=True):
+            if held >= 1 - self.risk:
+                break
+            held += probability
+            enough.append(candidate)
+        return [candidate for candidate in going if candidate in enough] or going[:1]
+
+    def affordable(self, spent: int, runs: Sequence[int], look: int, after: int, horizon: int) -> int:
+        """How many candidates can be trained from one look to the next so that the best of them can be finished.
+
+        Args:
+            spent: Epochs so far.
+            runs: Seeds of each candidate that may go on, the most probable best first.
+            look: The epoch that they have reached.
+            after: The next look.
+            horizon: Where training ends.
+
+        Returns:
+            A number from 0 (not even one) to `len(runs)`.
+        """
+        if self.budget is None:
+            return len(runs)
+        finish = max(runs, default=0) * (horizon - after)
+        costs = spent + np.cumsum(runs) * (after - look) + finish
+        return int(np.count_nonzero(costs <= self.budget))
+
+
+def standing(curves: Sequence[Curve], predictor: Predictor, seed: int = 0) -> Standing:
+    """Forecast every candidate from all that was seen of it, and compare.
+
+    A run that reached its horizon is taken at its last accuracy, with the noise of a reading.
+
+    Args:
+        curves: The runs of one task, each as far as it got; those that failed or have no epoch yet are left out.
+        predictor: With `fit` done, if it learns.
+        seed: Of the Monte-Carlo draws.
+
+    Raises:
+        InputError: No curve can be used.
+    """
+    usable = sorted((curve for curve in curves if curve.usable), key=lambda curve: (curve.candidate, curve.seed))
+    if not usable:
+        raise InputError(f"None of the {len(curves)} runs can be compared: each failed, or has no finished epoch.")
+    forecasts: dict[str, list[Forecast]] = {}
+    for curve, forecast in zip(usable, predictor.predict(usable), strict=True):
+        if curve.epochs[-1] >= curve.horizon:
+            forecast = read(curve, float(curve.accuracy[-1]))
+        forecasts.setdefault(curve.candidate, []).append(forecast)
+    names = list(forecasts)
+    means, sds = np.array([combine(members) for members in forecasts.values()]).T
+    draws = np.random.default_rng(seed).standard_normal((DRAWS, means.size))
+    draws = np.clip(means + sds * draws, 0, 1)
+    best = draws.max(axis=1, keepdims=True)
+    at_best = draws == best
+    p_best = (at_best / at_best.sum(axis=1, keepdims=True)).mean(axis=0)
+    order = np.lexsort((names, -means, -p_best))
+    choice = int(np.lexsort((names, -p_best, -means))[0])
+    return Standing(
+        tuple(names[index] for index in order),
+        tuple(float(p_best[index]) for index in order),
+        100 * float((best[:, 0] - draws[:, choice]).mean()),
+        names[choice],
+    )
