@@ -129,7 +129,8 @@ def standing(curves: Sequence[Curve], predictor: Predictor, seed: int = 0) -> St
     A run that reached its horizon is taken at its last accuracy, with the noise of a reading.
 
     Args:
-        curves: The runs of one task, each as far as it got; those that failed or have no epoch yet are left out.
+        curves: The runs of one task, all as of one epoch or as far as they got by then; those that failed or have no
+            epoch yet are left out.
         predictor: With `fit` done, if it learns.
         seed: Of the Monte-Carlo draws.
 

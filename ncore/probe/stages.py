@@ -151,7 +151,7 @@ class _Stages:
 
     def _compare(self, look: int, after: int) -> None:
         """Stop those that the rule gives up, or that the budget doesn't reach for."""
-        now = self._standing()
+        now = self._standing(look)
         kept = self.rule.keep(now, self.going)
         runs = [len(self.going[name]) for name in kept]
         reach = self.rule.affordable(self._spent(), runs, look, after, self.horizon)
@@ -164,11 +164,15 @@ class _Stages:
             for job in list(jobs):
                 self._stop(job, reason)
 
-    def _standing(self) -> Standing:
-        """Of all candidates, the stopped and the finished ones included."""
+    def _standing(self, look: int) -> Standing:
+        """Of all candidates, the stopped and the finished ones included, by what was known at the same epoch.
+
+        A forecast that is too low everywhere is no disadvantage then to those that are behind.
+        """
         ours = _Chosen(self.opened, {run_id(job) for job in self.jobs})
         first = self.jobs[0]
-        return standing(curves_from_store(ours, first.dataset.name, first.settings.mode), self.predictor)
+        curves = curves_from_store(ours, first.dataset.name, first.settings.mode, epochs=look)
+        return standing(curves, self.predictor)
 
     def _stop(self, job: Job, reason: str) -> None:
         name = run_id(job)
