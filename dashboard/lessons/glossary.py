@@ -14,6 +14,13 @@ TERMS: dict[str, str] = {
     "each other. $P$ holds the [[interaction strength|interaction strengths]].",
     "decision boundary": "Where the network is undecided between two classes: on one side it says one, on the other "
     "the other.",
+    "degree": "Of a [[synapse]] in the [[line graph]]: its in-degree is the sum of the [[interaction "
+    "strength|interactions]] that drive it, its out-degree the sum of those by which it drives others.",
+    "effective coupling": "$\\beta_\\text{eff}$ of any network with links $P$: the mean number of links, in which "
+    "well-linked neighbours count more. For a network of [[synapse|synapses]] it is called [[beta_eff|neural "
+    "capacitance]].",
+    "effective state": "$x_\\text{eff}$: the average of the states of all nodes, in which those with strong links "
+    "outwards count more.",
     "epoch": "One pass of training over all training points.",
     "gradient flow": "Training with infinitely small steps: every weight moves downhill on the [[loss]], "
     "$\\dfrac{dw}{dt} = -\\dfrac{\\partial C}{\\partial w}$.",
@@ -27,6 +34,8 @@ TERMS: dict[str, str] = {
     "line graph": "The network of [[synapse|synapses]], $G_B$: every synapse is a vertex, and an edge joins two "
     "synapses that share a neuron, one ending where the other begins.",
     "loss": "What training makes small, $C$: how wrong the network is on the training points, on average.",
+    "meadow network": "Species are the nodes, and a link joins a plant and a pollinator that visits it: each gains "
+    "from the other.",
     "overfitting": "The loss on training points falls while that on test points rises: the network learns the noise.",
     "phase plane": "A picture of states and their velocities: here each [[synapse]] by its weight $w$ and by the "
     "[[rate]] at which [[gradient flow]] changes it. What lies on the line $dw/dt = 0$ is at rest.",
@@ -35,6 +44,8 @@ TERMS: dict[str, str] = {
     "makes all of them smaller.",
     "synapse": "A weight: the connection from one neuron to another.",
     "test point": "A point that training never sees; it shows whether what was learned holds.",
+    "tipping point": "Where a small change of the network changes its state of rest abruptly: one of the states ceases "
+    "to exist.",
 }
 
 _LINK = re.compile(r"\[\[([^\[\]|]+)(?:\|([^\[\]]+))?\]\]")
