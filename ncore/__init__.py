@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ncore.errors import NcoreError
-    from ncore.network import Capacitance, LineGraph, beta_eff
+    from ncore.network import Capacitance, LineGraph, beta_eff, hessian_capacitance
     from ncore.predict import rank
     from ncore.probe import NCPUnit, Recorder
     from ncore.store import create_store, open_store
@@ -30,6 +30,7 @@ _HOME = {
     "Recorder": "ncore.probe",
     "beta_eff": "ncore.network",
     "create_store": "ncore.store",
+    "hessian_capacitance": "ncore.network",
     "open_store": "ncore.store",
     "rank": "ncore.predict",
 }
@@ -43,6 +44,7 @@ __all__ = [
     "__version__",
     "beta_eff",
     "create_store",
+    "hessian_capacitance",
     "open_store",
     "rank",
 ]

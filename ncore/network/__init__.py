@@ -11,8 +11,18 @@ from ncore.network.line_graph import LayerFactors, LineGraph
 
 if TYPE_CHECKING:
     from ncore.network.degrees import beta_eff, capacitances
+    from ncore.network.hessian import HessianCapacitance, hessian_capacitance
 
-__all__ = ["Capacitance", "LayerCapacitance", "LayerFactors", "LineGraph", "beta_eff", "capacitances"]
+__all__ = [
+    "Capacitance",
+    "HessianCapacitance",
+    "LayerCapacitance",
+    "LayerFactors",
+    "LineGraph",
+    "beta_eff",
+    "capacitances",
+    "hessian_capacitance",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -20,4 +30,8 @@ def __getattr__(name: str) -> Any:
         from ncore.network import degrees
 
         return getattr(degrees, name)
+    if name in ("HessianCapacitance", "hessian_capacitance"):
+        from ncore.network import hessian
+
+        return getattr(hessian, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

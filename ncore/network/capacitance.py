@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
@@ -133,7 +133,7 @@ class Capacitance:
         return pd.DataFrame(self.rows(), columns=list(COLUMNS))
 
     @classmethod
-    def from_sums(cls, sums: Sequence[LayerSums], strength: str, samples: int) -> Capacitance:
+    def from_sums(cls, sums: Sequence[LayerSums], strength: str, samples: int) -> Self:
         """Put the sums over layers 1..L together."""
         synapses = sum(x.synapses for x in sums)
         numerator = math.fsum(x.product for x in sums) if _finite(sums) else math.nan

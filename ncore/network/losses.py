@@ -68,18 +68,26 @@ class SampleErrors:
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, float]:
         """Return ``(N, K)`` derivatives of ``sum_b c_b`` by the outputs, and this chunk's share of ``weight``."""
+        leaf = outputs.detach().requires_grad_()
+        value, weight = self.summed(leaf, targets)
+        if not value.requires_grad:
+            raise UnsupportedError(f"The loss {self.name} does not depend on the outputs differentiably.")
+        return torch.autograd.grad(value, leaf)[0], weight
+
+    def summed(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, float]:
+        """Return ``sum_b c_b``, differentiable as the loss is, and this chunk's share of ``weight``."""
         if isinstance(self.loss, nn.Module):
             self.loss.to(outputs.device)
         if targets.is_floating_point():
             targets = targets.to(outputs.dtype)
         self._check(outputs, targets)
         if self._known:
-            return self._gradient(outputs, targets), self._weight(outputs, targets)
+            return self._value(outputs, targets), self._weight(outputs, targets)
         if self._scaling is None:
             self._scaling = self._classify(outputs, targets)
-        gradient = self._gradient(outputs, targets)
         samples = len(outputs)
-        return gradient * samples if self._scaling == "mean" else gradient, float(samples)
+        value = self._value(outputs, targets)
+        return value * samples if self._scaling == "mean" else value, float(samples)
 
     def _check(self, outputs: Tensor, targets: Tensor) -> None:
         if type(self.loss) in _ELEMENTWISE and targets.shape != outputs.shape:
@@ -89,13 +97,6 @@ class SampleErrors:
             )
         if len(targets) != len(outputs):
             raise InputError(f"There are {len(targets)} targets for {len(outputs)} inputs, but one a sample is needed.")
-
-    def _gradient(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        leaf = outputs.detach().requires_grad_()
-        value = self._value(leaf, targets)
-        if not value.requires_grad:
-            raise UnsupportedError(f"The loss {self.name} does not depend on the outputs differentiably.")
-        return torch.autograd.grad(value, leaf)[0]
 
     def _value(self, outputs: Tensor, targets: Tensor) -> Tensor:
         try:
