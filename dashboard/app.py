@@ -52,6 +52,7 @@ def main() -> None:
             st.Page("app_pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
             st.Page("app_pages/report.py", title="Report", icon=":material/description:"),
             st.Page("app_pages/learn.py", title="Learn", icon=":material/school:"),
+            st.Page("app_pages/playground.py", title="Playground", icon=":material/tune:"),
         ],
         position="sidebar" if welcome else "hidden",
         expanded=True,
