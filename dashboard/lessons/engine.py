@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +14,8 @@ from ncore.network import Capacitance, LineGraph
 
 Array = np.ndarray
 MOST_STEPS = 100_000
+TRAIL = 10
+"""Recorded moments whose weights and rates are kept."""
 _HUGE = 1e6
 
 
@@ -62,12 +66,13 @@ class Setup:
 
 @dataclass(frozen=True)
 class Moment:
-    """A recorded step: losses on all training and all test points, and beta_eff (NaN where undefined)."""
+    """A step: losses on all training and all test points, and beta_eff (NaN where undefined) with its conditioning."""
 
     step: int
     train_loss: float
     test_loss: float
     beta_eff: float
+    conditioning: float
 
 
 class Training:
@@ -76,8 +81,10 @@ class Training:
     Attributes:
         steps: finished.
         broken: whether weights grew without bound, so that no step follows.
-        history: recorded moments, the first at step 0; the steps with at most two digits that are not 0 (1, 2, .. 99,
-            100, 110, .. 990, 1000, 1100, ..), so that a curve does not depend on how fast one watched.
+        history: recorded moments, the first at step 0, then the steps with at most two digits that are not 0
+            (1, 2, .. 99, 100, 110, .. 990, 1000, 1100, ..), so that a curve does not depend on how fast one watched.
+        trail: weights and rates of all layers at the last recorded moments.
+        reach: largest |weight| and |rate| of all recorded moments.
     """
 
     def __init__(self, data: Data, setup: Setup, strength: str = "absolute") -> None:
@@ -92,7 +99,10 @@ class Training:
         self._order: Array = np.arange(0)
         self._at = 0
         self._rounds = 0
-        self.history = [self.now()]
+        self.history: list[Moment] = []
+        self.trail: deque[tuple[list[Array], list[Array]]] = deque(maxlen=TRAIL)
+        self.reach = (0.0, 0.0)
+        self._record()
 
     @property
     def epochs(self) -> float:
@@ -103,26 +113,34 @@ class Training:
         """Go on with another learning rate, batch or penalty."""
         self.setup = replace(self.setup, **{n: getattr(setup, n) for n in ("rate", "batch", "penalty", "penalty_rate")})
 
-    def advance(self, steps: int) -> None:
-        """Take training steps, and record those that are due."""
+    @property
+    def ended(self) -> bool:
+        """Whether no step follows."""
+        return self.broken or self.steps >= MOST_STEPS
+
+    def advance(self, steps: int, seconds: float = np.inf) -> None:
+        """Take training steps, fewer where the time is over, and record those that are due."""
+        end = time.perf_counter() + seconds
         with np.errstate(over="ignore", invalid="ignore"):
-            for _ in range(min(steps, MOST_STEPS - self.steps)):
-                if self.broken:
+            for _ in range(steps):
+                if self.ended or time.perf_counter() > end:
                     return
                 self._step()
                 if self.steps % max(1, 10 ** (len(str(self.steps)) - 2)) == 0:
-                    self.history.append(self.now())
+                    self._record()
 
-    def now(self) -> Moment:
+    def now(self, passed: Backward | None = None) -> Moment:
         """Losses and beta_eff as they are."""
-        passed = self.passed()
+        passed = passed or self.passed()
         test = self.network.forward(self._test)[-1]
         loss = self.network.loss
+        capacitance = self.capacitance(passed) if self.defined else None
         return Moment(
             self.steps,
             loss(passed.states[-1], self.points.train_targets),
             loss(test, self.points.test_targets),
-            self.capacitance(passed).value if self.defined else np.nan,
+            capacitance.value if capacitance else np.nan,
+            capacitance.conditioning if capacitance else np.nan,
         )
 
     @property
@@ -178,6 +196,13 @@ class Training:
         )
         train, test = (float(np.mean((found[:, 0] > 0) == (wanted > 0.5))) for found, wanted in sides)
         return train, test
+
+    def _record(self) -> None:
+        passed = self.passed()
+        self.history.append(self.now(passed))
+        self.trail.append((self.network.weights, self.rates(passed)))
+        weight, rate = (max(float(np.abs(values).max()) for values in part) for part in self.trail[-1])
+        self.reach = max(self.reach[0], weight), max(self.reach[1], rate)
 
     def _step(self) -> None:
         """One step of stochastic gradient descent; the L1 penalty by its proximal step, which can reach exactly 0."""

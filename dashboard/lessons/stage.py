@@ -1,0 +1,114 @@
+"""The pictures of a network in training, as the playground and lessons show them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import ui
+from dashboard.figures import playground as plane
+from dashboard.figures import playground_graph as graphs
+from dashboard.lessons import live
+from dashboard.lessons.engine import Moment, Training
+from dashboard.lessons.tiny import FEATURES
+
+NO_GRAPH = (
+    "**There is no line graph yet.** An interaction needs two synapses in a row, one ending at the neuron where the "
+    "other begins: add a hidden layer."
+)
+NO_BETA = "beta_eff needs two hidden layers or more:<br>it counts chains of three synapses"
+
+
+def boundary(training: Training, key: str, frame: int, test: bool = False, discrete: bool = False) -> None:
+    """The answer over the plane, and the points."""
+    field = training.outputs(plane.places())[-1][:, 0]
+    figure = plane.boundary(field, training.points, test=test, discrete=discrete, dark=ui.is_dark())
+    alt = (
+        f"The answer of the network over the plane at step {training.steps}, with the "
+        f"{len(training.points.train)} training points{' and the test points' if test else ''}."
+    )
+
+    def table() -> pd.DataFrame:
+        return pd.DataFrame(plane.places(), columns=["x1", "x2"]).assign(answer=field)
+
+    live.chart(figure, f"{key}-boundary", alt, table, "decision-boundary", frame)
+
+
+def layers(training: Training, key: str, frame: int) -> None:
+    """G_A with a picture of what each neuron answers."""
+    states = training.outputs(plane.places())
+    weights = training.network.weights
+    labels = [FEATURES[name].label for name in training.setup.features]
+    alt = (
+        f"Layer graph at step {training.steps}: neurons in {len(states)} columns, each with a small picture of its "
+        f"output over the plane, and {sum(w.size for w in weights)} synapses coloured by weight."
+    )
+    figure = graphs.layers(weights, states, labels, ui.is_dark())
+    live.chart(figure, f"{key}-layers", alt, lambda: synapses(weights), "layer-graph", frame)
+
+
+def line_graph(training: Training, key: str, frame: int) -> None:
+    """G_B, or why there is none."""
+    graph = training.line_graph()
+    if graph is None:
+        st.markdown(NO_GRAPH)
+        return
+    weights = training.network.weights
+    figure, left_out = graphs.line_graph(graph, weights, ui.is_dark())
+    alt = (
+        f"Line graph at step {training.steps}: a vertex for each of the {graph.n_synapses} synapses, and lines from "
+        f"driving to driven synapses. {left_out}"
+    )
+    live.chart(
+        figure,
+        f"{key}-line",
+        alt,
+        lambda: graph.strongest(graph.n_interactions).drop(columns="layer"),
+        "line-graph",
+        frame,
+    )
+    st.caption(left_out or f"All {graph.n_interactions:,} interactions are drawn.")
+
+
+def phase(training: Training, key: str, frame: int, reach: tuple[float, float] | None = None) -> None:
+    """Weight against dw/dt; ``reach`` is what the axes have to hold."""
+    weights, rates = training.network.weights, training.rates()
+    figure = graphs.phase(weights, rates, list(training.trail), reach, ui.is_dark())
+    alt = f"Weight against dw/dt of {sum(w.size for w in weights)} synapses at step {training.steps}, with trails."
+    live.chart(figure, f"{key}-phase", alt, lambda: synapses(weights, rates), "phase-plane", frame)
+
+
+def curves(trainings: Mapping[str, Training], key: str, frame: int) -> None:
+    """Losses and beta_eff over steps, of one or two networks."""
+    histories = {name: with_now(training) for name, training in trainings.items()}
+    defined = any(training.defined for training in trainings.values())
+    strength = next(iter(trainings.values())).strength
+    figure = plane.curves(histories, "" if defined else NO_BETA, strength, ui.is_dark())
+    steps = " and ".join(f"{training.steps}" for training in trainings.values())
+    alt = f"Training loss, test loss and beta_eff over steps, up to step {steps}."
+
+    def table() -> pd.DataFrame:
+        parts = [pd.DataFrame(moments).assign(network=name) for name, moments in histories.items()]
+        return pd.concat(parts, ignore_index=True)
+
+    live.chart(figure, f"{key}-curves", alt, table, "loss-and-beta-eff", frame)
+
+
+def with_now(training: Training) -> list[Moment]:
+    """Recorded moments and the present one."""
+    if training.history[-1].step == training.steps:
+        return list(training.history)
+    return [*training.history, training.now()]
+
+
+def synapses(weights: list[np.ndarray], rates: list[np.ndarray] | None = None) -> pd.DataFrame:
+    """One row a synapse: layer, source, target, weight and, where given, dw/dt."""
+    rows = []
+    for layer, weight in enumerate(weights, start=1):
+        target, source = (index.ravel() for index in np.indices(weight.shape))
+        table = pd.DataFrame({"layer": layer, "source": source, "target": target, "weight": weight.ravel()})
+        rows.append(table if rates is None else table.assign(rate=rates[layer - 1].ravel()))
+    return pd.concat(rows, ignore_index=True)
