@@ -1,6 +1,6 @@
 """Learning curves as predictors see them: what the first epochs of each run showed, and nothing later."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -255,3 +255,21 @@ def _whole_graph(capacitance: pd.DataFrame) -> dict[str, dict[int, float]]:
 def _at(epochs: IntArray, values: Mapping[int, float]) -> FloatArray:
     """The values at these epochs, NaN where there is none; shape (k,)."""
     return np.array([values.get(epoch, np.nan) for epoch in epochs.tolist()], dtype=np.float64)
+
+
+#: Curves seen at the same epochs: these, shape (k,), the accuracies, shape (n, k), and the curves.
+Group = tuple[FloatArray, FloatArray, list[Curve]]
+
+
+def grouped(curves: Sequence[Curve]) -> list[Group]:
+    """Sort curves by the epochs they have, so that they can be computed with at once.
+
+    The order of groups and of curves in them depends on their values only, not on the order they come in.
+    """
+    found: dict[tuple[int, ...], list[Curve]] = {}
+    for curve in sorted(curves, key=lambda curve: (curve.accuracy.tolist(), curve.horizon)):
+        found.setdefault(tuple(curve.epochs.tolist()), []).append(curve)
+    return [
+        (np.array(epochs, dtype=np.float64), np.array([curve.accuracy for curve in members]), members)
+        for epochs, members in sorted(found.items())
+    ]

@@ -6,8 +6,10 @@ from ncore.errors import InputError
 from ncore.predict.calibration import Calibrated
 from ncore.predict.domhan import Domhan
 from ncore.predict.forecast import Predictor
+from ncore.predict.freeze_thaw import FreezeThaw
 from ncore.predict.laws import Law, exponential, power
 from ncore.predict.naive import LowestLoss, Naive
+from ncore.predict.pooled import Pooled
 from ncore.predict.regression import CapacitanceForecast, CapacitanceRegression
 
 #: What `ncore.rank` uses unless told otherwise. On the prototype's 17 candidates and three targets, reading the last
@@ -29,6 +31,8 @@ _PREDICTORS: dict[str, Predictor] = {
         CapacitanceRegression("signed"),
         CapacitanceForecast("absolute"),
         CapacitanceForecast("relative"),
+        Pooled(),
+        FreezeThaw(),
         Domhan(),
     )
 }

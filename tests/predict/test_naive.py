@@ -64,3 +64,35 @@ def test_a_stand_in_says_why(make_curve):
     forecast = read_last(make_curve([0.6]), "the fit is impossible")
     assert forecast.mean == 0.6
     assert forecast.warning.startswith("the last accuracy stands in, as the fit is impossible; ")
+
+
+def with_losses(make_curve, pairs):
+    return [
+        make_curve([0.1, accuracy], f"{number}", loss=None if loss is None else [3.0, loss])
+        for number, (accuracy, loss) in enumerate(pairs)
+    ]
+
+
+@settings(deadline=None, max_examples=50)
+@given(pairs=st.lists(st.tuples(st.floats(0, 1), st.floats(0.01, 10)), min_size=1, max_size=8))
+def test_the_lowest_loss_comes_first(make_curve, pairs):
+    means = [forecast.mean for forecast in get_predictor("loss").predict(with_losses(make_curve, pairs))]
+    assert math.fsum(means) == pytest.approx(math.fsum(accuracy for accuracy, _ in pairs))
+    for (_, loss), mean in zip(pairs, means, strict=True):
+        for (_, other), its in zip(pairs, means, strict=True):
+            assert mean >= its - 1e-12 or other < loss
+            assert mean == its or other != loss
+
+
+def test_accuracies_are_dealt_out_by_loss(make_curve):
+    pairs = [(0.9, 0.8), (0.5, 0.2), (0.7, 0.4)]
+    assert [f.mean for f in get_predictor("loss").predict(with_losses(make_curve, pairs))] == [0.5, 0.9, 0.7]
+
+
+def test_equal_losses_share_and_unknown_ones_keep_theirs(make_curve):
+    pairs = [(0.75, 0.3), (0.25, 0.3), (0.6, None), (0.5, 0.1), (0.2, np.nan)]
+    forecasts = get_predictor("loss").predict(with_losses(make_curve, pairs))
+    assert [f.mean for f in forecasts] == [0.375, 0.375, 0.6, 0.75, 0.2]
+    assert "no loss was recorded" in forecasts[2].warning
+    assert "no loss was recorded" in forecasts[4].warning
+    assert forecasts[0].warning == ""

@@ -109,3 +109,34 @@ def test_warnings(make_curve, accuracy, beta, message):
     assert message in result.warning
     assert bool(result.warning) == bool(message)
     assert 0 <= result.mean <= 1
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    intercept=st.floats(0.6, 0.9),
+    slope=st.floats(0.05, 0.2),
+    power=st.floats(0.3, 2),
+    k=st.integers(3, 10),
+    exponent=st.integers(-12, 12),
+)
+def test_a_power_law_of_beta_is_read_at_its_end(make_curve, intercept, slope, power, k, exponent):
+    times = np.arange(1.0, k + 1)
+    curve = make_curve(intercept - slope * times**-power, horizon=20, beta={"relative": 10.0**exponent * times**-power})
+    (forecast,) = get_predictor("forecast-relative").predict([curve])
+    assert forecast.mean == pytest.approx(intercept - slope * 20**-power, abs=5e-3)
+    assert forecast.warning == ""
+
+
+def test_a_beta_that_rises_is_not_forecast_to_rise(make_curve):
+    beta = np.array([0.2, 0.3, 0.4])
+    curve = make_curve([0.7, 0.6, 0.5], horizon=50, beta={"relative": beta})
+    (forecast,) = get_predictor("forecast-relative").predict([curve])
+    assert forecast.mean == pytest.approx(0.55, abs=0.1)
+
+
+def test_without_positive_values_it_is_read_at_0(make_curve):
+    beta = {"relative": [-3.0, -2.0, -1.0]}
+    curve = make_curve([0.4, 0.5, 0.6], beta={**beta, "absolute": beta["relative"]})
+    (end,) = get_predictor("forecast-absolute").predict([curve])
+    (zero,) = get_predictor("capacitance-absolute").predict([curve])
+    assert (end.mean, end.sd) == (zero.mean, zero.sd)

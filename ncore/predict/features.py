@@ -1,0 +1,111 @@
+"""What a learning curve shows after its first epochs, as numbers that mean the same on every task."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ncore.predict.curves import Curve, FloatArray
+
+#: Accuracies are kept this far from 0 and 1, where their logit is infinite: half an image of a hundred.
+MARGIN = 0.005
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One number of a curve, as of its last epoch.
+
+    Attributes:
+        name: Key in `FEATURES`.
+        value: From the curve to the number, NaN where it can't be had.
+        description: What it is.
+    """
+
+    name: str
+    value: Callable[[Curve], float]
+    description: str
+
+
+def logit(accuracy: FloatArray | float) -> FloatArray:
+    """log(p / (1 - p)) of accuracies, kept `MARGIN` away from 0 and 1.
+
+    Example:
+        >>> logit(0.5).tolist()
+        0.0
+    """
+    kept: FloatArray = np.clip(np.asarray(accuracy, dtype=np.float64), MARGIN, 1 - MARGIN)
+    return np.log(kept / (1 - kept))
+
+
+def expit(value: FloatArray) -> FloatArray:
+    """Accuracies of these logits: 1 / (1 + e^-x)."""
+    return 1 / (1 + np.exp(-value))
+
+
+def _logs(values: FloatArray | None) -> FloatArray:
+    """-log of what is positive: it rises as losses and couplings fall; NaN elsewhere."""
+    if values is None:
+        return np.empty(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(values > 0, -np.log(values), np.nan)
+
+
+def _last(values: FloatArray) -> float:
+    return float(values[-1]) if values.size else float("nan")
+
+
+def _mean(values: FloatArray) -> float:
+    """Of the last three epochs, less the last: how far a smooth reading is from the last one."""
+    return float(values[-3:].mean() - values[-1]) if values.size else float("nan")
+
+
+def _rise(epochs: np.ndarray, values: FloatArray) -> float:
+    """Rise per doubling of the epochs since the first one: 0 for a single epoch, which shows none."""
+    if not values.size:
+        return float("nan")
+    return float((values[-1] - values[0]) / np.log2(epochs[-1] / epochs[0])) if values.size > 1 else 0.0
+
+
+def _step(values: FloatArray) -> float:
+    """Rise in the last epoch: 0 for a single one."""
+    if not values.size:
+        return float("nan")
+    return float(values[-1] - values[-2]) if values.size > 1 else 0.0
+
+
+def _beta(curve: Curve) -> FloatArray:
+    return _logs(curve.beta.get("relative"))
+
+
+def _train(curve: Curve) -> FloatArray:
+    return np.empty(0) if curve.train_accuracy is None else logit(curve.train_accuracy)
+
+
+FEATURES: dict[str, Feature] = {
+    feature.name: feature
+    for feature in (
+        Feature("level", lambda c: _last(logit(c.accuracy)), "Logit of the last validation accuracy"),
+        Feature("smooth", lambda c: _mean(logit(c.accuracy)), "Mean logit of the last three accuracies, less the last"),
+        Feature("rise", lambda c: _rise(c.epochs, logit(c.accuracy)), "Rise of the logit per doubling of the epochs"),
+        Feature("step", lambda c: _step(logit(c.accuracy)), "Rise of the logit in the last epoch"),
+        Feature("loss", lambda c: _last(_logs(c.loss)), "Minus log of the last validation loss"),
+        Feature("loss rise", lambda c: _rise(c.epochs, _logs(c.loss)), "Its rise per doubling of the epochs"),
+        Feature("train", lambda c: _last(_train(c)), "Logit of the last training accuracy"),
+        Feature("train rise", lambda c: _rise(c.epochs, _train(c)), "Its rise per doubling of the epochs"),
+        Feature("train loss", lambda c: _last(_logs(c.train_loss)), "Minus log of the last training loss"),
+        Feature("beta", lambda c: _last(_beta(c)), "Minus log of the last relative beta_eff"),
+        Feature("beta fall", lambda c: _rise(c.epochs, _beta(c)), "Its rise per doubling of the epochs: the decay"),
+        Feature("beta step", lambda c: _step(_beta(c)), "Its rise in the last epoch"),
+    )
+}
+
+
+def table(curves: Sequence[Curve], names: Sequence[str]) -> FloatArray:
+    """Features of several curves, shape (n, p), NaN where one can't be had.
+
+    Args:
+        curves: The runs.
+        names: Keys of `FEATURES`.
+    """
+    rows = [[FEATURES[name].value(curve) for name in names] for curve in curves]
+    return np.array(rows, dtype=np.float64).reshape(len(curves), len(names))
