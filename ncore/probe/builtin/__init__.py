@@ -2,7 +2,8 @@
 
 Each maps images (N, C, S, S), of 1 or 3 channels and 8 pixels or more, to features (N, F). The convolutional ones,
 LeNet aside, keep the shapes of their weights at any size. ``norm: none`` makes a deliberately bad recipe, ``width``
-and ``depth`` scale a network, ``activation`` changes it throughout.
+and ``depth`` scale a network, ``activation`` changes it throughout. ``nas-bench-201`` is none of a family but 15,625
+networks, of which ``arch`` names one, see `ncore.probe.builtin.nas_bench_201`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import nn
 from ncore.errors import InputError
 from ncore.probe.builtin import families
 from ncore.probe.builtin.layers import ACTIVATIONS, initialise
+from ncore.probe.builtin.nas_bench_201 import nas_bench_201
 from ncore.probe.images import ImageShape
 from ncore.probe.sources.choices import unknown
 
@@ -32,7 +34,7 @@ SMALL: dict[str, dict[str, int]] = {
     "densenet": {"width": 8, "depth": 3},
     "vit": {"width": 48, "depth": 2},
 }
-NAMES: tuple[str, ...] = tuple(sorted([*FAMILIES, *(f"{family}-small" for family in SMALL)]))
+NAMES: tuple[str, ...] = tuple(sorted([*FAMILIES, *(f"{family}-small" for family in SMALL), "nas-bench-201"]))
 
 
 def build(name: str, image: ImageShape, options: Mapping[str, Any] | None = None) -> nn.Module:
@@ -41,7 +43,8 @@ def build(name: str, image: ImageShape, options: Mapping[str, Any] | None = None
     Args:
         name: one of `NAMES`.
         image: channels and size of its input.
-        options: ``width``, ``depth``, ``norm``, ``activation``, as far as the family has them.
+        options: ``width``, ``depth``, ``norm``, ``activation``, as far as the family has them; ``arch``, ``channels``
+            and ``cells`` of nas-bench-201.
 
     Raises:
         InputError: an unknown name or option, or a value out of range.
@@ -57,17 +60,18 @@ def build(name: str, image: ImageShape, options: Mapping[str, Any] | None = None
     options = {**(SMALL[family] if name != family else {}), **(options or {})}
     if image.size < MIN_SIZE:
         raise InputError(f"{name} was asked to take {image.size} pixels, but built-in networks need {MIN_SIZE}.")
-    known = list(inspect.signature(FAMILIES[family]).parameters)[1:]
+    make = FAMILIES.get(family, nas_bench_201)
+    known = list(inspect.signature(make).parameters)[1:]
     for option, value in options.items():
         if option not in known:
             raise unknown(f"an option of {name}", option, known)
-        if option in ("width", "depth") and (type(value) is not int or value < 1):
+        if option in ("width", "depth", "channels", "cells") and (type(value) is not int or value < 1):
             raise InputError(f"{option} of {name} is {value!r}, but a whole number of at least 1 was expected.")
     norms, norm = ("layer" if family == "vit" else "batch", "none"), options.get("norm")
     if norm is not None and norm not in norms:
         raise unknown(f"a normalisation of {name}", str(norm), norms)
     if options.get("activation", "relu") not in ACTIVATIONS:
         raise unknown("an activation", str(options["activation"]), ACTIVATIONS)
-    network = FAMILIES[family](image, **options)
+    network = make(image, **options)
     network.apply(initialise)
     return network
