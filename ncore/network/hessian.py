@@ -101,8 +101,9 @@ class HessianSums:
         device = next(t.device for name, t in tensors.items() if name in next(iter(self._layers.values())))
         with exact_arithmetic(device), twice_differentiable(self.model):
             state = {name: exact(tensor) for name, tensor in tensors.items()}
-            batch = exact(inputs).to(device), exact(targets).to(device)
             groups = list(self._layers.values())
+            kind = state[groups[0][0]].dtype if inputs.is_floating_point() else inputs.dtype
+            batch = exact(inputs).to(device, kind), exact(targets).to(device)
             cost = Cost(self.model, self._loss, state, *batch)
             weights = {name: state[name] for names in groups for name in names}
             ones = {name: torch.ones_like(tensor) for name, tensor in weights.items()}

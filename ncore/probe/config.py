@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from ncore.errors import InputError
 
 Mode = Literal["backbone", "unit", "all"]
-Strength = Literal["signed", "absolute", "relative"]
+DenseStrength = Literal["signed", "absolute", "relative"]
+Strength = DenseStrength | Literal["hessian", "hessian-cross", "model-hessian", "model-hessian-cross"]
 
 
 class Settings(BaseModel):
@@ -72,11 +73,13 @@ class RecordingSettings(Settings):
     with a fixed seed, and every synapse between them; ``None`` keeps all. beta_eff always uses the whole unit.
     ``trajectories_every`` and ``line_graph_every`` are in epochs, 0 for never; the line graph is also kept at
     the start and at the end. ``spread`` names strengths that report the symmetry and heterogeneity too.
+    ``strengths`` may also name "hessian" and "hessian-cross", of the unit by its Hessian, about three gradients of
+    the probe an epoch, and "model-hessian" and "model-hessian-cross", the same of the whole candidate.
     """
 
     probe_samples: PositiveInt = 512
     strengths: tuple[Strength, ...] = ("signed", "absolute", "relative")
-    spread: tuple[Strength, ...] = ()
+    spread: tuple[DenseStrength, ...] = ()
     neurons: PositiveInt | None = 64
     trajectories_every: int = Field(1, ge=0)
     line_graph_every: int = Field(10, ge=0)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -15,12 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from ncore.errors import InputError, UnsupportedError
-from ncore.network.backprop import BackPropagation, Pass
-from ncore.network.chain import dense_chain
+from ncore.network.backprop import STRENGTHS, BackPropagation, Pass
+from ncore.network.chain import DenseChain, dense_chain
 from ncore.network.degrees import CapacitanceSums, check_strengths, propagation
+from ncore.network.derivatives import evaluation
 from ncore.network.line_graph import factors_of
 from ncore.network.losses import Loss
 from ncore.probe.config import RecordingSettings, read_settings
+from ncore.probe.hessian import HessianRecorder
 from ncore.store import create_store
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Recorder:
         info: what else a reader may want to know, as JSON; not part of the identity.
         resume: go on with an unfinished run of the same identity.
         take_over: of a run in a bucket, where there are no locks, whose writer is known to be gone.
+        clock: what seconds are read from; with ``time.process_time`` they are of this process's work, whatever else
+            the machine does meanwhile.
 
     Raises:
         UnsupportedError: the unit or the loss is not covered; strengths that this head is too shallow for are
@@ -89,19 +92,22 @@ class Recorder:
         info: Mapping[str, Any] | None = None,
         resume: bool = False,
         take_over: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = read_settings(RecordingSettings, recording or {}, "recording")
         self._model, self._unit = model, unit
         self._loss = loss
         samples = self.settings.probe_samples
         self._inputs, self._targets = probe[0][:samples], probe[1][:samples]
-        self._started = time.monotonic()
+        self._clock, self._started = clock, clock()
         self._elapsed = 0.0
         self._step = 0
         self._planned = epochs
 
         chain = dense_chain(unit)
-        self._strengths, left_out = check_strengths(chain, loss, self.settings.strengths)
+        wanted = self.settings.strengths
+        self._hessian = HessianRecorder(model, unit, loss, wanted, (self._inputs, self._targets))
+        self._strengths, left_out = _dense_strengths(chain, loss, wanted, self._hessian)
         self._run: BackPropagation = propagation(unit, [(self._inputs, self._targets)], loss, self._strengths)
         self._neurons = sample_neurons(chain.widths, self.settings.neurons)
         self._columns = _trajectory_columns(chain.widths, self._neurons)
@@ -120,7 +126,8 @@ class Recorder:
                 "trajectories_every": self.settings.trajectories_every,
                 "line_graph_every": self.settings.line_graph_every,
                 "probe_samples": len(self._inputs),
-                "strengths": list(self._strengths),
+                "strengths": [*self._strengths, *self._hessian.strengths],
+                **({"hessian_layers": self._hessian.layers} if self._hessian.strengths else {}),
                 "left_out": left_out,
             },
             notes=notes,
@@ -180,12 +187,12 @@ class Recorder:
 
     @property
     def seconds(self) -> float:
-        """Wall time since the run's start, sessions before a resume included."""
-        return self._elapsed + time.monotonic() - self._started
+        """Time since the run's start, by the recorder's clock, sessions before a resume included."""
+        return self._elapsed + self._clock() - self._started
 
     @seconds.setter
     def seconds(self, value: float) -> None:
-        self._elapsed, self._started = value, time.monotonic()
+        self._elapsed, self._started = value, self._clock()
 
     def __enter__(self) -> Self:
         return self
@@ -197,10 +204,12 @@ class Recorder:
 
     def _write(self, epoch: int, splits: Mapping[str, Mapping[str, float]], features: Tensor | None = None) -> None:
         due = self._due(epoch)
-        chunk = self._run(self._features() if features is None else features, self._targets)
+        features = self._features() if features is None else features
+        chunk = self._run(features, self._targets)
         sums = CapacitanceSums(self._run.chain.widths, self._strengths, self.settings.spread)
         sums.add(chunk)
         rows = [row for c in sums.results().values() for row in c.rows()]
+        rows += self._hessian.rows(self._inputs, features, self._targets)
         self.writer.write_epoch(
             epoch,
             metrics=self._metric_columns(splits),
@@ -227,7 +236,7 @@ class Recorder:
         caught: list[Tensor] = []
         handle = self._unit.register_forward_pre_hook(lambda _, args: caught.append(args[0].detach()))
         try:
-            with _evaluation(self._model), torch.no_grad():
+            with evaluation(self._model), torch.no_grad():
                 for part in self._inputs.split(_CHUNK):
                     self._model(part.to(device))
         finally:
@@ -278,6 +287,26 @@ class Recorder:
         }
 
 
+def _dense_strengths(
+    chain: DenseChain, loss: Loss, wanted: Sequence[str], hessian: HessianRecorder
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Which strengths from back-propagation are taken, and why any other is left out.
+
+    Raises:
+        UnsupportedError: no strength of any kind is left.
+    """
+    dense = [strength for strength in wanted if strength in STRENGTHS]
+    if not dense and hessian.left_out and not hessian.strengths:
+        raise UnsupportedError(next(iter(hessian.left_out.values())))
+    try:
+        taken, shallow = check_strengths(chain, loss, dense)
+    except UnsupportedError as error:
+        if not hessian.strengths:
+            raise
+        taken, shallow = (), dict.fromkeys(dense, str(error))
+    return taken, hessian.left_out | shallow
+
+
 def sample_neurons(widths: tuple[int, ...], most: int | None) -> list[np.ndarray]:
     """For each level, inputs first, the sorted neurons that are recorded: all, or ``most`` drawn with a fixed seed.
 
@@ -304,15 +333,3 @@ def _trajectory_columns(widths: tuple[int, ...], neurons: list[np.ndarray]) -> d
         start += widths[layer - 1] * widths[layer]
     names = ("layer", "synapse", "source", "target")
     return {name: np.concatenate(columns) for name, columns in zip(names, zip(*parts, strict=True), strict=True)}
-
-
-@contextmanager
-def _evaluation(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, then every module back in the mode that it was in."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -1,0 +1,111 @@
+"""Recording the Hessian's beta_eff of a run: of its unit, or of the whole candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from ncore.errors import UnsupportedError
+from ncore.network.hessian import HESSIAN_STRENGTHS, HessianSums
+from ncore.network.losses import Loss
+
+WHOLE = "model-"
+"""What begins the names of strengths of the whole candidate: "model-hessian" and "model-hessian-cross"."""
+
+_UNIT_CHUNK = 256  # probe samples at once
+_MODEL_CHUNK = 32  # a derivative needs all activations, and a second one twice that
+
+
+class HessianRecorder:
+    """What a recorder takes of the Hessian, once an epoch.
+
+    Args:
+        model: the whole candidate, None if it is not at hand.
+        unit: the dense head inside it.
+        loss: the training loss.
+        strengths: "hessian" and "hessian-cross" of the unit, "model-hessian" and "model-hessian-cross" of the
+            candidate, all weights with two or more dimensions.
+        probe: (inputs, targets) of the model, of which one sample is tried.
+
+    Attributes:
+        left_out: strengths that cannot be taken, and why.
+        layers: the names of the modules that are layers 1..L, by strength.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | None,
+        unit: nn.Module,
+        loss: Loss,
+        strengths: Sequence[str],
+        probe: tuple[Tensor, Tensor],
+    ) -> None:
+        self._loss = loss
+        self._wanted = {"": _of(strengths, ""), WHOLE: _of(strengths, WHOLE)}
+        self._modules = {"": unit, WHOLE: unit if model is None else _UnitOutputs(model, unit)}
+        self.left_out: dict[str, str] = {}
+        if self._wanted[WHOLE]:
+            try:
+                if model is None:
+                    raise UnsupportedError(
+                        "The probe holds the unit's own inputs, so there is no whole candidate: record 'hessian'."
+                    )
+                self._sums(WHOLE, probe[0][:1], probe[1][:1], 1)
+            except UnsupportedError as error:
+                self.left_out = {WHOLE + strength: str(error) for strength in self._wanted[WHOLE]}
+                self._wanted[WHOLE] = ()
+        self.layers = {
+            prefix + strength: [name.removeprefix("model.") for name in HessianSums(self._modules[prefix], loss).names]
+            for prefix, wanted in self._wanted.items()
+            for strength in wanted
+        }
+
+    @property
+    def strengths(self) -> tuple[str, ...]:
+        """Those that are taken."""
+        return tuple(self.layers)
+
+    def rows(self, inputs: Tensor, features: Tensor, targets: Tensor) -> list[dict[str, Any]]:
+        """Rows of the table ``capacitance``; ``features`` are what the unit takes in on the probe."""
+        found = []
+        for prefix, batch, chunk in (("", features, _UNIT_CHUNK), (WHOLE, inputs, _MODEL_CHUNK)):
+            if self._wanted[prefix]:
+                for strength, capacitance in self._sums(prefix, batch, targets, chunk).results().items():
+                    found += replace(capacitance, strength=prefix + strength).rows()
+        return found
+
+    def _sums(self, prefix: str, inputs: Tensor, targets: Tensor, chunk: int) -> HessianSums:
+        sums = HessianSums(self._modules[prefix], self._loss, strengths=self._wanted[prefix])
+        for x, y in zip(inputs.split(chunk), targets.split(chunk), strict=True):
+            sums.add(x, y)
+        return sums
+
+
+class _UnitOutputs(nn.Module):
+    """A model of any kind of output as the outputs of its unit, which are what the loss takes."""
+
+    def __init__(self, model: nn.Module, unit: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self._inside = (unit,)  # in a tuple, as its parameters are those of the model
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        caught: list[Tensor] = []
+        handle = self._inside[0].register_forward_hook(lambda _, __, outputs: caught.append(outputs))
+        try:
+            self.model(inputs)
+        finally:
+            handle.remove()
+        if len(caught) != 1:
+            raise UnsupportedError(
+                f"The model called its unit {len(caught)} times in a forward pass, but once is needed: pass the unit "
+                "that every forward pass goes through once."
+            )
+        return caught[0]
+
+
+def _of(strengths: Sequence[str], prefix: str) -> tuple[str, ...]:
+    return tuple(name for name in HESSIAN_STRENGTHS if prefix + name in strengths)
