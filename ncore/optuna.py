@@ -39,9 +39,10 @@ _COMPARED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 class ForecastPruner(optuna.pruners.BasePruner):
     """Prunes a trial that is hardly the best of all trials so far, by forecasts of their final accuracies.
 
-    After each report all trials are compared by what was known of them after the same epoch (so that a forecast that is
-    too low everywhere is no disadvantage to the young): a trial is pruned unless it is in the smallest set that holds
-    the best of them with probability ``1 - risk``. Which predictor forecasts is `ncore.rank`'s choice by default, so
+    After epochs 1, 2, 3, 5, 8, 13 and so on all trials are compared by what was known of them after the same epoch (so
+    that a forecast that is too low everywhere is no disadvantage to the young): a trial is pruned unless it is in the
+    smallest set that holds the best of them with probability ``1 - risk``. Looking at every epoch would be one more
+    chance each time to prune the best. Which predictor forecasts is `ncore.rank`'s choice by default, so
     the name says what is done, not by what. Trials have to train equally long on the same data; a step is an epoch,
     counted from 1 (or from 0: then all are shifted by one).
 
@@ -89,7 +90,7 @@ class ForecastPruner(optuna.pruners.BasePruner):
         others = [other for other in trials if other.number != trial.number and other.intermediate_values]
         curves = [self._curve(other, 1 - first, minimised) for other in [*others, trial]]
         seen = curves[-1].epochs
-        if not seen.size or seen[-1] < self.n_warmup_epochs or seen[-1] >= self.epochs:
+        if not seen.size or not self.n_warmup_epochs <= seen[-1] < self.epochs or seen[-1] not in self.rule.looks:
             return False
         curves = [curve.until(int(seen[-1])) for curve in curves]
         names = [curve.candidate for curve in curves]
