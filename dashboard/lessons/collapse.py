@@ -97,8 +97,8 @@ def _meadow() -> Question:
         (f"about {tipping / 3:.0f}", f"about {tipping:.0f}", f"about {1.5 * tipping:.0f}"),
         1,
         f"Left of $\\beta_\\text{{eff}} \\approx {tipping:.1f}$ there is a second, low state of rest; a bad winter "
-        "leaves the meadow below the dotted line, and it falls to that state. Right of it only the high one exists. The "
-        "meadow itself, with its uneven species, holds out a little longer than the one equation.",
+        "leaves the meadow below the dotted line, and it falls to that state. Right of it only the high one exists. "
+        "The meadow itself, with its uneven species, holds out a little longer than the one equation.",
     )
 
 

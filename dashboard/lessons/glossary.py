@@ -12,6 +12,8 @@ TERMS: dict[str, str] = {
     "beta_eff": "Neural capacitance $\\beta_\\text{eff} = \\dfrac{\\mathbf{1}^\\top P P\\,\\mathbf{1}}"
     "{\\mathbf{1}^\\top P\\,\\mathbf{1}}$: one number for how strongly the [[synapse|synapses]] of a network drive "
     "each other. $P$ holds the [[interaction strength|interaction strengths]].",
+    "conditioning": "How far a sum is from cancelling, $|\\sum P| \\,/ \\sum |P|$: 1 if all strengths have one sign, "
+    "near 0 if [[beta_eff]] is a quotient by almost nothing.",
     "decision boundary": "Where the network is undecided between two classes: on one side it says one, on the other "
     "the other.",
     "degree": "Of a [[synapse]] in the [[line graph]]: its in-degree is the sum of the [[interaction "
@@ -24,6 +26,7 @@ TERMS: dict[str, str] = {
     "epoch": "One pass of training over all training points.",
     "gradient flow": "Training with infinitely small steps: every weight moves downhill on the [[loss]], "
     "$\\dfrac{dw}{dt} = -\\dfrac{\\partial C}{\\partial w}$.",
+    "Hessian": "All second derivatives of the [[loss]] by two weights: how the loss curves.",
     "hidden layer": "Neurons between the inputs and the output.",
     "interaction strength": "How strongly one [[synapse]] drives another that ends where it begins: "
     "$P_{(i\\to j),(j\\to k)} = $ the mean over points of $|z_i|\\,|\\sigma'_j|\\,|\\delta_k|$: input, slope, "
@@ -36,9 +39,11 @@ TERMS: dict[str, str] = {
     "loss": "What training makes small, $C$: how wrong the network is on the training points, on average.",
     "meadow network": "Species are the nodes, and a link joins a plant and a pollinator that visits it: each gains "
     "from the other.",
+    "mean field": "To take each node of a network for an average one, so that one equation is left of many.",
     "overfitting": "The loss on training points falls while that on test points rises: the network learns the noise.",
     "phase plane": "A picture of states and their velocities: here each [[synapse]] by its weight $w$ and by the "
     "[[rate]] at which [[gradient flow]] changes it. What lies on the line $dw/dt = 0$ is at rest.",
+    "probe": "A fixed set of training images, or points, on which [[beta_eff]] is measured.",
     "rate": "The velocity $dw/dt$ of a weight under [[gradient flow]].",
     "regularisation": "A price on large weights that is added to the loss: L1 makes many weights exactly zero, L2 "
     "makes all of them smaller.",

@@ -10,7 +10,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.figures import lessons_line_graph
-from dashboard.lessons import collapse, synapses
+from dashboard.lessons import collapse, limits, synapses
+from dashboard.lessons.engine import Training
 from dashboard.lessons.registry import NAMES, lessons
 from ncore.network.dynamics import mutualistic, reduced_equilibria
 
@@ -21,7 +22,6 @@ SCREENS = [(name, screen) for name in NAMES for screen in range(1, len(lessons()
 def test_a_screen_asks_what_its_picture_answers(app: Callable[..., AppTest], name: str, screen: int) -> None:
     page = app(page="learn", lesson=name, screen=str(screen))
     assert not any(wrong in said(page) for wrong in ("can't be shown", "In this view", "failed"))
-    assert page.get("plotly_chart")
     (question,) = page.radio
     assert [answered(page, number) for number in range(len(question.options))].count(True) == 1
 
@@ -80,3 +80,44 @@ def test_interactions_fade_and_beta_eff_is_the_mean_that_the_lesson_says() -> No
     assert found[last]["strength"].sum() < 0.2 * found[0]["strength"].sum()
     into, out = synapses.first_degrees()
     assert (into @ out) / into.sum() == pytest.approx(numbers[0][1])
+
+
+def test_the_hessian_is_that_of_autograd() -> None:
+    import torch
+
+    training = Training(limits.DATA, limits.SETUP)
+    training.advance(100)
+    network = training.network
+    inputs, targets = (torch.as_tensor(each) for each in (training.passed().states[0], training.points.train_targets))
+    biases = [torch.as_tensor(bias) for bias in network.biases]
+    sizes = [w.size for w in network.weights]
+
+    def loss(flat: torch.Tensor) -> torch.Tensor:
+        z = inputs
+        for number, (part, bias) in enumerate(zip(flat.split(sizes), biases, strict=True)):
+            z = z @ part.reshape(network.weights[number].shape).T + bias
+            z = torch.tanh(z) if number < len(sizes) - 1 else z
+        return torch.nn.functional.binary_cross_entropy_with_logits(z[:, 0], targets.double())
+
+    flat = torch.as_tensor(np.concatenate([w.ravel() for w in network.weights]))
+    wanted = torch.autograd.functional.hessian(loss, flat).numpy()
+    np.testing.assert_allclose(limits.hessian(training), wanted, atol=1e-6)
+
+
+def test_interactions_vanish_from_the_hessian() -> None:
+    _, found = limits.curvatures()
+    shares = [np.abs(part).sum() / np.abs(whole).sum() for whole, part, _ in found.values()]
+    assert shares[-1] < 0.01 < 0.2 < shares[0]
+
+
+def test_only_uneven_networks_mislead_the_one_equation() -> None:
+    off = {name: (limits.epidemics(name).eval("x_eff - x_reduced").abs().max()) for name in limits.NETWORKS}
+    assert off["all alike"] < 0.01
+    assert off["links at random"] < 0.05
+    assert off["a star"] > 0.5
+
+
+def test_values_jump_where_signs_cancel() -> None:
+    table = limits.cancelling(1)
+    poor = table["conditioning"] < limits.POOR
+    assert table.loc[poor, "signed"].abs().max() > 5 * table.loc[~poor, "signed"].abs().max()
