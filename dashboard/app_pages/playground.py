@@ -12,8 +12,6 @@ from dashboard.lessons import controls, live, stage
 from dashboard.lessons.controls import Choice
 from dashboard.lessons.engine import MOST_STEPS, Data, Setup, Training
 
-EVERY = 0.2
-"""Seconds from frame to frame, at best."""
 _BUDGET = 0.05  # seconds of a frame for training steps
 _PLAY = "playground"
 _NAMES = ("A", "B")
@@ -46,9 +44,7 @@ def page() -> None:
     if not all(setup.features for setup in choice.setups):
         ui.empty("A network needs something to see.", "Choose at least one input.")
         return
-    play = _play(choice)
-    _buttons(play, choice)
-    st.fragment(ui.guarded(_frame), run_every=EVERY if play.running else None)(play, choice)
+    _area(_play(choice), choice)
 
 
 def _play(choice: Choice) -> Play:
@@ -80,26 +76,52 @@ def _reset(play: Play) -> None:
         training.advance(play.start)
 
 
+@st.fragment
+@ui.guarded
+def _area(play: Play, choice: Choice) -> None:
+    """What changes from frame to frame."""
+
+    def following() -> None:
+        if play.running:
+            for training in play.trainings.values():
+                training.advance(choice.speed, _BUDGET / len(play.trainings))
+            play.running = not _over(play)
+
+    play.frame += 1
+    _buttons(play, choice)
+    _numbers(play)
+    with st.container(key="play-pictures"):
+        if len(play.trainings) == 1:
+            _one(play.trainings, play.frame, choice)
+        else:
+            _two(play.trainings, play.frame, choice)
+    live.pacer(play.running, play.frame, following)
+
+
 def _buttons(play: Play, choice: Choice) -> None:
     """Run or pause, step, reset; and the link."""
 
-    def run() -> None:
-        play.running = not play.running
+    def run(wanted: bool) -> None:
+        play.running = wanted
 
     def step() -> None:
         for training in play.trainings.values():
             training.advance(1)
 
-    over = all(training.ended for training in play.trainings.values())
+    over = _over(play)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(
-            "Pause" if play.running else "Run",
-            key="play-run",
-            type="primary",
-            icon=":material/pause:" if play.running else ":material/play_arrow:",
-            disabled=over,
-            on_click=run,
-        )
+        if play.running:
+            st.button("Pause", key="play-pause", type="primary", icon=":material/pause:", on_click=run, args=(False,))
+        else:
+            st.button(
+                "Run",
+                key="play-run",
+                type="primary",
+                icon=":material/play_arrow:",
+                on_click=run,
+                args=(True,),
+                disabled=over,
+            )
         st.button("Step", key="play-step", icon=":material/skip_next:", disabled=play.running or over, on_click=step)
         st.button("Reset", key="play-reset", icon=":material/replay:", on_click=_reset, args=(play,))
         with st.popover("Link", icon=":material/link:"):
@@ -110,21 +132,9 @@ def _buttons(play: Play, choice: Choice) -> None:
             st.code(choice.link(st.context.url or "/playground"), language=None, wrap_lines=True)
 
 
-def _frame(play: Play, choice: Choice) -> None:
-    """Take some steps, if it runs, and draw."""
-    if play.running:
-        for training in play.trainings.values():
-            training.advance(choice.speed, _BUDGET / len(play.trainings))
-        if all(training.ended for training in play.trainings.values()):
-            play.running = False
-            st.rerun()
-    play.frame += 1
-    _numbers(play)
-    with st.container(key="play-pictures"):
-        if len(play.trainings) == 1:
-            _one(play.trainings, play.frame, choice)
-        else:
-            _two(play.trainings, play.frame, choice)
+def _over(play: Play) -> bool:
+    """Whether no network can go on."""
+    return all(training.ended for training in play.trainings.values())
 
 
 def _one(trainings: dict[str, Training], frame: int, choice: Choice) -> None:

@@ -117,7 +117,7 @@ def show() -> Choice:
                 help="For a link to a moment of training: the steps before it are taken at once, always the same ones.",
                 **session.setting("play-start"),
             )
-            speed = _number("Steps a frame", SPEEDS, 5, "play-speed")
+            speed = _number("Steps a frame", SPEEDS, 20, "play-speed")
     return Choice(
         data,
         tuple(setups),

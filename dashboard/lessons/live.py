@@ -27,24 +27,35 @@ const library = () =>
     look();
   });
 
-// While one version is being drawn only the latest of those that come is kept.
+// While one version is being drawn only the latest of those that come is kept; what is out of sight waits.
 const draw = async (box) => {
   if (box.ncoreBusy) return;
   box.ncoreBusy = true;
   const plotly = await library();
-  while (box.ncoreNext && box.isConnected) {
+  while (box.ncoreNext && box.ncoreSeen && box.isConnected) {
     const { figure, config, frame } = box.ncoreNext;
     box.ncoreNext = null;
-    const { data, layout } = JSON.parse(figure);
-    await plotly.react(box, data, layout, { ...config, responsive: true });
+    try {
+      const { data, layout } = JSON.parse(figure);
+      await plotly.react(box, data, layout, { ...config, responsive: true });
+    } catch (fault) {
+      console.error(fault);
+    }
     box.dataset.frame = frame;
-    if (box.ncoreHeard) continue;
-    box.ncoreHeard = true;
-    box.on("plotly_click", ({ points }) => box.ncoreClicked?.(points[0]?.customdata));
-    new ResizeObserver(() => box.isConnected && plotly.Plots.resize(box)).observe(box.parentElement);
+    if (!box.ncoreHeard && typeof box.on === "function") {
+      box.ncoreHeard = true;
+      box.on("plotly_click", ({ points }) => box.ncoreClicked?.(points[0]?.customdata));
+      new ResizeObserver(() => box.isConnected && box.ncoreSeen && plotly.Plots.resize(box)).observe(box.parentElement);
+    }
   }
   box.ncoreBusy = false;
 };
+
+const watch = (box) =>
+  new IntersectionObserver((found) => {
+    box.ncoreSeen = found.at(-1).isIntersecting;
+    if (box.ncoreSeen) draw(box);
+  }, { rootMargin: "150px" }).observe(box);
 
 export default function ({ parentElement, data, setTriggerValue }) {
   const box = parentElement.querySelector(".ncore-live");
@@ -53,8 +64,31 @@ export default function ({ parentElement, data, setTriggerValue }) {
   box.style.height = `${data.height}px`;
   box.ncoreClicked = (custom) => custom && setTriggerValue("clicked", JSON.parse(JSON.stringify(custom)));
   box.ncoreNext = data;
+  if (box.ncoreSeen === undefined) {
+    box.ncoreSeen = false;
+    watch(box);
+  }
   draw(box);
   return () => setTimeout(() => box.isConnected || window.Plotly?.purge(box), 0);
+}
+"""
+
+# The next frame is asked for when this one has been drawn: a timer would ask faster than a busy machine can draw, and a
+# click on Pause would wait behind all those frames.
+_PACER = """
+export default function ({ parentElement, data, setTriggerValue }) {
+  clearTimeout(parentElement.ncoreTimer);
+  if (!data.running) return;
+  const begun = performance.now();
+  const waits = (box) => box.ncoreSeen && !(Number(box.dataset.frame) >= data.frame);
+  const look = () => {
+    const past = performance.now() - begun;
+    const drawing = [...document.querySelectorAll(".ncore-live")].some(waits);
+    if (past >= data.every && (!drawing || past > 5000)) setTriggerValue("next", data.frame);
+    else parentElement.ncoreTimer = setTimeout(look, 15);
+  };
+  look();
+  return () => clearTimeout(parentElement.ncoreTimer);
 }
 """
 
@@ -129,3 +163,21 @@ def chart(
             type="tertiary",
             icon=":material/download:",
         )
+
+
+def pacer(running: bool, frame: int, on_next: Callable[[], None], every: float = 0.1) -> None:
+    """Ask for the next frame of this fragment when the charts of this one are drawn.
+
+    Args:
+        running: whether there is to be a next one.
+        frame: number of this one, as given to :func:`chart`.
+        on_next: called before the next frame is drawn.
+        every: seconds between frames, at least.
+    """
+    component = st.components.v2.component("ncore_pacer", js=_PACER)
+    component(
+        key="live-pacer",
+        data={"running": running, "frame": frame, "every": 1000 * every},
+        height="content",
+        on_next_change=on_next,
+    )
