@@ -65,6 +65,25 @@ _STRENGTHS = {
     ),
 }
 
+HESSIAN = {
+    "hessian": "Hessian",
+    "hessian-cross": "Hessian between layers",
+    "model-hessian": "Hessian of the candidate",
+    "model-hessian-cross": "Hessian of the candidate between layers",
+}
+"""Strengths from second derivatives, and their labels."""
+
+for _name in HESSIAN:
+    _cross = ", less the blocks of each layer with itself" if "cross" in _name else ""
+    _STRENGTHS[_name] = (
+        "loss per squared weight",
+        f"How strongly the synapses of {'the whole candidate' if 'model' in _name else 'the head'} drive each other by "
+        f"{'second derivatives between layers' if _cross else 'all second derivatives'} of the loss.",
+        f"`|P 1|² / (1ᵀ P 1)` with `P = ∂²C/∂w∂w`{_cross}",
+        "Defined for any architecture, and beyond the paper. As a curvature it need not vanish as training converges. "
+        "Row sums of P can cancel, so look at the conditioning; **not comparable between candidates**.",
+    )
+
 EXPLANATIONS: dict[str, Explanation] = {
     "validation_accuracy": Explanation(
         "Validation accuracy",
@@ -112,7 +131,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Conditioning",
         "",
         "What the signed interaction strengths leave of the denominator of beta_eff after they cancelled.",
-        "`|sum P| / sum |P|`",
+        "`|sum P| / sum |P|`; of a Hessian `|sum H 1| / sum |H 1|`",
         "1 is well conditioned, 0 is all cancelled.",
         "A beta_eff with less than 0.05 is a quotient of small differences: its size and even its sign are accidental.",
     ),
@@ -249,11 +268,13 @@ EXPLANATIONS: dict[str, Explanation] = {
 }
 for _name, (_unit, _meaning, _formula, _trust) in _STRENGTHS.items():
     EXPLANATIONS[f"beta_eff {_name}"] = Explanation(
-        f"beta_eff, {_name}",
+        f"beta_eff, {HESSIAN.get(_name, _name)}",
         "" if _unit == "none" else _unit,
         _meaning,
         _formula,
-        "falls towards 0 as training converges; by itself it is not a quality.",
+        "none; a large one is a stiff network."
+        if _name in HESSIAN
+        else "falls towards 0 as training converges; by itself it is not a quality.",
         _trust,
     )
 for _measure in MEASURES.values():

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import analysis, selection, session, sidebar, ui
+from dashboard.explain import HESSIAN
 from dashboard.figures import Style, styles_of
 from dashboard.figures import capacitance as figures
 from dashboard.figures.plane import MOST_PANELS, accuracy_against_beta
@@ -21,7 +22,9 @@ _READ = {
     "relative": f"{_FALLS} Candidates can be compared by it.",
     "absolute": f"{_FALLS} Its course can be compared between candidates, its level can't.",
     "signed": "It should vanish as training converges, but its size and sign are often accidental before.",
+    **dict.fromkeys(HESSIAN, "The curvature that the synapses feel; unlike the others it need not vanish at the end."),
 }
+_PATHS = "Each path is a run, epoch by epoch"
 MOST_RUNS = 60
 """Runs that are overlaid at most when nothing is chosen."""
 
@@ -32,24 +35,33 @@ def page() -> None:
         "Capacitance",
         "How strongly do the synapses still drive each other, and what does that say about the accuracy to come?",
     )
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    bar = st.container(horizontal=True, vertical_alignment="bottom")
+    with bar:
         task = selection.task("capacitance")
-        if task is None:
-            return
+    if task is None:
+        return
+    keys = task.keys[:MOST_RUNS]
+    books = sidebar.current()
+    table, problems = books.table(keys, "capacitance")
+    recorded = set() if table.empty else set(table["strength"])
+    offered = (*STRENGTHS, *(name for name in HESSIAN if name in recorded))
+    with bar:
         strength = st.segmented_control(
-            "Strength", STRENGTHS, default="relative", required=True, **session.setting("capacitance-strength")
+            "Strength",
+            offered,
+            default="relative",
+            format_func=lambda name: HESSIAN.get(name, name),
+            required=True,
+            **session.setting("capacitance-strength"),
         )
-        strength = session.one_of(strength, STRENGTHS, "relative")
+        strength = session.one_of(strength, offered, "relative")
         scale = st.segmented_control(
             "Scale", ("linear", "log"), default="linear", required=True, **session.setting("capacitance-scale")
         )
-    keys = task.keys[:MOST_RUNS]
     note = selection.said(task, len(task.keys))
     if len(keys) < len(task.keys):
         note += f" The newest {MOST_RUNS} of them are drawn."
     st.caption(note)
-    books = sidebar.current()
-    table, problems = books.table(keys, "capacitance")
     ui.problems(problems, "run")
     if table.empty:
         ui.empty(
@@ -59,8 +71,9 @@ def page() -> None:
         return
     rows = table[table["strength"] == strength]
     if rows.empty:
-        recorded = ", ".join(sorted(table["strength"].unique()))
-        ui.empty(f"The {strength} beta_eff was not recorded.", f"These runs have: {markdown(recorded)}.")
+        ui.empty(
+            f"The {strength} beta_eff was not recorded.", f"These runs have: {markdown(', '.join(sorted(recorded)))}."
+        )
         return
     styles = styles_of(books.candidates())
     _over_epochs(rows, styles, strength, scale == "log")
@@ -83,7 +96,9 @@ def _over_epochs(rows: pd.DataFrame, styles: dict[str, Style], strength: str, lo
         whole,
         f"beta-eff-{strength}",
     )
-    _flags(whole, log)
+    _flags(whole, log, strength)
+    if strength.startswith("model-"):
+        return  # candidates have layers of their own, and many
     if st.toggle("By layer", **session.setting("capacitance-layers")):
         ui.section("By layer", "Which layer's synapses are still being driven, and drive others.", ("layer",))
         parts = rows[rows["layer"] > 0]
@@ -96,10 +111,16 @@ def _over_epochs(rows: pd.DataFrame, styles: dict[str, Style], strength: str, lo
         )
 
 
-def _flags(whole: pd.DataFrame, log: bool) -> None:
+def _flags(whole: pd.DataFrame, log: bool, strength: str) -> None:
     """What can't be drawn, or must not be trusted, in words."""
     missing = whole[~np.isfinite(whole["beta_eff"])]
     notes = []
+    known = whole["conditioning"].dropna()
+    if strength not in ("relative", "absolute") and len(known):
+        notes.append(
+            f":material/balance: The conditioning goes from {known.min():.2g} to {known.max():.2g}, with a median of "
+            f"{known.median():.2g}: at 1 nothing cancels, below {figures.ILL_CONDITIONED_BELOW:g} nearly all."
+        )
     bad = int((whole["conditioning"] < figures.ILL_CONDITIONED_BELOW).sum())
     if bad:
         notes.append(
@@ -124,8 +145,13 @@ def _against_accuracy(
     """The picture that carries the method."""
     ui.section(
         "Accuracy against beta_eff",
-        "Each path is a run, epoch by epoch; training moves it to the left. The dashed line is fitted to the epochs "
-        "seen and read at beta_eff = 0: the ring there is the prediction, the star the truth.",
+        (
+            f"{_PATHS}. The dashed line is fitted to the epochs seen and read at beta_eff = 0, where the Hessian's "
+            "need not go: the ring there is a prediction without the paper's reason, the star the truth."
+            if strength in HESSIAN
+            else f"{_PATHS}; training moves it to the left. The dashed line is fitted to the epochs seen and read at "
+            "beta_eff = 0: the ring there is the prediction, the star the truth."
+        ),
         ("h0", f"beta_eff {strength}", "test_accuracy"),
     )
     books = sidebar.current()

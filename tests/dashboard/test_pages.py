@@ -276,6 +276,40 @@ def test_strengths_layers_and_scale_of_capacitance(app: App, store: Path) -> Non
     check_no_failure(test)
 
 
+def test_the_hessian_stands_beside_the_others_where_it_was_recorded(app: App, store: Path, tmp_path: Path) -> None:
+    assert "hessian" not in app(store, page="capacitance").segmented_control(key="capacitance-strength").options
+    with begin(create_store(tmp_path), "lenet", dataset="made-up") as writer:
+        for epoch in range(4):
+            rows = {
+                "strength": ["absolute", *["hessian"] * 3, *["model-hessian"] * 3],
+                "layer": [0, 0, 1, 2, 0, 1, 2],
+                "beta_eff": [1.0, 3.0, 1.0, 2.0, 5.0, 2.0, 3.0],
+                "conditioning": [1.0, 0.3, None, None, 0.01 * (epoch + 1), None, None],
+            }
+            writer.write_epoch(epoch, capacitance=pd.DataFrame(rows))
+        writer.finish()
+    test = app(tmp_path, page="capacitance", capacitance_strength="Hessian")
+    check_no_failure(test)
+    control = test.segmented_control(key="capacitance-strength")
+    assert control.value == "hessian"
+    assert control.options[-2:] == ["Hessian", "Hessian of the candidate"]
+    assert "conditioning goes from 0.3 to 0.3" in words(test)
+    assert "need not vanish" in words(test)
+    assert "without the paper's reason" in words(test)
+    test.segmented_control(key="capacitance-strength").set_value("model-hessian").run()
+    check_no_failure(test)
+    assert "4 of 4 values are ill-conditioned" in words(test)
+
+    both = app(tmp_path, store, page="capacitance")
+    tasks = next(box for box in both.selectbox if "made-up" in str(box.options))
+    here = next(i for i, option in enumerate(tasks.options) if "made-up" in option)
+    tasks.select_index(here).run()
+    both.segmented_control(key="capacitance-strength").set_value("hessian").run()
+    tasks.select_index(1 - here).run()  # a task without it
+    check_no_failure(both)
+    assert both.segmented_control(key="capacitance-strength").value == "relative"
+
+
 def test_a_strength_that_was_not_recorded_is_said_to_be_missing(app: App, tmp_path: Path) -> None:
     with begin(create_store(tmp_path), "lenet") as writer:
         rows = {"strength": ["absolute"], "layer": [0], "beta_eff": [1.0], "conditioning": [1.0]}
