@@ -109,3 +109,18 @@ def table(curves: Sequence[Curve], names: Sequence[str]) -> FloatArray:
     """
     rows = [[FEATURES[name].value(curve) for name in names] for curve in curves]
     return np.array(rows, dtype=np.float64).reshape(len(curves), len(names))
+
+
+def standardised(values: Sequence[float]) -> FloatArray:
+    """Scores of several runs less their mean and in standard deviations, which makes tasks comparable; shape (n,).
+
+    Example:
+        >>> standardised([1.0, 3.0, float("nan")]).tolist()
+        [-1.0, 1.0, nan]
+    """
+    scores = np.array(values, dtype=np.float64)
+    known = scores[np.isfinite(scores)]
+    spread = float(known.std()) if known.size else 0.0
+    if spread <= 1e-12 * float(np.abs(known).max(initial=0)):
+        return np.where(np.isfinite(scores), 0.0, np.nan)
+    return np.where(np.isfinite(scores), (scores - known.mean()) / spread, np.nan)

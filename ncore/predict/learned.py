@@ -7,9 +7,10 @@ import numpy as np
 
 from ncore.predict.curves import Curve, FloatArray
 from ncore.predict.experience import Task
-from ncore.predict.features import expit, logit, table
+from ncore.predict.features import expit, logit, standardised, table
 from ncore.predict.forecast import Forecast, Predictor
 from ncore.predict.naive import MIN_SD, read_last
+from ncore.predict.record import track_record
 
 #: Penalties that are tried: what a coefficient is held back by, in runs of evidence for a feature of unit variance.
 PENALTIES = tuple(np.geomspace(0.1, 10_000.0, 16).tolist())
@@ -56,7 +57,8 @@ class LearnedGain(Predictor):
         name: Name in the registry.
         label: Name in tables.
         description: In a sentence.
-        features: Names of `ncore.predict.features.FEATURES`.
+        features: Names of `ncore.predict.features.FEATURES`; "score NAME" for a transferability score, which is
+            standardised over the task's runs; or "record" for how the candidate ended on the other tasks.
         strength: The strength of beta_eff that one of them needs, None if none does.
     """
 
@@ -78,7 +80,7 @@ class LearnedGain(Predictor):
 
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
         """Forecast each run by itself; see `Predictor.predict`."""
-        features = table(curves, self.features)
+        features = self._table(curves, self._experience)
         return [self._forecast(curve, row) for curve, row in zip(curves, features, strict=True)]
 
     def gain(self, epoch: int) -> Gain | None:
@@ -95,7 +97,20 @@ class LearnedGain(Predictor):
         if len(curves) < 2:
             return None
         last = np.array([curve.accuracy[-1] for curve in curves])
-        return task.group, table(curves, self.features), logit(np.array(truth)) - logit(last)
+        others = [other for other in self._experience if other.group != task.group]
+        return task.group, self._table(curves, others), logit(np.array(truth)) - logit(last)
+
+    def _table(self, curves: Sequence[Curve], others: Sequence[Task]) -> FloatArray:
+        """Features of the runs of one task, shape (n, p), others being what is known of other tasks."""
+        columns = []
+        for name in self.features:
+            if name == "record":
+                columns.append(track_record([curve.candidate for curve in curves], others))
+            elif name.startswith("score "):
+                columns.append(standardised([curve.scores.get(name[6:], np.nan) for curve in curves]))
+            else:
+                columns.append(table(curves, [name])[:, 0])
+        return np.array(columns).T.reshape(len(curves), len(columns))
 
     def _forecast(self, curve: Curve, features: FloatArray) -> Forecast:
         model = self.gain(int(curve.epochs[-1]))
@@ -105,7 +120,7 @@ class LearnedGain(Predictor):
         mean = float(expit(value))
         sd = max(MIN_SD, model.sd * mean * (1 - mean))  # the delta method
         missing = [name for name, known in zip(self.features, np.isfinite(features), strict=True) if not known]
-        return Forecast(mean, sd, f"taken as average, not being recorded: {', '.join(missing)}" if missing else "")
+        return Forecast(mean, sd, f"taken as average, not being known: {', '.join(missing)}" if missing else "")
 
 
 Rows = tuple[str, FloatArray, FloatArray]
