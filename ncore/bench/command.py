@@ -1,0 +1,80 @@
+"""What `ncore evaluate` does: read, judge, store, write the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ncore.bench.cases import Case, cases_from_store, cases_from_table, leave_dataset_out, leave_task_out
+from ncore.bench.evaluation import evaluate_cases
+from ncore.bench.memory import COMMITTED, Memory
+from ncore.bench.methods import predictors, scores, whole_training
+from ncore.bench.table import load_table
+from ncore.errors import InputError
+
+
+def evaluate(
+    table: Path | None = None,
+    *,
+    store: str | None = None,
+    epochs: str = "1,2,3,5,10",
+    resamples: int = 1000,
+    loose: bool = False,
+    slow: bool = False,
+    output: Path | None = None,
+    page: Path | None = None,
+) -> pd.DataFrame:
+    """Judge all methods by a table of the benchmark, or by a store; see `ncore.bench.evaluation.evaluate_cases`.
+
+    Args:
+        table: by default the one that comes with the package.
+        store: folder or URL of runs, instead of a table.
+        epochs: values of k, separated by commas.
+        resamples: of the bootstrap.
+        loose: learn from other tasks of the same dataset too.
+        slow: compute forecasts of slow methods that are not remembered, and remember them.
+        output: Parquet file for the result.
+        page: folder for the page, its figures and its results; its README.md is written anew.
+
+    Raises:
+        InputError: an argument doesn't fit, or there is nothing to judge by.
+    """
+    if table is not None and store is not None:
+        raise InputError(f"Methods are judged by the table {str(table)!r} or by the store {store!r}: give one of them.")
+    if page is not None and store is not None:
+        raise InputError("The page is about the benchmark: leave --store out, or --page.")
+    cases = _cases(table, store)
+    memory = Memory(COMMITTED, compute=slow)
+    methods = [*predictors(memory=memory), *scores(cases), whole_training()]
+    learn = leave_task_out if loose else leave_dataset_out
+    try:
+        found = evaluate_cases(cases, methods, ks=_ks(epochs), resamples=resamples, learn=learn)
+    finally:
+        memory.save()
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        found.to_parquet(output, index=False, compression="zstd")
+    if page is not None:
+        from ncore.bench.page import write_page
+
+        write_page(page, load_table(table), cases, found)
+    return found
+
+
+def _cases(table: Path | None, store: str | None) -> list[Case]:
+    if store is None:
+        return cases_from_table(load_table(table))
+    from ncore.store import open_store
+
+    return cases_from_store(open_store(store))
+
+
+def _ks(text: str) -> list[int]:
+    try:
+        ks = sorted({int(part) for part in text.split(",")})
+    except ValueError:
+        ks = []
+    if not ks or ks[0] < 1:
+        raise InputError(f"The epochs are {text!r}, but whole numbers from 1, separated by commas, are needed.")
+    return ks

@@ -1,0 +1,124 @@
+"""What is judged: every predictor, every transferability score, and reference points between chance and the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from ncore.bench.cases import Case
+from ncore.bench.memory import Memory, MissingForecastError, Remembered
+from ncore.errors import InputError
+from ncore.predict import get_predictor, predictor_names, rank_curves
+from ncore.predict.calibration import Calibrated
+from ncore.predict.forecast import Predictor
+
+Kind = Literal["naive", "law", "capacitance", "learned", "score", "reference"]
+
+COLUMNS = ("candidate", "predicted", "lower", "upper")
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the tables.
+
+    Attributes:
+        name: as `ncore.rank` or `TRANSFER_SCORES` knows it.
+        label: in tables and figures.
+        kind: its family.
+        forecast: from the task, the tasks to learn from, and k, to a table of `COLUMNS`, a row a candidate; None where
+            it isn't defined.
+        cost: from the task and k to seconds of computing; None for that of training all to epoch k.
+    """
+
+    name: str
+    label: str
+    kind: Kind
+    forecast: Callable[[Case, Sequence[Case], int], pd.DataFrame | None]
+    cost: Callable[[Case, int], float] | None = None
+
+
+def predictors(names: Sequence[str] | None = None, memory: Memory | None = None) -> list[Method]:
+    """The predictors of `ncore.rank`.
+
+    Args:
+        names: of them; by default all, and of the slow ones those that the memory knows (or may compute).
+        memory: of slow forecasts; by default what comes with the package.
+
+    Raises:
+        InputError: a name is unknown.
+    """
+    memory = Memory() if memory is None else memory
+    return [_of_predictor(name, memory) for name in (predictor_names(slow=True) if names is None else names)]
+
+
+def scores(cases: Sequence[Case]) -> list[Method]:
+    """The transferability scores that any of the tasks has."""
+    from ncore.predict.transfer import TRANSFER_SCORES
+
+    present = {name for case in cases for curve in case.curves for name in curve.scores}
+    return [_of_score(name, TRANSFER_SCORES[name].label) for name in TRANSFER_SCORES if name in present]
+
+
+def whole_training() -> Method:
+    """Training every candidate to the end and reading the last validation accuracy: what no early method can beat by
+    much."""
+
+    def forecast(case: Case, learned: Sequence[Case], k: int) -> pd.DataFrame | None:
+        return _ranked(case, get_predictor("last"), case.horizon)
+
+    return Method("whole", "Whole training", "reference", forecast, lambda case, k: case.cost(case.horizon))
+
+
+def _of_predictor(name: str, memory: Memory) -> Method:
+    predictor = get_predictor(name)
+    if predictor.slow and isinstance(predictor, Calibrated):
+        predictor = Calibrated(Remembered(predictor.predictor, memory))
+    fitted: dict[tuple[Case, ...], Predictor] = {}  # learning once serves every k
+
+    def forecast(case: Case, learned: Sequence[Case], k: int) -> pd.DataFrame | None:
+        key = tuple(learned)
+        if key not in fitted:
+            fitted[key] = predictor.fit([other.experience for other in learned])
+        try:
+            return _ranked(case, fitted[key], k)
+        except MissingForecastError:
+            return None
+
+    return Method(name, predictor.label, _kind(predictor), forecast)
+
+
+def _of_score(name: str, label: str) -> Method:
+    def forecast(case: Case, learned: Sequence[Case], k: int) -> pd.DataFrame | None:
+        values = case.scores(name)
+        if not np.isfinite(list(values.values())).any():
+            return None
+        candidates = list(case.observed)
+        missing = np.full(len(candidates), np.nan)
+        predicted = [values.get(candidate, np.nan) for candidate in candidates]
+        return pd.DataFrame({"candidate": candidates, "predicted": predicted, "lower": missing, "upper": missing})
+
+    def cost(case: Case, k: int) -> float:
+        return float(sum(case.score_seconds.get(name, {}).values()))
+
+    return Method(name, label, "score", forecast, cost)
+
+
+def _kind(predictor: Predictor) -> Kind:
+    if predictor.learns:
+        return "learned"
+    if predictor.strength is not None:
+        return "capacitance"
+    return "law" if predictor.min_epochs > 1 else "naive"
+
+
+def _ranked(case: Case, predictor: Predictor, k: int) -> pd.DataFrame | None:
+    """What `ncore.rank` says of the task as of epoch k."""
+    try:
+        table = rank_curves(case.curves, epochs=k, method=predictor)
+    except InputError:
+        return None
+    return table[list(COLUMNS)]
