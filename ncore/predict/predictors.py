@@ -1,10 +1,15 @@
 """The predictors by name."""
 
+from collections.abc import Sequence
+from functools import lru_cache
+
 import numpy as np
 
 from ncore.errors import InputError
+from ncore.predict.benchmark import benchmark_tasks
 from ncore.predict.calibration import Calibrated
 from ncore.predict.domhan import Domhan
+from ncore.predict.experience import Task
 from ncore.predict.forecast import Predictor
 from ncore.predict.freeze_thaw import FreezeThaw
 from ncore.predict.laws import Law, exponential, power
@@ -68,3 +73,26 @@ def get_predictor(name: str) -> Predictor:
     except KeyError:
         listed = ", ".join(map(repr, _PREDICTORS))
         raise InputError(f"The method {name!r} is not a predictor: use one of {listed}.") from None
+
+
+def taught(name: str, mode: str, datasets: Sequence[str], own: Sequence[Task] = ()) -> Predictor:
+    """The predictor of that name, fitted on the benchmark's finished runs and on a user's own.
+
+    Slow ones are fitted on the user's own runs only, if there are any.
+
+    Args:
+        name: As for `get_predictor`.
+        mode: The training mode of what is to be predicted; empty if unknown.
+        datasets: Those to be predicted: no task of the benchmark that may share images with them is used.
+        own: Finished runs of a user's other tasks.
+    """
+    predictor = get_predictor(name)
+    if own:
+        return predictor.fit([*own, *(() if predictor.slow else benchmark_tasks(mode, datasets))])
+    return predictor if predictor.slow else _taught(name, mode, tuple(sorted(set(datasets))))
+
+
+@lru_cache(maxsize=64)
+def _taught(name: str, mode: str, datasets: tuple[str, ...]) -> Predictor:
+    """The same without own runs, remembered with all that it finds out about epochs."""
+    return get_predictor(name).fit(benchmark_tasks(mode, datasets))

@@ -12,7 +12,7 @@ from ncore.errors import InputError
 from ncore.predict.curves import Curve, FloatArray, StoreLike, curves_from_store
 from ncore.predict.experience import Task, tasks_from_store
 from ncore.predict.forecast import Forecast, Predictor
-from ncore.predict.predictors import DEFAULT_METHOD, get_predictor
+from ncore.predict.predictors import DEFAULT_METHOD, get_predictor, taught
 
 #: Monte-Carlo draws behind `p_best`: its standard error is 0.005 at most.
 DRAWS = 10_000
@@ -41,7 +41,8 @@ def rank(
 ) -> pd.DataFrame:
     """Rank the candidates of a store by the final accuracy that their first epochs promise.
 
-    A method that learns is given the store's finished runs on other datasets, in the same training mode.
+    The method learns from, and has its interval calibrated on, finished runs of other datasets in the same training
+    mode: those of the benchmark that comes with the package, and, if it learns, those of the store.
 
     Args:
         store: An open store, or its path or URL.
@@ -63,13 +64,12 @@ def rank(
         from ncore.store import open_store
 
         store = open_store(os.fspath(store))
-    predictor = get_predictor(method) if isinstance(method, str) else method
     curves = curves_from_store(store, dataset=dataset, mode=mode)
-    experience: Sequence[Task] = ()
-    if predictor.learns:
+    own: list[Task] = []
+    if isinstance(method, str) and get_predictor(method).learns:
         modes, datasets = ({getattr(curve, name) for curve in curves} - {""} for name in ("mode", "dataset"))
-        experience = tasks_from_store(store, next(iter(modes), ""), without=sorted(datasets))
-    return rank_curves(curves, epochs=epochs, method=predictor, level=level, seed=seed, experience=experience)
+        own = tasks_from_store(store, next(iter(modes), ""), without=sorted(datasets))
+    return rank_curves(curves, epochs=epochs, method=method, level=level, seed=seed, experience=own or None)
 
 
 def rank_curves(
@@ -78,7 +78,7 @@ def rank_curves(
     method: str | Predictor = DEFAULT_METHOD,
     level: float = 0.9,
     seed: int = 0,
-    experience: Sequence[Task] = (),
+    experience: Sequence[Task] | None = None,
 ) -> pd.DataFrame:
     """Rank the candidates that these curves belong to.
 
@@ -95,7 +95,9 @@ def rank_curves(
         method: Name of a predictor (`predictor_names()`), or a predictor.
         level: Probability of the interval, in (0, 1).
         seed: Of the Monte-Carlo draws behind `p_best`.
-        experience: Finished runs of other tasks, for the method to learn from and to calibrate its intervals on.
+        experience: Finished runs of other tasks, for a method given by name to learn from and to have its interval
+            calibrated on besides those of the benchmark; an empty one leaves the benchmark away, too. A predictor is
+            used as it is: `fit` it first.
 
     Returns:
         One row a candidate, sorted by rank, with the columns
@@ -126,14 +128,21 @@ def rank_curves(
         0     large        0.8     1
         1     small        0.6     2
     """
-    predictor = get_predictor(method) if isinstance(method, str) else method
+    curves = list(curves)
+    if isinstance(method, str):
+        predictor = get_predictor(method)
+        if experience is None or experience:
+            modes = {curve.mode for curve in curves}
+            mode = modes.pop() if len(modes) == 1 else ""
+            predictor = taught(method, mode, [curve.dataset for curve in curves if curve.dataset], experience or ())
+    else:
+        predictor = method
     # Sorted, so that the result does not depend on the order in which runs were listed.
     curves = sorted(curves, key=lambda curve: (curve.candidate, curve.seed))
     used = [curve.until(epochs) for curve in curves]
     usable = [curve for curve in used if curve.usable]
     _check(predictor, epochs, level, used, usable)
-    fitted = predictor.fit(experience) if experience else predictor
-    forecasts = dict(zip(map(id, usable), fitted.predict(usable), strict=True))
+    forecasts = dict(zip(map(id, usable), predictor.predict(usable), strict=True))
 
     groups: dict[str, list[int]] = {}
     for index, curve in enumerate(curves):

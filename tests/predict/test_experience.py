@@ -1,9 +1,20 @@
 """Finished runs of other tasks: what of them is seen, and which of a store's runs they are."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from ncore.predict import Task, rank, tasks_from_store, tasks_of
+from ncore.predict import (
+    Forecast,
+    Predictor,
+    Task,
+    benchmark,
+    predictors,
+    rank,
+    rank_curves,
+    tasks_from_store,
+    tasks_of,
+)
 
 
 def test_nothing_later_is_seen(make_curve):
@@ -68,26 +79,100 @@ def store(make_store):
     return make_store(*specs)
 
 
-def test_a_method_that_learns_is_given_them(store):
-    seen = []
+class Spy(Predictor):
+    """Reads nothing and remembers what it was fitted on."""
 
-    from ncore.predict import Forecast, Predictor
+    name = label = description = "spy"
+    learns = True
 
-    class Spy(Predictor):
-        name = label = description = "spy"
-        learns = True
+    def __init__(self):
+        self.seen = []
 
-        def fit(self, experience):
-            seen.extend(experience)
-            return self
+    def fit(self, experience):
+        self.seen.append([task.name for task in experience])
+        return self
 
-        def predict(self, curves):
-            return [Forecast(0.5, 0.1) for _ in curves]
+    def predict(self, curves):
+        return [Forecast(0.5, 0.1) for _ in curves]
 
-    rank(store, dataset="mine", epochs=2, method=Spy())
-    assert [task.name for task in seen] == ["other, unit"]
-    assert {curve.dataset for task in seen for curve in task.curves} == {"other"}
-    seen.clear()
-    Spy.learns = False
-    rank(store, dataset="mine", epochs=2, method=Spy())
-    assert seen == []
+
+BENCHMARK = tuple(("unit", Task(f"{name}, unit", (), name)) for name in ("cifar10", "digits"))
+
+
+@pytest.fixture
+def spy(monkeypatch):
+    """A method of that name, and a benchmark of two tasks."""
+    spy = Spy()
+    monkeypatch.setitem(predictors._PREDICTORS, "spy", spy)
+    monkeypatch.setattr(benchmark, "_all_tasks", lambda: BENCHMARK)
+    predictors._taught.cache_clear()
+    yield spy
+    predictors._taught.cache_clear()
+
+
+def test_a_method_that_learns_is_given_the_others_of_the_store(store, spy):
+    rank(store, dataset="mine", epochs=2, method="spy")
+    assert spy.seen == [["other, unit", "cifar10, unit", "digits, unit"]]
+
+
+def test_one_that_does_not_is_given_the_benchmark_once(store, spy):
+    spy.learns = False
+    for _ in range(2):
+        rank(store, dataset="mine", epochs=2, method="spy")
+    assert spy.seen == [["cifar10, unit", "digits, unit"]]
+
+
+def test_tasks_with_the_same_images_are_left_out(make_curve, spy):
+    curves = [make_curve([0.5, 0.6], dataset="CIFAR10 small", mode="unit")]
+    rank_curves(curves, epochs=2, method="spy")
+    rank_curves([make_curve([0.5, 0.6], dataset="other", mode="all")], epochs=2, method="spy")
+    assert spy.seen == [["digits, unit"], []]
+
+
+def test_what_is_said_outright_holds(make_curve, spy):
+    curves = [make_curve([0.5, 0.6])]
+    rank_curves(curves, epochs=2, method="spy", experience=())
+    rank_curves(curves, epochs=2, method=spy)
+    rank_curves(curves, epochs=2, method=spy, experience=[Task("a", ())])
+    assert spy.seen == []
+
+
+def test_slow_methods_are_not_fitted_on_the_benchmark(make_curve, spy):
+    spy.slow = True
+    rank_curves([make_curve([0.5, 0.6])], epochs=2, method="spy")
+    rank_curves([make_curve([0.5, 0.6])], epochs=2, method="spy", experience=[Task("a", ())])
+    assert spy.seen == [["a"]]
+
+
+def test_the_table_of_the_benchmark_becomes_tasks(tmp_path):
+    rows = [
+        {
+            "task": task,
+            "dataset": "pictures",
+            "mode": "unit",
+            "candidate": candidate,
+            "seed": seed,
+            "epoch": epoch,
+            "horizon": 3,
+            "status": "failed" if candidate == "bad" else "finished",
+            "test_accuracy": 0.7,
+            "validation_accuracy": 0.1 * epoch,
+            "validation_loss": 1 / epoch,
+            "beta_eff_relative": 1 / epoch if candidate == "a" else np.nan,
+        }
+        for task in ("one", "two")
+        for candidate in (("a", "b", "bad") if task == "one" else ("a",))
+        for seed in (0, 1)
+        for epoch in (3, 1, 2)
+    ]
+    pd.DataFrame(rows).to_parquet(tmp_path / "bench.parquet")
+    ((mode, task),) = benchmark.read_tasks(tmp_path / "bench.parquet")
+    assert (mode, task.name, task.group, len(task.curves)) == ("unit", "one, unit", "pictures", 4)
+    first, last = task.curves[0], task.curves[-1]
+    assert (first.candidate, first.seed, first.dataset, first.mode, first.horizon) == ("a", 0, "one", "unit", 3)
+    np.testing.assert_allclose(first.accuracy, [0.1, 0.2, 0.3])
+    np.testing.assert_allclose(first.loss, [1, 1 / 2, 1 / 3])
+    np.testing.assert_allclose(first.beta["relative"], [1, 1 / 2, 1 / 3])
+    assert first.observed == 0.7
+    assert first.train_accuracy is None
+    assert last.beta == {}

@@ -98,7 +98,7 @@ def test_a_predictor_never_sees_the_truth(make_curve):
 
 def test_seeds_are_combined(make_curve):
     curves = [make_curve([value], "a", seed, horizon=1, observed=value) for seed, value in enumerate([0.5, 0.6, 0.7])]
-    row = rank_curves(curves, epochs=1).iloc[0]
+    row = rank_curves(curves, epochs=1, method="last", experience=()).iloc[0]
     sd = math.sqrt(0.005**2 + 0.01)  # within: the floor of a reading; between: variance of 0.5, 0.6, 0.7
     z = NormalDist().inv_cdf(0.95)
     assert row["seeds"] == 3
