@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ncore.errors import InputError, MissingExtraError
-from ncore.predict import DEFAULT_METHOD, Curve, get_predictor
+from ncore.predict import DEFAULT_METHOD, Curve
 from ncore.predict.experience import Task
 from ncore.predict.forecast import Predictor
+from ncore.predict.predictors import taught
 from ncore.predict.stopping import StoppingRule, standing
 
 try:
@@ -49,8 +50,10 @@ class ForecastPruner(optuna.pruners.BasePruner):
     Args:
         epochs: at which a trial ends if it isn't pruned.
         risk: accepted probability of having pruned the best, in [0, 1).
-        method: name of a predictor, or a predictor.
-        experience: finished runs of other tasks, for a predictor that learns and for the calibration of intervals.
+        method: name of a predictor, which is taught by the finished runs of the benchmark, or a predictor as it is.
+        mode: training mode of the trials ("backbone", "unit" or "all"), empty if it is none of these.
+        dataset: what the trials train on: nothing is learned from the benchmark's runs on the same images.
+        experience: finished runs of other tasks of your own, to learn from as well.
         n_startup_trials: nothing is pruned before so many trials have ended.
         n_warmup_epochs: no trial is pruned before it has this many epochs.
 
@@ -67,14 +70,16 @@ class ForecastPruner(optuna.pruners.BasePruner):
         epochs: int,
         risk: float = 0.1,
         method: str | Predictor = DEFAULT_METHOD,
+        mode: str = "",
+        dataset: str = "",
         experience: Sequence[Task] = (),
         n_startup_trials: int = 1,
         n_warmup_epochs: int = 1,
     ) -> None:
         if epochs < 1:
             raise InputError(f"The value epochs={epochs} must be 1 or more: give the epoch at which a trial ends.")
-        predictor = get_predictor(method) if isinstance(method, str) else method
-        self.predictor = predictor.fit(experience) if experience else predictor
+        known = [dataset] if dataset else []
+        self.predictor = taught(method, mode, known, experience) if isinstance(method, str) else method
         self.rule = StoppingRule(risk=risk)
         self.epochs, self.n_startup_trials = epochs, n_startup_trials
         self.n_warmup_epochs = max(n_warmup_epochs, self.predictor.min_epochs)

@@ -9,9 +9,10 @@ import pandas as pd
 from ncore.bench.cases import Case, cases_from_store, cases_from_table, leave_dataset_out, leave_task_out
 from ncore.bench.evaluation import evaluate_cases
 from ncore.bench.memory import COMMITTED, Memory
-from ncore.bench.methods import predictors, scores, whole_training
+from ncore.bench.methods import among_strangers, predictors, scores, whole_training
 from ncore.bench.table import load_table
 from ncore.errors import InputError
+from ncore.predict import DEFAULT_METHOD, get_predictor
 
 
 def evaluate(
@@ -46,7 +47,8 @@ def evaluate(
         raise InputError("The page is about the benchmark: leave --store out, or --page.")
     cases = _cases(table, store)
     memory = Memory(COMMITTED, compute=slow)
-    methods = [*predictors(memory=memory), *scores(cases), whole_training()]
+    strangers = [among_strangers(DEFAULT_METHOD)] if get_predictor(DEFAULT_METHOD).learns else []
+    methods = [*predictors(memory=memory), *strangers, *scores(cases), whole_training()]
     learn = leave_task_out if loose else leave_dataset_out
     try:
         found = evaluate_cases(cases, methods, ks=_ks(epochs), resamples=resamples, learn=learn)
@@ -58,7 +60,7 @@ def evaluate(
     if page is not None:
         from ncore.bench.page import write_page
 
-        write_page(page, load_table(table), cases, found)
+        write_page(page, table, found)
     return found
 
 

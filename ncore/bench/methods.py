@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -16,9 +16,11 @@ from ncore.predict import get_predictor, predictor_names, rank_curves
 from ncore.predict.calibration import Calibrated
 from ncore.predict.forecast import Predictor
 
-Kind = Literal["naive", "law", "capacitance", "learned", "score", "reference"]
+Kind = Literal["naive", "curve", "capacitance", "learned", "score", "reference"]
 
 COLUMNS = ("candidate", "predicted", "lower", "upper")
+_STRANGER = "a stranger, "
+_NAIVE = ("last", "best", "mean", "loss")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,18 @@ def predictors(names: Sequence[str] | None = None, memory: Memory | None = None)
     """
     memory = Memory() if memory is None else memory
     return [_of_predictor(name, memory) for name in (predictor_names(slow=True) if names is None else names)]
+
+
+def among_strangers(name: str) -> Method:
+    """A predictor that learns, judged as if none of the candidates had been seen before on another task."""
+    method = _of_predictor(name, Memory())
+
+    def forecast(case: Case, learned: Sequence[Case], k: int) -> pd.DataFrame | None:
+        curves = tuple(replace(curve, candidate=_STRANGER + curve.candidate) for curve in case.curves)
+        table = method.forecast(replace(case, curves=curves), learned, k)
+        return None if table is None else table.assign(candidate=table["candidate"].str.removeprefix(_STRANGER))
+
+    return Method(f"{name} (strangers)", f"{method.label}, unknown candidates", "learned", forecast)
 
 
 def scores(cases: Sequence[Case]) -> list[Method]:
@@ -108,11 +122,11 @@ def _of_score(name: str, label: str) -> Method:
 
 
 def _kind(predictor: Predictor) -> Kind:
-    if predictor.learns:
-        return "learned"
+    if predictor.name in _NAIVE:
+        return "naive"
     if predictor.strength is not None:
         return "capacitance"
-    return "law" if predictor.min_epochs > 1 else "naive"
+    return "learned" if predictor.learns else "curve"
 
 
 def _ranked(case: Case, predictor: Predictor, k: int) -> pd.DataFrame | None:

@@ -15,6 +15,7 @@ from ncore.errors import InputError, StoreError
 from ncore.predict import curves_from_store, get_predictor
 from ncore.predict.experience import tasks_from_store
 from ncore.predict.forecast import Predictor
+from ncore.predict.predictors import taught
 from ncore.predict.stopping import Standing, StoppingRule, standing
 from ncore.probe.job import Job
 from ncore.probe.sweep import Engine, Result, run_id
@@ -48,7 +49,7 @@ def sweep_and_stop(
         store: folder or URL; made if missing.
         engine: the same.
         rule: who goes on, and until when; a budget holds for each dataset and mode by itself.
-        method: predictor of the final accuracy; one that learns does so from the store's other datasets.
+        method: predictor of the final accuracy, taught by the benchmark and by the store's other datasets.
         retry_failed: remove and repeat runs that failed before, instead of skipping them.
         on_result: called with each result once it is settled.
 
@@ -62,7 +63,8 @@ def sweep_and_stop(
     ids = [run_id(job) for job in jobs]
     if doubles := {name for name in ids if ids.count(name) > 1}:
         raise InputError(f"Two jobs would be recorded as the same run {min(doubles)}: give the candidates other names.")
-    predictor, results = get_predictor(method), dict[str, Result]()
+    get_predictor(method)  # an unknown one is refused before anything runs
+    results: dict[str, Result] = {}
 
     def settle(result: Result) -> None:
         results[result.run_id] = result
@@ -72,7 +74,7 @@ def sweep_and_stop(
     for job in jobs:
         groups.setdefault((job.dataset.name, job.settings.mode), []).append(job)
     for (dataset, mode), members in groups.items():
-        fitted = predictor.fit(tasks_from_store(opened, mode, without=[dataset]))
+        fitted = taught(method, mode, [dataset], tasks_from_store(opened, mode, without=[dataset]))
         _Stages(opened, store, members, engine, rule, fitted, settle).run(retry_failed)
     return [results[name] for name in ids]
 

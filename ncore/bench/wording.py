@@ -1,0 +1,336 @@
+"""The sentences of the page on the benchmark, each computed from the results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ncore.bench.evaluation import AVERAGE
+from ncore.bench.replay import WHOLE
+from ncore.predict import DEFAULT_METHOD, get_predictor, predictor_names
+
+GOAL_REGRET, GOAL_SHARE = 1.0, 0.15
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All results.
+
+    Attributes:
+        evaluation: as `ncore.bench.evaluation.evaluate_cases` returns it.
+        played: as `ncore.bench.replay.summary` returns it.
+        facts: what the table holds, and what made it.
+    """
+
+    evaluation: pd.DataFrame
+    played: pd.DataFrame
+    facts: dict[str, Any]
+
+    @property
+    def average(self) -> pd.DataFrame:
+        """The rows that are means over tasks."""
+        return self.evaluation[self.evaluation["task"] == AVERAGE]
+
+    @property
+    def recommended_label(self) -> str:
+        """What `ncore.rank` uses, in words."""
+        return f"“{get_predictor(DEFAULT_METHOD).label}”"
+
+    def row(self, mode: str, k: int, method: str, measure: str = "kendall") -> pd.Series | None:
+        """One row of the averages, None if there is none."""
+        part = self.average
+        part = part[(part["mode"] == mode) & (part["k"] == k)]
+        part = part[(part["method"] == method) & (part["measure"] == measure)]
+        return part.iloc[0] if len(part) else None
+
+    def ranking(self, k: int, among: Iterable[str] | None = None) -> pd.Series:
+        """Mean Kendall's tau over the modes by method, best first; only methods that every mode has."""
+        part = self.average
+        part = part[(part["k"] == k) & (part["measure"] == "kendall") & (part["kind"] != "reference")]
+        wide = part.pivot_table(index="method", columns="mode", values="value", sort=False).dropna()
+        if among is not None:
+            wide = wide[wide.index.isin(list(among))]
+        return wide.mean(axis=1).sort_values(ascending=False, kind="stable")
+
+    @property
+    def drawn(self) -> list[str]:
+        """Seven methods at most, for figures: the naive, the recommended, the paper's, and the best of each family."""
+        ranked = self.ranking(3)
+        kinds = self.average.drop_duplicates("method").set_index("method")["kind"]
+        chosen = [name for name in ("last", DEFAULT_METHOD) if name in ranked.index]
+        for kind in ("learned", "curve", "capacitance", "naive", "score"):
+            own = [name for name in ranked.index if kinds[name] == kind and name not in chosen]
+            chosen += own[:1]
+        paper = [name for name in ranked.index if name.startswith("capacitance-") and name not in chosen]
+        return list(dict.fromkeys([*chosen, *paper[:1]]))[:7]
+
+    def best_play(self) -> str:
+        """Which strategy loses least within the goal's share of the epochs, by the mean over modes."""
+        settings = self.played.groupby(["strategy", "setting"], sort=False)[["regret", "share"]].mean().reset_index()
+        within = settings[(settings["share"] <= GOAL_SHARE) & (settings["strategy"] != WHOLE)]
+        if within.empty:
+            cheapest = settings.sort_values("share", kind="stable").iloc[0]
+            return (
+                f"No strategy stays within {GOAL_SHARE:.0%} of the epochs in the mean over modes; the cheapest, "
+                f"{cheapest['strategy']} ({cheapest['setting']}), takes {cheapest['share']:.1%} and loses "
+                f"{cheapest['regret']:.2f} points."
+            )
+        first = within.sort_values("regret", kind="stable").iloc[0]
+        others = within[~within["strategy"].str.startswith("ncore")]
+        text = (
+            f"Within {GOAL_SHARE:.0%} of all epochs, in the mean over modes, {first['strategy']} ({first['setting']}) "
+            f"loses least: {first['regret']:.2f} points at {first['share']:.1%}"
+        )
+        if len(others) and not others["strategy"].eq(first["strategy"]).any():
+            second = others.sort_values("regret", kind="stable").iloc[0]
+            text += (
+                f"; of the others {second['strategy']} ({second['setting']}) comes next, with {second['regret']:.2f} "
+                f"points at {second['share']:.1%}"
+            )
+        return f"{text}."
+
+
+def conclusions(found: Findings, at: int) -> list[str]:
+    """What came out, goal by goal."""
+    return [_against_last(found, at), _against_peers(found, at), _price(found), _beta(found, at), _intervals(found, at)]
+
+
+def protocol(found: Findings) -> list[str]:
+    """What was run, and how it was judged."""
+    facts = found.facts
+    modes = facts["modes"]
+    told = [
+        f"mode `{mode}`: {len(about['tasks'])} tasks, {about['candidates']} candidates, {about['seeds']} "
+        f"{'seed' if about['seeds'] == 1 else 'seeds'}, {about['epochs']} epochs, {join(about['pixels'])} pixels, "
+        f"{about['runs']} runs" + (f" of which {about['failed']} failed" if about["failed"] else "")
+        for mode, about in sorted(modes.items())
+    ]
+    rows = [
+        [name, task["dataset"], task["train"], task["test"], f"{100 * task['error']:.1f}", join(task["modes"])]
+        for name, task in sorted(facts["tasks"].items(), key=lambda item: (item[1]["dataset"], item[0]))
+    ]
+    heads = ["task", "images of", "training images", "test images", "standard error, points", "modes"]
+    return [
+        f"{facts['runs']} runs of {len(facts['candidates'])} candidates, {facts['hours']:.1f} hours of one core: "
+        f"{'; '.join(told)}. The table is `ncore/bench/results/bench.parquet` (SHA-256 `{facts['table'][:16]}…`), made "
+        "by `ncore bench` with the recipe `ncore/bench/recipe.yaml`.",
+        f"What was reduced: {str(facts['made'].get('reduced', '')).strip() or 'nothing'}",
+        markdown_table(heads, rows),
+        "The candidates: " + join(f"`{name}`" for name in facts["candidates"]) + ".",
+        "**Truth.** A candidate's final accuracy is that on the test split after its last epoch, in the mean over its "
+        "seeds; early decisions see the validation split only. A prediction is what `ncore.rank` says of the first k "
+        "epochs of the same runs. A method that says the same of all candidates orders nothing and gets 0.",
+        "**Held out.** Whatever learns or is calibrated on finished runs (all 90% intervals are) is judged on a task "
+        "by what it learned from tasks of *other datasets* in the same mode. Tasks made from the same images don't "
+        "count as held out: `ncore evaluate --loose` counts them, for comparison. The candidates are the same "
+        "everywhere, so that nothing here says how a method does on candidates of another kind.",
+        "**Uncertainty.** Intervals are 95% percentile bootstrap ones that draw tasks and candidates again, a "
+        "candidate being in or out of all tasks at once (Owen's pigeonhole bootstrap), of differences on the same "
+        "draws. Tasks of one dataset resemble each other, which the bootstrap doesn't know: take intervals for a "
+        "little too narrow.",
+        "**Chance and ceiling.** *Chance* is the expectation of a random order. *Noise ceiling* is what knowing every "
+        "candidate's expected final accuracy would give, the observed one being a noisy reading of it: the variance "
+        "over seeds and the binomial error of the test set. *Whole training* ranks by the validation accuracy after "
+        "the last epoch, at full cost.",
+        "**What was looked at before.** The formulas of peers are as published. Our own predictors were developed on "
+        "the sample runs of this repository (other images, epochs and candidates of the same families) and on a "
+        "prototype; which of them is recommended was chosen on this table, so that its lead is a little "
+        "flattered by the choice.",
+    ]
+
+
+def limits(found: Findings) -> list[str]:
+    """What the benchmark can't say."""
+    datasets = sorted({task["dataset"] for task in found.facts["tasks"].values()})
+    epochs = sorted({about["epochs"] for about in found.facts["modes"].values()})
+    return [
+        f"- {len(found.facts['tasks'])} tasks from {len(datasets)} datasets ({join(datasets)}) are few, small pictures "
+        "all of them, and no text or speech.",
+        f"- Training lasts {join(epochs)} epochs on small training sets. In longer training the first epochs are a "
+        "smaller share of the cost, and say less about the end.",
+        f"- Costs are seconds of one core at reduced resolution. {_first_epoch(found)}",
+        "- The seconds hold the recording of beta_eff and the evaluation of each epoch, for every method alike.",
+        "- The ceiling takes errors of candidates on the same test images for independent, and takes observed "
+        "accuracies for expected ones, which are spread less: it is an estimate.",
+    ]
+
+
+def _first_epoch(found: Findings) -> str:
+    """What a first look costs, in seconds: features that are computed once have to be paid before it."""
+    told = [
+        f"{row['share']:.0%} in mode `{mode}`"
+        for mode in sorted(found.average["mode"].unique())
+        if (row := found.row(mode, 1, "last")) is not None
+    ]
+    return (
+        f"The first epoch of all candidates, with all that comes before it, takes {join(told)} of what training them "
+        "to the end takes: what has to be paid before any early decision."
+    )
+
+
+def _against_last(found: Findings, at: int) -> str:
+    modes = sorted(found.average["mode"].unique())
+    label = found.recommended_label
+    if DEFAULT_METHOD == "last":
+        best = found.ranking(at)
+        first = best.index[0]
+        name = get_predictor(first).label if first in predictor_names(slow=True) else first
+        return (
+            f"**The recommended method is the simplest: {label}.** Nothing that was tried is shown to be better on "
+            f"held-out tasks. The highest mean Kendall's tau over modes after {at} epochs is that of “{name}”, "
+            f"{best.iloc[0]:.2f}, against {best.get('last', math.nan):.2f}."
+        )
+    told, won = [], 0
+    for mode in modes:
+        row, last = found.row(mode, at, DEFAULT_METHOD), found.row(mode, at, "last")
+        if row is None or last is None:
+            continue
+        above = row["over_last_lower"] > 0
+        won += bool(above)
+        told.append(
+            f"{row['value']:.2f} against {last['value']:.2f} in mode `{mode}` ({row['over_last']:+.2f}, 95% interval "
+            f"{row['over_last_lower']:+.2f} to {row['over_last_upper']:+.2f})"
+        )
+    verdict = "reached" if won >= 2 else "not reached"
+    return (
+        f"**Against reading the last accuracy.** {label} is the recommended method. Its mean Kendall's tau over "
+        f"held-out tasks after {at} epochs is {'; '.join(told)}. The goal, a difference whose interval is above 0 in "
+        f"at least two of three modes, is **{verdict}**: it is so in {won} of {len(modes)}."
+    )
+
+
+def _against_peers(found: Findings, at: int) -> str:
+    lost, unclear, beaten = [], [], 0
+    for mode in sorted(found.average["mode"].unique()):
+        part = found.average
+        part = part[(part["mode"] == mode) & (part["k"] == at) & (part["measure"] == "kendall")]
+        mine = part[part["method"] == DEFAULT_METHOD]
+        if mine.empty:
+            continue
+        peers = part[~part["kind"].isin(["reference", "learned"]) & ~part["method"].isin([DEFAULT_METHOD, "last"])]
+        # Equal cost, to the rounding: all that read curves to the same epoch cost the same.
+        peers = peers[peers["share"] <= mine["share"].iloc[0] + 1e-9]
+        for row in peers.itertuples(index=False):
+            if row.recommended_over <= 0:
+                lost.append(f"“{row.label}” in mode `{mode}` ({-row.recommended_over:+.2f})")
+            elif row.recommended_over_lower <= 0:
+                unclear.append(f"“{row.label}” in `{mode}`")
+            else:
+                beaten += 1
+    total = beaten + len(lost) + len(unclear)
+    text = (
+        f"**Against every peer at equal or lower cost.** Of {total} comparisons after {at} epochs (a peer in a mode), "
+        f"{found.recommended_label} is ahead with an interval above 0 in {beaten}, ahead without being shown to be in "
+        f"{len(unclear)}, and level or behind in {len(lost)}"
+    )
+    return f"{text}: {'; '.join(lost)}." if lost else f"{text}."
+
+
+def _price(found: Findings) -> str:
+    told = []
+    reached = 0
+    modes = sorted(found.average["mode"].unique())
+    for mode in modes:
+        part = found.average
+        part = part[(part["mode"] == mode) & (part["measure"] == "regret") & (part["method"] == DEFAULT_METHOD)]
+        within = part[part["share"] < GOAL_SHARE].sort_values("value", kind="stable")
+        if within.empty:
+            cheapest = part.sort_values("share", kind="stable").iloc[0]
+            told.append(
+                f"in mode `{mode}` nothing is that cheap (k = {cheapest['k']} costs {cheapest['share']:.0%} and loses "
+                f"{cheapest['value']:.2f} points)"
+            )
+            continue
+        first = within.iloc[0]
+        reached += bool(first["value"] < GOAL_REGRET)
+        told.append(
+            f"in mode `{mode}` the first choice after {first['k']} epochs loses {first['value']:.2f} points at "
+            f"{first['share']:.1%}"
+        )
+    played = found.played[found.played["strategy"].str.startswith("ncore sweep")]
+    stops = []
+    for mode in modes:
+        part = played[(played["mode"] == mode) & (played["share"] < GOAL_SHARE)].sort_values("regret", kind="stable")
+        if len(part):
+            row = part.iloc[0]
+            stops.append(
+                f"{row['regret']:.2f} points at {row['share']:.1%} of the epochs ({row['seconds_share']:.1%} of the "
+                f"seconds) in mode `{mode}`"
+            )
+    text = (
+        f"**The price of choosing.** The goal is to lose under {GOAL_REGRET:g} point at under {GOAL_SHARE:.0%} of the "
+        f"seconds of training all: {'; '.join(told)}. It is reached in {reached} of {len(modes)} modes."
+    )
+    if stops:
+        text += (
+            " With early stopping, which trains the chosen candidate to its end as well, the best setting of `ncore "
+            f"sweep --stop` under {GOAL_SHARE:.0%} of the epochs loses {'; '.join(stops)}."
+        )
+    return text
+
+
+def _beta(found: Findings, at: int) -> str:
+    names = set(found.average["method"])
+    known = [name for name in predictor_names(slow=True) if name in names]
+    users = {name for name in known if get_predictor(name).strength is not None}
+    with_beta, without = found.ranking(at, users), found.ranking(at, set(known) - users)
+    if with_beta.empty or without.empty:
+        return "**beta_eff.** There is nothing to compare."
+    first, second = (f"“{get_predictor(part.index[0]).label}”" for part in (with_beta, without))
+    gap = with_beta.iloc[0] - without.iloc[0]
+    verdict = "earns its place" if gap > 0.005 else "does not earn its place in the ranking"
+    paper = found.ranking(at, [name for name in known if name.startswith("capacitance-")])
+    text = (
+        f"**beta_eff {verdict}.** The best predictor that reads it is {first}, with a mean Kendall's tau over modes of "
+        f"{with_beta.iloc[0]:.3f} after {at} epochs; the best without is {second}, with {without.iloc[0]:.3f}"
+    )
+    if len(paper):
+        text += (
+            f". The paper's own reading, h(0), gets {paper.iloc[0]:.2f} at best "
+            f"(“{get_predictor(str(paper.index[0])).label}”)"
+        )
+    return f"{text}."
+
+
+def _intervals(found: Findings, at: int) -> str:
+    part = found.average
+    part = part[(part["k"] == at) & (part["measure"] == "coverage") & (part["method"] == DEFAULT_METHOD)]
+    told = [f"{row.value:.0%} in mode `{row.mode}`" for row in part.sort_values("mode").itertuples(index=False)]
+    every = found.average
+    every = every[(every["measure"] == "coverage") & (every["method"] == DEFAULT_METHOD) & every["value"].notna()]
+    good = every["value"].between(0.85, 0.95)
+    return (
+        f"**Intervals.** The 90% intervals of {found.recommended_label} hold {join(told)} of the final accuracies "
+        f"after {at} epochs on datasets that they were not calibrated on. Over all k and modes, {int(good.sum())} of "
+        f"{len(good)} coverages are between 85% and 95%, the lowest is {every['value'].min():.0%} and the highest "
+        f"{every['value'].max():.0%}."
+    )
+
+
+def markdown_table(heads: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown; the first column is left, the others right aligned."""
+    lines = [f"| {' | '.join(map(str, heads))} |", f"| --- |{' ---: |' * (len(heads) - 1)}"]
+    lines += [f"| {' | '.join(str(cell).replace('|', '∣') for cell in row)} |" for row in rows]
+    return "\n".join(lines)
+
+
+def number(value: Any, digits: int = 2) -> str:
+    """A number, nothing where it is missing."""
+    return "" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def join(words: Iterable[object]) -> str:
+    """A list in words.
+
+    Example:
+        >>> join(["a", "b", "c"])
+        'a, b and c'
+    """
+    listed = [str(word) for word in words]
+    if len(listed) < 2:
+        return listed[0] if listed else "none"
+    return f"{', '.join(listed[:-1])} and {listed[-1]}"
