@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import session, ui
 from dashboard.lessons import glossary
@@ -23,8 +24,8 @@ def page() -> None:
         _WORDS: "Glossary",
     }
     chosen, step = _take(list(labels))
-    top = st.container()
-    st.selectbox(
+    top, bar = st.container(), st.container(horizontal=True, vertical_alignment="bottom")
+    bar.selectbox(
         "Lesson", list(labels), format_func=lambda each: labels.get(each, each), width=320, key=LESSON, on_change=_chose
     )
     with top:
@@ -35,7 +36,7 @@ def page() -> None:
         else:
             ui.head("Learn", "What is neural capacitance, why does it fall, and when should one not trust it?")
     if chosen in known:
-        step = _lesson(chosen, known[chosen], step, list(known))
+        step = _lesson(chosen, known[chosen], step, list(known), bar)
     elif chosen == _WORDS:
         glossary.words(sorted(glossary.TERMS))
     else:
@@ -61,12 +62,12 @@ def _overview(known: dict[str, Lesson]) -> None:
             )
 
 
-def _lesson(name: str, lesson: Lesson, step: int, order: list[str]) -> int:
+def _lesson(name: str, lesson: Lesson, step: int, order: list[str], bar: DeltaGenerator) -> int:
     """One screen, its question, the words on it, and the way on; the number of the screen."""
     steps = list(range(1, len(lesson.screens) + 1))
     step = session.one_of(step, steps, 1)
     st.session_state[STEP] = step
-    st.segmented_control("Screen", steps, required=True, key=STEP, on_change=_chose)
+    bar.segmented_control("Screen", steps, required=True, key=STEP, on_change=_chose)
     screen = lesson.screens[step - 1]
     st.header(screen.title, anchor=False)
     glossary.text(screen.text)

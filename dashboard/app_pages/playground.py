@@ -8,13 +8,30 @@ import numpy as np
 import streamlit as st
 
 from dashboard import ui
-from dashboard.lessons import controls, live, stage
+from dashboard.lessons import controls, glossary, live, stage
 from dashboard.lessons.controls import Choice
 from dashboard.lessons.engine import MOST_STEPS, Data, Setup, Training
 
 _BUDGET = 0.05  # seconds of a frame for training steps
 _PLAY = "playground"
 _NAMES = ("A", "B")
+_HEADS = {
+    "boundary": (
+        "Decision boundary",
+        "What the network answers at every point of the plane, and its [[decision boundary]].",
+    ),
+    "layers": ("Layer graph", "The [[layer graph]]: neurons, each with what it answers, and [[synapse|synapses]]."),
+    "curves": ("Loss and beta_eff", "The [[loss]] of training and [[test point|test points]], and [[beta_eff]] below."),
+    "phase": (
+        "Phase plane",
+        "The [[phase plane]]: each synapse by its weight and its [[rate]]. On the line 0 it is at rest.",
+    ),
+    "line": (
+        "Line graph",
+        "The [[line graph]]: every point is a synapse, lines go to those that it drives; the stronger a line, "
+        "the higher the [[interaction strength]].",
+    ),
+}
 # Two pictures do not fit beside each other on a narrow screen.
 _STYLE = (
     "<style>@media (max-width: 900px) {.st-key-play-pictures [data-testid='stHorizontalBlock'] {flex-wrap: wrap}"
@@ -41,10 +58,15 @@ def page() -> None:
     st.html(_STYLE)
     ui.head("Playground", "What do the synapses do while a network learns?")
     choice = controls.show()
+    st.caption(choice.words)
     if not all(setup.features for setup in choice.setups):
         ui.empty("A network needs something to see.", "Choose at least one input.")
         return
     _area(_play(choice), choice)
+    st.divider()
+    st.header("Words on this page", anchor=False)
+    settings = "[[learning rate]] [[regularisation]] [[epoch]] [[overfitting]]"
+    glossary.words(glossary.terms_of(" ".join(text for _, text in _HEADS.values()) + settings))
 
 
 def _play(choice: Choice) -> Play:
@@ -87,6 +109,8 @@ def _area(play: Play, choice: Choice) -> None:
                 training.advance(choice.speed, _BUDGET / len(play.trainings))
             play.running = not _over(play)
 
+    if st.session_state.get(controls.SHOWS, choice.shows) != choice.shows:  # a neuron was clicked
+        st.rerun()
     play.frame += 1
     _buttons(play, choice)
     _numbers(play)
@@ -110,18 +134,16 @@ def _buttons(play: Play, choice: Choice) -> None:
 
     over = _over(play)
     with st.container(horizontal=True, vertical_alignment="center"):
-        if play.running:
-            st.button("Pause", key="play-pause", type="primary", icon=":material/pause:", on_click=run, args=(False,))
-        else:
-            st.button(
-                "Run",
-                key="play-run",
-                type="primary",
-                icon=":material/play_arrow:",
-                on_click=run,
-                args=(True,),
-                disabled=over,
-            )
+        # One button, so that the keyboard's focus stays on it.
+        st.button(
+            "Pause" if play.running else "Run",
+            key="play-run",
+            type="primary",
+            icon=":material/pause:" if play.running else ":material/play_arrow:",
+            disabled=over,
+            on_click=run,
+            args=(not play.running,),
+        )
         st.button("Step", key="play-step", icon=":material/skip_next:", disabled=play.running or over, on_click=step)
         st.button("Reset", key="play-reset", icon=":material/replay:", on_click=_reset, args=(play,))
         with st.popover("Link", icon=":material/link:"):
@@ -138,49 +160,51 @@ def _over(play: Play) -> bool:
 
 
 def _one(trainings: dict[str, Training], frame: int, choice: Choice) -> None:
-    training = trainings["A"]
-    left, right = st.columns(2)
-    with left:
-        ui.section("Decision boundary", "What the network answers at every point of the plane.")
-        stage.boundary(training, "play-a", frame, choice.test, choice.discrete)
-    with right:
-        ui.section("Layer graph", "Neurons with what each one answers; lines are synapses.", ("weight",))
-        stage.layers(training, "play-a", frame)
-    left, right = st.columns(2)
-    with left:
-        ui.section(
-            "Loss and beta_eff", "Both fall while there is something to learn.", (f"beta_eff {choice.strength}",)
-        )
-        stage.curves(trainings, "play", frame)
-    with right:
-        ui.section("Phase plane", "Each synapse by its weight and its rate: at rest on the line 0.", ("rate",))
-        stage.phase(training, "play-a", frame, None if choice.follow else training.reach)
-    ui.section("Line graph", "Every point is a synapse; lines go to the synapses that it drives.", ("interaction",))
-    stage.line_graph(training, "play-a", frame)
+    for pair in (("boundary", "layers"), ("curves", "phase"), ("line",)):
+        for column, name in zip(st.columns(len(pair)), pair, strict=True):
+            with column:
+                _head(name, trainings)
+                _picture(name, trainings["A"], "play-a", frame, choice)
 
 
 def _two(trainings: dict[str, Training], frame: int, choice: Choice) -> None:
-    ui.section("Loss and beta_eff", "Both networks, on the same points.", (f"beta_eff {choice.strength}",))
+    _head("curves", trainings)
     stage.curves(trainings, "play-both", frame)
-    for title, text in (
-        ("Decision boundary", "What the network answers at every point of the plane."),
-        ("Layer graph", "Neurons with what each one answers; lines are synapses."),
-        ("Phase plane", "Each synapse by its weight and its rate: at rest on the line 0."),
-        ("Line graph", "Every point is a synapse; lines go to the synapses that it drives."),
-    ):
-        ui.section(title, text)
-        for column, (name, training) in zip(st.columns(2), trainings.items(), strict=True):
+    for name in ("boundary", "layers", "phase", "line"):
+        _head(name, trainings)
+        for column, (which, training) in zip(st.columns(2), trainings.items(), strict=True):
             with column:
-                st.markdown(f"**Network {name}**")
-                key = f"play-both-{name.lower()}"
-                if title == "Decision boundary":
-                    stage.boundary(training, key, frame, choice.test, choice.discrete)
-                elif title == "Layer graph":
-                    stage.layers(training, key, frame)
-                elif title == "Phase plane":
-                    stage.phase(training, key, frame, None if choice.follow else training.reach)
-                else:
-                    stage.line_graph(training, key, frame)
+                st.markdown(f"**Network {which}**")
+                _picture(name, training, f"play-both-{which.lower()}", frame, choice)
+
+
+def _head(name: str, trainings: dict[str, Training]) -> None:
+    title, text = _HEADS[name]
+    if name == "boundary" and not trainings["A"].points.classes:
+        title = "Answer"
+    st.header(title, anchor=False)
+    st.caption(glossary.linked(text))
+
+
+def _picture(name: str, training: Training, key: str, frame: int, choice: Choice) -> None:
+    if name == "boundary":
+        neuron = controls.neuron(choice.shows, training.setup.hidden)
+        stage.boundary(training, key, frame, choice.test, choice.discrete, neuron)
+    elif name == "layers":
+        stage.layers(training, key, frame, _show_neuron)
+    elif name == "curves":
+        stage.curves({"A": training}, key, frame)
+    elif name == "phase":
+        stage.phase(training, key, frame, None if choice.follow else training.reach)
+    else:
+        stage.line_graph(training, key, frame)
+
+
+def _show_neuron(level: int, number: int) -> None:
+    """Show in the plane what a clicked neuron answers; a click on what is shown, or on an input, shows the output."""
+    name = f"Neuron {level}.{number}"
+    known = controls.neuron(name, [8] * controls.MOST_LAYERS) is not None
+    st.session_state[controls.SHOWS] = name if known and name != st.session_state.get(controls.SHOWS) else "Output"
 
 
 def _numbers(play: Play) -> None:

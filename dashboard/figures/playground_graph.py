@@ -42,7 +42,7 @@ def layers(
     heights = [_heights(state.shape[1]) for state in states]
     end = scales.limit(np.concatenate([w.ravel() for w in weights]), 1.0)
     size = 1.87 / max(4, *(len(ys) for ys in heights))
-    images, across, up, names = [], [], [], []
+    images, across, up, names, numbers = [], [], [], [], []
     for level, (state, ys) in enumerate(zip(states, heights, strict=True)):
         for neuron, y in enumerate(ys.tolist()):
             images.append(
@@ -63,6 +63,7 @@ def layers(
             across.append(level)
             up.append(y)
             names.append(neuron_name(level, neuron, len(states), features))
+            numbers.append([level, neuron])
     neurons = {
         "type": "scatter",
         "x": across,
@@ -70,6 +71,7 @@ def layers(
         "mode": "markers",
         "marker": {"size": 18, "symbol": "square", "opacity": 0},
         "hovertext": names,
+        "customdata": numbers,
         "hovertemplate": "%{hovertext}<extra></extra>",
         "name": "neurons",
     }
@@ -86,7 +88,7 @@ def layers(
         xaxis={
             "tickvals": list(range(len(states))),
             "ticktext": levels,
-            "range": [-0.5, len(states) - 0.6],
+            "range": [-0.3 - 0.07 * max(map(len, features)), len(states) - 0.6],
             "showgrid": False,
             "showline": False,
         },
@@ -322,7 +324,7 @@ def neuron_name(level: int, neuron: int, levels: int, features: Sequence[str]) -
     """What a neuron is called, level 0 being the inputs."""
     if level == 0:
         return f"input {features[neuron]}"
-    return "output" if level == levels - 1 else f"hidden layer {level}, neuron {neuron}"
+    return "output" if level == levels - 1 else f"neuron {level}.{neuron} (hidden layer {level})"
 
 
 def _picture(values: np.ndarray, dark: bool) -> str:

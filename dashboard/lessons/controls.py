@@ -20,6 +20,7 @@ SPEEDS = (1, 5, 20, 100)
 PENALTIES = ("none", "L1", "L2")
 STRENGTHS = ("absolute", "signed")
 MOST_LAYERS, MOST_WIDE, MOST_START = 4, 8, 5000
+SHOWS = "play-shows"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Choice:
         test, discrete: what the picture of the plane shows.
         follow: whether the axes of the phase plane shrink as synapses slow down.
         strength: of beta_eff.
+        shows: whose output the picture of the plane shows, "Output" or "Neuron 1.0" of hidden layer 1.
     """
 
     data: Data
@@ -44,6 +46,7 @@ class Choice:
     discrete: bool
     follow: bool
     strength: str
+    shows: str
 
     @property
     def parameters(self) -> dict[str, str | list[str]]:
@@ -59,6 +62,7 @@ class Choice:
             "play-speed": str(self.speed),
             "play-test": str(self.test).lower(),
             "play-discrete": str(self.discrete).lower(),
+            "play-shows": self.shows,
             "play-follow": str(self.follow).lower(),
             "play-strength": self.strength,
             "play-two": str(len(self.setups) > 1).lower(),
@@ -77,6 +81,23 @@ class Choice:
             }
         return found
 
+    @property
+    def words(self) -> str:
+        """The most important settings at a glance."""
+        data = self.data
+        said = [
+            f"{DATA_SETS[data.name].label}, {round(data.count * data.share)} of {data.count} points for training, "
+            f"noise {data.noise:g}"
+        ]
+        for name, setup in zip("AB", self.setups, strict=False):
+            price = f", {setup.penalty} {setup.penalty_rate:g}" if setup.penalty != "none" else ""
+            widths = "-".join(map(str, (len(setup.features), *setup.hidden, 1)))
+            said.append(
+                f"network {name}: {widths}, {ACTIVATIONS[setup.activation].label}, learning rate {setup.rate:g}, batch "
+                f"{setup.batch}{price}, seed {setup.seed}"
+            )
+        return "; ".join(said) + "."
+
     def link(self, address: str) -> str:
         """The address of the page with every setting."""
         return f"{address.partition('?')[0]}?{urlencode(self.parameters, doseq=True)}"
@@ -84,20 +105,19 @@ class Choice:
 
 def show() -> Choice:
     """Draw the settings, in panels that open."""
-    two = bool(st.session_state.get("play-two", False))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         with st.popover("Data", icon=":material/scatter_plot:"):
             data = _data()
-        with st.popover("Network A" if two else "Network", icon=":material/hub:"):
+        with st.popover("Network A", icon=":material/hub:"):
             setups = [_setup("play", Setup())]
-        with st.popover("Second network", icon=":material/compare_arrows:"):
+        with st.popover("Network B", icon=":material/compare_arrows:"):
             two = st.toggle(
                 "Train a second network on the same points", help="Side by side.", **session.setting("play-two")
             )
-            second = _setup("play2", Setup(hidden=(2, 2), seed=2), disabled=not two)
             if two:
-                setups.append(second)
+                setups.append(_setup("play2", Setup(hidden=(2, 2))))
         with st.popover("View", icon=":material/visibility:"):
+            shows = _shows(setups)
             test = st.toggle("Show test points", **session.setting("play-test"))
             discrete = st.toggle("Only the side, not how far (discrete output)", **session.setting("play-discrete"))
             follow = st.toggle("Let the axes of the phase plane shrink", **session.setting("play-follow"))
@@ -112,7 +132,7 @@ def show() -> Choice:
                 "A reset begins at step",
                 0,
                 MOST_START,
-                _first("play-start", 0),
+                0,
                 step=10,
                 help="For a link to a moment of training: the steps before it are taken at once, always the same ones.",
                 **session.setting("play-start"),
@@ -127,7 +147,34 @@ def show() -> Choice:
         discrete,
         follow,
         session.one_of(strength, STRENGTHS, STRENGTHS[0]),
+        shows,
     )
+
+
+def neuron(shows: str, hidden: Sequence[int]) -> tuple[int, int] | None:
+    """Level and number of the neuron that is shown, None for the output, also where a network has no such neuron.
+
+    Example:
+        >>> neuron("Neuron 2.3", (4, 4)), neuron("Neuron 2.3", (4,)), neuron("Output", (4, 4))
+        ((2, 3), None, None)
+    """
+    if shows not in _neurons(hidden):
+        return None
+    level, number = shows.removeprefix("Neuron ").split(".")
+    return int(level), int(number)
+
+
+def _neurons(hidden: Sequence[int]) -> list[str]:
+    return [f"Neuron {level}.{number}" for level, width in enumerate(hidden, start=1) for number in range(width)]
+
+
+def _shows(setups: Sequence[Setup]) -> str:
+    options = ["Output", *dict.fromkeys(name for setup in setups for name in _neurons(setup.hidden))]
+    arguments = session.setting(SHOWS)
+    if st.session_state.get(SHOWS, "Output") not in options:
+        st.session_state[SHOWS] = "Output"  # the network became smaller
+    found = st.selectbox("The plane shows", options, 0, help="Or click a neuron of the layer graph.", **arguments)
+    return session.one_of(found, options, "Output")
 
 
 def _data() -> Data:
@@ -144,13 +191,13 @@ def _data() -> Data:
     return Data(
         session.one_of(name, names, first.name),
         _slider("Points", 50, 500, first.count, 50, "play-points"),
-        _decimal("Noise (in units of the plane)", 0.0, 0.5, first.noise, 0.05, "play-noise"),
+        float(st.slider("Noise (in units of the plane)", 0.0, 0.5, first.noise, 0.05, **session.setting("play-noise"))),
         _slider("For training (%)", 10, 90, round(100 * first.share), 10, "play-share") / 100,
         _slider("Seed of the points", 1, 99, first.seed, 1, "play-draw"),
     )
 
 
-def _setup(prefix: str, first: Setup, disabled: bool = False) -> Setup:
+def _setup(prefix: str, first: Setup) -> Setup:
     """Settings of a network; ``prefix`` is that of its keys."""
     names = list(FEATURES)
     inputs = st.pills(
@@ -159,10 +206,9 @@ def _setup(prefix: str, first: Setup, disabled: bool = False) -> Setup:
         selection_mode="multi",
         default=list(first.features),
         format_func=lambda name: FEATURES[name].label,
-        disabled=disabled,
         **session.setting(f"{prefix}-inputs"),
     )
-    count = _slider("Hidden layers", 0, MOST_LAYERS, len(first.hidden), 1, f"{prefix}-layers", disabled)
+    count = _slider("Hidden layers", 0, MOST_LAYERS, len(first.hidden), 1, f"{prefix}-layers")
     widths = [
         _slider(
             f"Neurons of hidden layer {n}",
@@ -171,7 +217,6 @@ def _setup(prefix: str, first: Setup, disabled: bool = False) -> Setup:
             first.hidden[n - 1] if n <= len(first.hidden) else 4,
             1,
             f"{prefix}-width{n}",
-            disabled,
         )
         for n in range(1, count + 1)
     ]
@@ -182,21 +227,19 @@ def _setup(prefix: str, first: Setup, disabled: bool = False) -> Setup:
         default=first.activation,
         format_func=lambda name: ACTIVATIONS[name].label,
         required=True,
-        disabled=disabled,
         **session.setting(f"{prefix}-activation"),
     )
-    rate = _number("Learning rate", RATES, first.rate, f"{prefix}-rate", disabled)
-    batch = _number("Points of a step (batch)", BATCHES, first.batch, f"{prefix}-batch", disabled)
+    rate = _number("Learning rate", RATES, first.rate, f"{prefix}-rate")
+    batch = _number("Points of a step (batch)", BATCHES, first.batch, f"{prefix}-batch")
     penalty = st.segmented_control(
         "Regularisation",
         PENALTIES,
         default=first.penalty,
         required=True,
-        disabled=disabled,
         **session.setting(f"{prefix}-penalty"),
     )
-    price = _number("Regularisation rate", PRICES, 0.0, f"{prefix}-price", disabled)
-    seed = _slider("Seed of the network", 1, 99, first.seed, 1, f"{prefix}-seed", disabled)
+    price = _number("Regularisation rate", PRICES, 0.0, f"{prefix}-price")
+    seed = _slider("Seed of the network", 1, 99, first.seed, 1, f"{prefix}-seed")
     return Setup(
         tuple(name for name in names if name in session.some_of(inputs, names)),
         tuple(widths),
@@ -209,30 +252,17 @@ def _setup(prefix: str, first: Setup, disabled: bool = False) -> Setup:
     )
 
 
-def _first(key: str, value: int) -> int | None:
-    """The default of a widget, unless it has a value: Streamlit wants only one of them."""
-    return value if key not in st.session_state else None
+def _slider(label: str, low: int, high: int, first: int, step: int, key: str) -> int:
+    return int(st.slider(label, low, high, first, step, **session.setting(key)))
 
 
-def _slider(label: str, low: int, high: int, first: int, step: int, key: str, disabled: bool = False) -> int:
-    arguments = session.setting(key)
-    return int(st.slider(label, low, high, _first(key, first), step, disabled=disabled, **arguments))
-
-
-def _decimal(label: str, low: float, high: float, first: float, step: float, key: str) -> float:
-    arguments = session.setting(key)
-    default = first if key not in st.session_state else None
-    return float(st.slider(label, low, high, default, step, **arguments))
-
-
-def _number(label: str, options: Sequence[float], first: float, key: str, disabled: bool = False) -> float:
+def _number(label: str, options: Sequence[float], first: float, key: str) -> float:
     """One of some numbers."""
     found = st.selectbox(
         label,
         options,
         list(options).index(first),
         lambda value: f"{value:g}",
-        disabled=disabled,
         **session.setting(key),
     )
     return session.one_of(found, list(options), first)

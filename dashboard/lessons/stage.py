@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,12 +23,21 @@ NO_GRAPH = (
 NO_BETA = "beta_eff needs two hidden layers or more:<br>it counts chains of three synapses"
 
 
-def boundary(training: Training, key: str, frame: int, test: bool = False, discrete: bool = False) -> None:
-    """The answer over the plane, and the points."""
-    field = training.outputs(plane.places())[-1][:, 0]
-    figure = plane.boundary(field, training.points, test=test, discrete=discrete, dark=ui.is_dark())
+def boundary(
+    training: Training,
+    key: str,
+    frame: int,
+    test: bool = False,
+    discrete: bool = False,
+    neuron: tuple[int, int] | None = None,
+) -> None:
+    """The answer over the plane, or the output of a neuron (its level and number), and the points."""
+    level, number = neuron or (-1, 0)
+    field = training.outputs(plane.places())[level][:, number]
+    name = f"neuron {level}.{number}" if neuron else ""
+    figure = plane.boundary(field, training.points, test=test, discrete=discrete, neuron=name, dark=ui.is_dark())
     alt = (
-        f"The answer of the network over the plane at step {training.steps}, with the "
+        f"The output of {name or 'the network'} over the plane at step {training.steps}, with the "
         f"{len(training.points.train)} training points{' and the test points' if test else ''}."
     )
 
@@ -37,8 +47,8 @@ def boundary(training: Training, key: str, frame: int, test: bool = False, discr
     live.chart(figure, f"{key}-boundary", alt, table, "decision-boundary", frame)
 
 
-def layers(training: Training, key: str, frame: int) -> None:
-    """G_A with a picture of what each neuron answers."""
+def layers(training: Training, key: str, frame: int, on_neuron: Callable[[int, int], None] | None = None) -> None:
+    """G_A with a picture of what each neuron answers; ``on_neuron`` is called when one is clicked."""
     states = training.outputs(plane.places())
     weights = training.network.weights
     labels = [FEATURES[name].label for name in training.setup.features]
@@ -47,7 +57,12 @@ def layers(training: Training, key: str, frame: int) -> None:
         f"output over the plane, and {sum(w.size for w in weights)} synapses coloured by weight."
     )
     figure = graphs.layers(weights, states, labels, ui.is_dark())
-    live.chart(figure, f"{key}-layers", alt, lambda: synapses(weights), "layer-graph", frame)
+
+    def clicked(custom: Any) -> None:
+        if on_neuron and isinstance(custom, list) and len(custom) == 2 and all(isinstance(n, int) for n in custom):
+            on_neuron(*custom)
+
+    live.chart(figure, f"{key}-layers", alt, lambda: synapses(weights), "layer-graph", frame, clicked)
 
 
 def line_graph(training: Training, key: str, frame: int) -> None:

@@ -1,0 +1,161 @@
+"""The pictures of the playground."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dashboard.figures import playground as plane
+from dashboard.figures import playground_graph as graphs
+from dashboard.lessons.engine import Data, Setup, Training
+
+
+@pytest.fixture(scope="module")
+def training() -> Training:
+    """The network that frames are measured with, a few steps on its way."""
+    found = Training(Data(count=500, share=0.9), Setup(hidden=(8, 8, 8)))
+    found.advance(40)
+    return found
+
+
+def drawn(training: Training, dark: bool) -> dict[str, Any]:
+    states = training.outputs(plane.places())
+    weights = training.network.weights
+    graph = training.line_graph()
+    assert graph is not None
+    return {
+        "boundary": plane.boundary(states[-1][:, 0], training.points, test=True, dark=dark),
+        "curves": plane.curves({"A": training.history}, dark=dark),
+        "layers": graphs.layers(weights, states, ["x₁", "x₂"], dark),
+        "line": graphs.line_graph(graph, weights, dark)[0],
+        "phase": graphs.phase(weights, training.rates(), list(training.trail), training.reach, dark),
+    }
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_figures_are_small_and_have_labelled_axes(training: Training, dark: bool) -> None:
+    total = 0
+    for name, figure in drawn(training, dark).items():
+        spec = figure.to_json(validate=False)
+        total += len(spec)
+        assert figure.layout.height, name
+        axes = [figure.layout[a] for a in ("xaxis", "yaxis") if figure.layout[a].visible is not False]
+        assert all(axis.title.text or axis.ticktext for axis in axes), name
+    assert total < 250_000
+
+
+def test_the_boundary_is_drawn_where_the_answer_changes(training: Training) -> None:
+    places = plane.places()
+    field = (places[:, 0] > 0).astype(float)
+    figure = plane.boundary(field, training.points)
+    assert [trace.type for trace in figure.data] == ["heatmap", "contour", "scatter", "scatter"]
+    assert {trace.marker.symbol for trace in figure.data[2:]} == {"circle", "diamond"}
+    one_sided = plane.boundary(np.full(len(places), 0.9), training.points)
+    assert "contour" not in [trace.type for trace in one_sided.data]
+    soft = plane.boundary(0.5 + 0.1 * places[:, 0], training.points, discrete=True)
+    assert set(np.unique(soft.data[0].z)) == {0.0, 1.0}
+    with_test = plane.boundary(field, training.points, test=True)
+    assert sum("open" in str(trace.marker.symbol) for trace in with_test.data[2:]) == 2
+
+
+def test_values_are_coloured_and_a_neuron_has_a_scale_of_its_own() -> None:
+    training = Training(Data("plane", 50), Setup())
+    states = training.outputs(plane.places())
+    figure = plane.boundary(states[-1][:, 0], training.points)
+    assert (figure.data[0].zmin, figure.data[0].zmax) == (-1, 1)
+    assert figure.data[-1].marker.cmin == -1
+    neuron = plane.boundary(5 * states[1][:, 2], training.points, neuron="neuron 1.2")
+    assert neuron.data[0].zmax == pytest.approx(np.abs(5 * states[1][:, 2]).max(), rel=1e-6)
+    assert "neuron 1.2" in neuron.data[0].colorbar.title.text
+
+
+def test_curves_of_two_networks_differ_by_more_than_hue(training: Training) -> None:
+    other = Training(Data(count=500, share=0.9), Setup(hidden=(3,)))
+    figure = plane.curves({"A": training.history, "B": other.history})
+    assert [trace.name for trace in figure.data] == [
+        "A: training loss",
+        "A: test loss",
+        "A: beta_eff",
+        "B: training loss",
+        "B: test loss",
+    ]
+    assert len({(trace.line.color, trace.line.dash) for trace in figure.data}) == 5
+    alone = plane.curves({"B": other.history}, undefined="beta_eff needs two hidden layers")
+    assert alone.layout.annotations[0].text == "beta_eff needs two hidden layers"
+    assert alone.layout.yaxis2.visible is False
+
+
+def test_axes_reach_to_round_numbers_so_that_they_seldom_jump(training: Training) -> None:
+    figure = plane.curves({"A": training.history})
+    assert figure.layout.xaxis.range == (0, 50)
+    assert figure.layout.yaxis.range == (0, 1)
+    values = np.abs(np.concatenate([w.ravel() for w in training.network.weights])).max()
+    assert values <= graphs.phase(training.network.weights, training.rates()).layout.xaxis.range[1] <= 3 * values
+
+
+@pytest.mark.parametrize(
+    ("value", "end"), [(0.0, 1.0), (np.nan, 1.0), (1.0, 1.0), (1.01, 2.0), (3e-7, 5e-7), (51, 100)]
+)
+def test_nice_numbers(value: float, end: float) -> None:
+    assert plane.nice(value) == end
+
+
+def test_the_line_graph_has_every_synapse_and_its_strongest_interactions(training: Training) -> None:
+    graph = training.line_graph()
+    assert graph is not None
+    figure, left_out = graphs.line_graph(graph, training.network.weights)
+    assert len(figure.data[-1].x) == graph.n_synapses == 152
+    lines = sum(int(np.isfinite(trace.x).sum()) // 2 for trace in figure.data[:-1])
+    assert lines == graphs.MOST_INTERACTIONS
+    assert left_out == f"The strongest 300 of {2 * 8 * 8 + 8 * 8 * 8 + 8 * 8:,} interactions are drawn."
+    small = Training(Data(count=50), Setup(hidden=(2, 2))).line_graph()
+    assert small is not None
+    weights = Training(Data(count=50), Setup(hidden=(2, 2))).network.weights
+    _, nothing = graphs.line_graph(small, weights)
+    assert nothing == ""
+    places = {tuple(place) for place in np.column_stack([figure.data[-1].x, figure.data[-1].y]).tolist()}
+    assert len(places) == 152  # no vertex hides another
+
+
+def test_a_line_joins_the_synapses_that_interact() -> None:
+    training = Training(Data(count=50), Setup(hidden=(2, 2)))
+    graph = training.line_graph()
+    assert graph is not None
+    figure, _ = graphs.line_graph(graph, training.network.weights)
+    at = np.column_stack([figure.data[-1].x, figure.data[-1].y])
+    ends = np.concatenate([np.column_stack([trace.x, trace.y]).reshape(-1, 3, 2)[:, :2] for trace in figure.data[:-1]])
+    number = {tuple(place): index for index, place in enumerate(at.tolist())}
+    found = {(number[tuple(a)], number[tuple(b)]) for a, b in ends.tolist()}
+    expected = graph.to_scipy().tocoo()
+    assert found == {(int(c), int(r)) for r, c in zip(*expected.coords, strict=True)}
+
+
+def test_the_pictures_of_neurons_are_what_they_answer() -> None:
+    training = Training(Data(count=50), Setup())
+    states = training.outputs(plane.places())
+    figure = graphs.layers(training.network.weights, states, ["x₁", "x₂"])
+    assert len(figure.layout.images) == sum(state.shape[1] for state in states)
+    image = Image.open(io.BytesIO(base64.b64decode(figure.layout.images[0].source.partition(",")[2]))).convert("RGB")
+    left, right = image.getpixel((0, 5)), image.getpixel((image.width - 1, 5))
+    assert left[2] > left[0]  # x₁ is negative on the left: blue
+    assert right[0] > right[2]  # and positive on the right: orange
+    names = list(figure.data[-1].hovertext)
+    assert names[0] == "input x₁"
+    assert names[-1] == "output"
+    assert "neuron 1.0 (hidden layer 1)" in names
+
+
+def test_phase_plane_keeps_the_axes_that_it_is_given(training: Training) -> None:
+    figure = graphs.phase(training.network.weights, training.rates(), reach=(1.0, 0.3))
+    assert figure.layout.xaxis.range == (-2, 2)
+    assert figure.layout.yaxis.range == (-0.5, 0.5)
+    markers = [trace for trace in figure.data if trace.mode == "markers"]
+    assert len({trace.marker.symbol for trace in markers}) == 4
+    assert sum(len(trace.x) for trace in markers) == 152
+    assert json.loads(figure.to_json(validate=False))["layout"]["showlegend"] is True
