@@ -1,4 +1,12 @@
-"""The predictors by name."""
+"""The predictors by name.
+
+One that should be here is missing: LC-PFN (Adriaensen, Rakotoarison, Müller, Hutter, *Efficient Bayesian learning
+curve extrapolation using prior-data fitted networks*, NeurIPS 2023). Its package, lcpfn 0.1.3, holds code but no
+weights: it downloads them from a university's server when first used, as whole pickled modules, and `torch.load` then
+runs what is in them, which this package does with no file; and it requires torch <= 1.11 and numpy < 2, older than
+ncore runs on. Its successor ifBO, 0.4.1, downloads a pickled module in the same way. The model that LC-PFN was trained
+to approximate, a Bayesian mixture of parametric curves, is here as `domhan`.
+"""
 
 from collections.abc import Sequence
 from functools import lru_cache
