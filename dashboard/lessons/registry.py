@@ -6,7 +6,7 @@ import importlib
 
 from dashboard.lessons.frame import Lesson
 
-NAMES: tuple[str, ...] = ("collapse", "synapses", "training", "limits")
+NAMES: tuple[str, ...] = ("collapse", "synapses", "training", "forecast", "judging", "limits")
 """Modules of this package; the name is also in the URL, so it stays as it is."""
 
 

@@ -10,7 +10,6 @@ from dashboard import session, ui
 from dashboard.figures import lessons_line_graph as figures
 from dashboard.lessons.engine import Data, Setup, Training
 from dashboard.lessons.frame import Lesson, Question, Screen
-from ncore.network import LineGraph
 
 DATA = Data("circle", count=200, noise=0.0)
 SETUP = Setup(hidden=(3, 2), activation="tanh", rate=0.3, seed=6)
@@ -30,8 +29,7 @@ def interactions() -> tuple[tuple[int, ...], pd.DataFrame, dict[int, pd.DataFram
     numbers: dict[int, tuple[float, float]] = {}
     for steps in STEPS:
         training.advance(steps - training.steps)
-        graph, now = training.line_graph(), training.now()
-        assert graph is not None  # it has three layers
+        graph, now = training.network.line_graph(training.passed()), training.now()
         # In the same order at every step: strengths change, who drives whom does not.
         found[steps] = graph.strongest(graph.n_interactions).sort_values(["driven", "driver"], ignore_index=True)
         numbers[steps] = now.train_loss, now.beta_eff
@@ -41,8 +39,8 @@ def interactions() -> tuple[tuple[int, ...], pd.DataFrame, dict[int, pd.DataFram
 @st.cache_data(max_entries=1)
 def first_degrees() -> tuple[np.ndarray, np.ndarray]:
     """In-degree and out-degree of each synapse before training."""
-    graph: LineGraph | None = Training(DATA, SETUP).line_graph()
-    assert graph is not None
+    training = Training(DATA, SETUP)
+    graph = training.network.line_graph(training.passed())
     return graph.in_degree, graph.out_degree
 
 
