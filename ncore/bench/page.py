@@ -127,8 +127,7 @@ def read_results(folder: Path = FOLDER) -> Findings:
         facts = json.loads((results / FACTS).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(
-            f"There are no results of the benchmark in {str(results)!r} ({Path(error.filename).name} is missing): "
-            "make them with `ncore evaluate --page`."
+            f"The results of the benchmark are not in {str(results)!r}: make them with `ncore evaluate --page`."
         ) from error
     return Findings(evaluation, played, facts)
 

@@ -1,0 +1,79 @@
+"""The page: made of the results alone, the same every time, and up to date."""
+
+import re
+import xml.dom.minidom
+
+import pandas as pd
+import pytest
+
+from ncore.bench.command import evaluate
+from ncore.bench.page import FOLDER, fingerprint, read_results, render
+from ncore.bench.table import COMMITTED
+from ncore.bench.wording import join, markdown_table
+from ncore.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def folder(table_path, tmp_path_factory):
+    place = tmp_path_factory.mktemp("page")
+    evaluate(table_path, epochs="3", resamples=20, page=place)
+    return place
+
+
+def test_the_same_results_make_the_same_page(folder):
+    for name, text in render(folder).items():
+        assert (folder / name).read_text(encoding="utf-8") == text
+
+
+def test_computing_again_gives_the_same_results(folder, table_path, tmp_path):
+    evaluate(table_path, epochs="3", resamples=20, page=tmp_path)
+    for name in ("evaluation.parquet", "replay.parquet"):
+        once, again = (pd.read_parquet(place / "results" / name) for place in (folder, tmp_path))
+        pd.testing.assert_frame_equal(once, again)
+    for name in render(folder):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_the_page_says_what_the_results_say(folder, table_path):
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    found = read_results(folder)
+    for mode in ("all", "unit"):
+        row = found.row(mode, 3, "last")
+        assert f"### Mode `{mode}`" in page
+        assert re.search(rf"\| Last accuracy \| {row['value']:.2f} \|", page)
+    assert f"{found.facts['runs']} runs of 7 candidates" in page
+    assert found.facts["table"] == fingerprint(table_path)
+    assert not re.search(r"\bnan\b", page)
+
+
+def test_figures_are_valid_and_have_a_title(folder):
+    pictures = sorted((folder / "figures").glob("*.svg"))
+    assert len(pictures) == 3
+    for path in pictures:
+        svg = xml.dom.minidom.parse(str(path)).documentElement
+        assert svg.tagName == "svg"
+        assert svg.getElementsByTagName("title")[0].firstChild.data
+        assert len(svg.getElementsByTagName("text")) > 5
+
+
+def test_without_results_there_is_no_page(tmp_path):
+    with pytest.raises(InputError, match="make them with `ncore evaluate --page`"):
+        render(tmp_path)
+
+
+def test_a_store_has_no_page(tmp_path):
+    with pytest.raises(InputError, match="about the benchmark"):
+        evaluate(store="sample_runs", page=tmp_path)
+
+
+def test_words_and_tables():
+    assert [join([]), join(["a"]), join(["a", "b", "c"])] == ["none", "a", "a, b and c"]
+    assert markdown_table(["x", "y"], [["a|b", 1]]) == "| x | y |\n| --- | ---: |\n| a∣b | 1 |"
+
+
+@pytest.mark.skipif(not (FOLDER / "results" / "facts.json").exists(), reason="no page is committed yet")
+def test_the_committed_page_is_up_to_date():
+    """It is that of the committed results, and they are those of the committed table."""
+    assert read_results().facts["table"] == fingerprint(COMMITTED)
+    for name, text in render().items():
+        assert (FOLDER / name).read_text(encoding="utf-8") == text, f"{name}: run `ncore evaluate --page ncore/bench`"
