@@ -27,9 +27,12 @@ ICON = (  # drawn here, because an icon by name would be fetched from the intern
 st.set_page_config(page_title="ncore", page_icon=ICON, layout="wide")
 
 
-# White on the dark theme's light blue can't be read; this blue is good for both themes.
+# White on the dark theme's light blue can't be read: this blue is good for both themes. Nor can the darker blue that
+# Streamlit gives to a plain button while it is pressed, or its box is open.
 STYLE = (
-    '<style>[data-testid="stMultiSelect"] [data-tag] {background: #1B6A9C !important; color: #FFF !important}</style>'
+    '<style>[data-testid="stMultiSelect"] [data-tag], button[kind^="primary"] '
+    "{background: #1B6A9C !important; color: #FFF !important; border-color: #1B6A9C !important} "
+    'button[kind="tertiary"]:is(:active, [aria-expanded="true"]) {color: inherit !important}</style>'
 )
 
 
@@ -66,6 +69,7 @@ def main() -> None:
         st.session_state["page shown"] = page.url_path
     st.session_state["places"] = places
     st.session_state["version seen"] = library(places).version()
+    st.session_state["dark seen"] = ui.is_dark()
     session.publish(changed)
     sidebar.show()
     with st.sidebar:
@@ -91,9 +95,12 @@ def warm_up() -> None:
 
 @st.fragment(run_every=FOLLOW_EVERY)
 def follow() -> None:
-    """Run the page again when a run has finished an epoch, or has come or gone."""
+    """Run the page again when a run has finished an epoch, or has come or gone, or when it has become dark."""
     places = st.session_state.get("places")
-    if places and library(places).version() != st.session_state.get("version seen"):
+    if places is None:
+        return
+    seen = [st.session_state.get(name) for name in ("version seen", "dark seen")]
+    if [library(places).version(), ui.is_dark()] != seen:
         st.rerun()
 
 

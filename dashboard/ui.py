@@ -48,16 +48,15 @@ def explain(names: Iterable[str]) -> None:
     """A button that opens what these numbers are and when to trust them."""
     with st.popover("What is this?", icon=":material/help:", type="tertiary"):
         for number, name in enumerate(names):
-            if number:
-                st.divider()
-            st.markdown(f"**{explanation(name).label}**\n\n{explanation(name).text}")
+            with st.expander(explanation(name).label, expanded=number == 0):  # can be reached and scrolled by keyboard
+                st.markdown(explanation(name).text)
 
 
 def chart(
     figure: go.Figure,
     key: str,
     alt: str,
-    data: pd.DataFrame,
+    data: pd.DataFrame | Callable[[], pd.DataFrame],
     file: str = "",
     on_click: Callable[[list[Any]], None] | None = None,
 ) -> None:
@@ -67,7 +66,7 @@ def chart(
         figure: what to show.
         key: unique on the page; charts whose axes mean something else need keys of their own.
         alt: what the chart shows, for those who don't see it.
-        data: what is drawn.
+        data: what is drawn, or what makes a table of it: that is called when it is asked for.
         file: name of downloads, without its ending; the key by default.
         on_click: called with the ``customdata`` of a point that is clicked, before the page is drawn again.
     """
@@ -93,11 +92,13 @@ def chart(
         download(data, f"csv-{key}", file or key)
 
 
-def download(data: pd.DataFrame, key: str, file: str, label: str = "Data as CSV") -> None:
-    """A button that saves a table."""
+def download(
+    data: pd.DataFrame | Callable[[], pd.DataFrame], key: str, file: str, label: str = "Data as CSV"
+) -> None:
+    """A button that saves a table, or what makes one."""
     st.download_button(
         label,
-        data=functools.partial(to_csv, data),
+        data=lambda: to_csv(data() if callable(data) else data),
         file_name=f"ncore-{file}.csv",
         mime="text/csv",
         key=key,

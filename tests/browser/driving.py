@@ -11,15 +11,15 @@ from playwright.sync_api import Error, Page
 
 PATIENCE = 60.0  # seconds; a machine can be busy
 READY = '[data-testid="stMain"] h1'
-PLOT = '[class*="st-key-chart-"] .js-plotly-plot'
+CHARTS = '[class*="st-key-chart-"]:not(.st-key-chart-views)'
 
 _SETTLED = """() => {
   const app = document.querySelector('[data-testid="stApp"]');
   if (!app || app.dataset.testScriptState !== "notRunning" || !document.querySelector('[data-testid="stMain"] h1'))
     return false;
   if (document.querySelector('[data-testid="stSkeleton"], [data-stale="true"]')) return false;
-  const boxes = [...document.querySelectorAll('[class*="st-key-chart-"]')];
-  return boxes.every((box) => box.querySelector(".js-plotly-plot .main-svg"))
+  const boxes = [...document.querySelectorAll('[class*="st-key-chart-"]:not(.st-key-chart-views)')];
+  return boxes.every((box) => !box.offsetParent || box.querySelector(".js-plotly-plot .main-svg"))  // or a closed tab
     && !document.body.innerText.match(/Read \\d+ of \\d+ epochs; the rest follows|Reading …/);
 }"""
 
