@@ -27,12 +27,13 @@ const library = () =>
     look();
   });
 
-// While one version is being drawn only the latest of those that come is kept; what is out of sight waits.
+// While one version is being drawn only the latest of those that come is kept. The first version is always drawn; later
+// ones wait while they are out of sight.
 const draw = async (box) => {
   if (box.ncoreBusy) return;
   box.ncoreBusy = true;
   const plotly = await library();
-  while (box.ncoreNext && box.ncoreSeen && box.isConnected) {
+  while (box.ncoreNext && (box.ncoreSeen || !box.dataset.frame) && box.isConnected) {
     const { figure, config, frame } = box.ncoreNext;
     box.ncoreNext = null;
     try {
