@@ -36,7 +36,7 @@ ARGUMENTS = (
 )
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 WIDE = {"width": 1440, "height": 1000}
-PATIENCE = 60_000  # milliseconds; a machine can be busy
+PATIENCE = 120_000  # milliseconds; a machine can be busy
 HERE_ONLY = re.compile(r"(http|ws)://(127\.0\.0\.1|localhost)[:/]|data:|blob:|about:")
 
 

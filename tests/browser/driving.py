@@ -9,7 +9,7 @@ from typing import Any
 
 from playwright.sync_api import Error, Page
 
-PATIENCE = 60.0  # seconds; a machine can be busy
+PATIENCE = 120.0  # seconds; a machine can be busy
 READY = '[data-testid="stMain"] h1'
 CHARTS = '[class*="st-key-chart-"]:not(.st-key-chart-views)'
 
