@@ -5,16 +5,13 @@ Run by Streamlit; `dashboard.launch` starts it with a safe configuration.
 
 from __future__ import annotations
 
-import importlib
-import threading
-from functools import lru_cache
-
 import streamlit as st
 
 from dashboard import gate, session, sidebar, ui, views
 from dashboard.launch import configured_stores
 from dashboard.plaintext import markdown
 from dashboard.queries import library
+from dashboard.warm import settle, warm_up
 from ncore.errors import NcoreError
 
 FOLLOW_EVERY = 2.0  # seconds
@@ -78,19 +75,7 @@ def main() -> None:
     ui.guarded(page.run)()
     follow()
     warm_up()
-
-
-@lru_cache(maxsize=1)
-def warm_up() -> None:
-    """Load what rankings need, once the first page is shown: it takes seconds, and no page should wait for it."""
-
-    def load() -> None:
-        for module in ("scipy.stats", "sklearn.linear_model"):
-            importlib.import_module(module)
-
-    timer = threading.Timer(1.0, load)
-    timer.daemon = True
-    timer.start()
+    settle()
 
 
 @st.fragment(run_every=FOLLOW_EVERY)

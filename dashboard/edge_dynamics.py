@@ -30,12 +30,14 @@ class Density:
         counts: (rates, weights) int32.
         weights, rates: edges of the cells.
         outside: synapses beyond the limits.
+        still: share of the synapses whose rate is exactly 0.
     """
 
     counts: np.ndarray
     weights: np.ndarray
     rates: np.ndarray
     outside: int
+    still: float = 0.0
 
 
 def limits(values: np.ndarray, share: float = 1.0) -> tuple[float, float]:
@@ -84,7 +86,18 @@ def density(weight: np.ndarray, rate: np.ndarray, share: float = 1.0) -> Density
     flat = places[1] * CELLS[0] + places[0]
     counts = np.bincount(flat if inside.all() else flat[inside], minlength=CELLS[0] * CELLS[1])
     shaped = counts.reshape(CELLS[1], CELLS[0]).astype(np.int32)
-    return Density(shaped, edges[0], edges[1], int((~inside).sum()))
+    return Density(shaped, edges[0], edges[1], int((~inside).sum()), at_rest(rate))
+
+
+def at_rest(rate: np.ndarray) -> float:
+    """The share of known rates that are exactly 0; 0 if none is known.
+
+    Example:
+        >>> at_rest(np.array([0.0, 1.0, np.nan, -2.0, 0.0]))
+        0.5
+    """
+    known = np.isfinite(rate)
+    return float((rate[known] == 0).mean()) if known.any() else 0.0
 
 
 def speeds_at(books: Library, of: Recorded, epoch: int) -> pd.DataFrame:

@@ -56,7 +56,7 @@ def view_of(neurons: Sequence[np.ndarray], matrices: Sequence[np.ndarray], detai
 
     Args:
         neurons: for each level the numbers of its neurons.
-        matrices: of each layer, (targets, sources): by whose magnitude "strongest" chooses.
+        matrices: of each layer, (targets, sources): by whose magnitude "strongest" chooses; no other detail needs them.
         detail: one of DETAILS.
     """
     if detail in ("layers", "groups"):

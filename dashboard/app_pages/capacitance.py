@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import analysis, selection, session, sidebar, ui
+from dashboard import analysis, paths, selection, session, sidebar, ui
 from dashboard.explain import HESSIAN
 from dashboard.figures import Style, styles_of
 from dashboard.figures import capacitance as figures
-from dashboard.figures.plane import MOST_PANELS, accuracy_against_beta
+from dashboard.figures.plane import MOST_BANDS, MOST_PANELS, accuracy_against_beta
 from dashboard.plaintext import markdown
-from ncore.predict import Curve
 
 STRENGTHS = ("relative", "absolute", "signed")
 _FALLS = "It falls as training converges, because errors vanish."
@@ -172,8 +171,8 @@ def _against_accuracy(
             required=True,
             **session.setting("capacitance-layout"),
         )
-    points = _points(curves, strength)
-    lines = _lines(curves, strength, int(seen))
+    points = paths.points(curves, strength)
+    lines = paths.lines(books, curves, strength, int(seen))
     finals = {key: curve.observed for key, curve in curves.items() if np.isfinite(curve.observed)}
     unread = selection.unreadable(keys, list(curves.values()))
     rising = sorted({curves[key].candidate for key, line in lines.items() if line.slope >= 0})
@@ -188,6 +187,8 @@ def _against_accuracy(
     names = {curve.candidate for curve in curves.values()}
     if layout == "panels" and len(names) > MOST_PANELS:
         st.markdown(f":material/info: The first {MOST_PANELS} of {len(names)} candidates by name have a panel.")
+    if layout == "together" and points["key"].nunique() > MOST_BANDS:
+        st.markdown(":material/info: Lines are drawn without their bands, because there are many runs.")
     if rising:
         listed = ", ".join(markdown(name, 40) for name in rising[:6]) + (", …" if len(rising) > 6 else "")
         st.markdown(
@@ -196,36 +197,6 @@ def _against_accuracy(
     without = len(curves) - len(lines) - len(unread)
     if without:
         st.markdown(f":material/info: {without} runs have fewer than three epochs with a finite beta_eff, so no line.")
-
-
-def _points(curves: dict[str, Curve], strength: str) -> pd.DataFrame:
-    parts = [
-        pd.DataFrame(
-            {
-                "key": key,
-                "candidate": curve.candidate,
-                "seed": curve.seed,
-                "epoch": curve.epochs,
-                "beta_eff": curve.beta[strength],
-                "accuracy": curve.accuracy,
-            }
-        )
-        for key, curve in curves.items()
-        if strength in curve.beta and curve.epochs.size
-    ]
-    if parts:
-        return pd.concat(parts, ignore_index=True)
-    nothing = np.zeros(0)
-    return pd.DataFrame(dict.fromkeys(("key", "candidate", "seed", "epoch", "beta_eff", "accuracy"), nothing))
-
-
-def _lines(curves: dict[str, Curve], strength: str, seen: int) -> dict[str, analysis.RidgeLine]:
-    found = {}
-    for key, curve in curves.items():
-        early = curve.until(seen)
-        if strength in early.beta and (line := analysis.ridge_line(early.beta[strength], early.accuracy)) is not None:
-            found[key] = line
-    return found
 
 
 page()

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import analysis, choices, selection, session, sidebar, ui
+from dashboard import analysis, choices, paths, selection, session, sidebar, ui
 from dashboard.compare import Side, in_words, numbers, settings_in_words, settings_that_differ
 from dashboard.figures import base, capacitance, styles_of
 from dashboard.figures import ranking as ranking_figures
@@ -189,45 +189,15 @@ def _beta(books: Library, sides: Sequence[Side], pair: dict[str, list[str]], k: 
         rows[rows["layer"] == 0],
     )
     st.caption("Accuracy against beta_eff: a path a run, and the line that is read where beta_eff has vanished.")
-    points, lines, finals = _plane(books, keys, strength, k)
+    curves = {key: books.curve(key) for key in keys}
+    points, lines = paths.points(curves, strength), paths.lines(books, curves, strength, k)
+    finals = {key: curve.observed for key, curve in curves.items() if np.isfinite(curve.observed)}
     ui.chart(
         accuracy_against_beta(points, lines, finals, styles, strength, k, together=False, dark=dark),
         f"compare-plane-{strength}",
         f"Accuracy against the {strength} beta_eff of {both}, a panel each.",
         points,
     )
-
-
-def _plane(
-    books: Library, keys: Sequence[str], strength: str, k: int
-) -> tuple[pd.DataFrame, dict[str, analysis.RidgeLine], dict[str, float]]:
-    """Points, lines and final accuracies of runs, as the picture takes them."""
-    parts, lines, finals = [], {}, {}
-    for key in keys:
-        curve = books.curve(key)
-        beta = curve.beta.get(strength)
-        if beta is None or not curve.epochs.size:
-            continue
-        parts.append(
-            pd.DataFrame(
-                {
-                    "key": key,
-                    "candidate": curve.candidate,
-                    "seed": curve.seed,
-                    "epoch": curve.epochs,
-                    "beta_eff": beta,
-                    "accuracy": curve.accuracy,
-                }
-            )
-        )
-        seen = curve.until(k)
-        line = analysis.ridge_line(seen.beta[strength], seen.accuracy)
-        if line is not None:
-            lines[key] = line
-        if np.isfinite(curve.observed):
-            finals[key] = curve.observed
-    columns = ["key", "candidate", "seed", "epoch", "beta_eff", "accuracy"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns), lines, finals
 
 
 def _configurations(books: Library, keys: Sequence[str]) -> list[dict[str, object]]:

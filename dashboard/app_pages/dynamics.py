@@ -61,10 +61,12 @@ def _phase(of: Recorded, epoch: int, layer: int) -> None:
         ("weight", "rate"),
     )
     books = sidebar.current()
-    found = synapses.values(books, of, epoch, layer)
     sources, targets = of.neurons[layer - 1], of.neurons[layer]
-    alt = f"Weight against dw/dt of {found.weight.size:,} synapses of layer {layer} at epoch {epoch}."
-    if found.weight.size <= edge_dynamics.MOST_POINTS:
+    count = len(sources) * len(targets)
+    alt = f"Weight against dw/dt of {count:,} synapses of layer {layer} at epoch {epoch}."
+    if count <= edge_dynamics.MOST_POINTS:
+        found = synapses.values(books, of, epoch, layer)
+        still = edge_dynamics.at_rest(found.rate)
         column, row = np.meshgrid(sources, targets)
         table = pd.DataFrame(
             {
@@ -76,7 +78,7 @@ def _phase(of: Recorded, epoch: int, layer: int) -> None:
         )
         figure = figures.phase_points(found.weight, found.rate, sources, targets, ui.is_dark())
         ui.chart(figure, f"phase-{layer}", alt, table, f"phase-layer-{layer}-epoch-{epoch}", on_click=_clicked)
-        st.caption(f"All {found.weight.size:,} recorded synapses are drawn. Click one to follow its path below.")
+        st.caption(f"All {count:,} recorded synapses are drawn. Click one to follow its path below.")
     else:
         share = st.segmented_control(
             "Range",
@@ -88,18 +90,25 @@ def _phase(of: Recorded, epoch: int, layer: int) -> None:
         )
         share = session.one_of(share, (1.0, 0.99), 1.0)
         cells = books.once(
-            ("density", epoch, layer, share), of.key, lambda: edge_dynamics.density(found.weight, found.rate, share)
+            ("density", epoch, layer, share),
+            of.key,
+            lambda: edge_dynamics.density(*synapses.values(books, of, epoch, layer), share),
         )
+        still = cells.still
         ui.chart(
             figures.phase_density(cells, ui.is_dark()),
             f"phase-{layer}-{share}",
             alt,
-            _cells(cells),
+            lambda: _cells(cells),
             f"phase-layer-{layer}-epoch-{epoch}",
         )
         beyond = f" {cells.outside:,} lie outside these axes." if cells.outside else ""
-        st.caption(f"{found.weight.size:,} synapses, counted in {cells.counts.size:,} cells of equal size.{beyond}")
-    _rest(found.rate)
+        st.caption(f"{count:,} synapses, counted in {cells.counts.size:,} cells of equal size.{beyond}")
+    if still > 0.005:
+        st.markdown(
+            f":material/info: {ui.percent(still)} of these synapses have a rate of exactly 0: nothing on the probe "
+            "passes through them (an input that is always 0, or a dead neuron), or their errors have vanished."
+        )
 
 
 @ui.guarded
@@ -287,17 +296,6 @@ def _clicked(point: list[Any]) -> None:
     st.session_state[_PATHS] = list(dict.fromkeys([*before, text]))[-edge_dynamics.MOST_COURSES :]
     st.session_state[_WAY] = "own"
     one_run.chosen_by_click()
-
-
-def _rest(rate: np.ndarray) -> None:
-    """How many synapses are at rest, in words."""
-    known = np.abs(rate[np.isfinite(rate)])
-    still = float((known == 0).mean()) if known.size else 0.0
-    if still > 0.005:
-        st.markdown(
-            f":material/info: {ui.percent(still)} of these synapses have a rate of exactly 0: nothing on the probe "
-            "passes through them (an input that is always 0, or a dead neuron), or their errors have vanished."
-        )
 
 
 def _converging(table: pd.DataFrame) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import edge_dynamics, neighbourhood, one_run, session, sidebar, synapses, ui
@@ -28,12 +29,18 @@ def page() -> None:
         "Layer graph",
         "What does the network look like at an epoch, and which synapses drive which?",
     )
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        of = one_run.choose()
-        if of is None:
-            return
-        epoch = one_run.epoch_of(of.trajectories or of.line_graphs)
+    of = one_run.choose()
+    if of is None:
+        return
     st.caption(of.left_out)
+    _at_an_epoch(of)
+
+
+@st.fragment
+def _at_an_epoch(of: Recorded) -> None:
+    """All that depends on the epoch: when it changes, nothing else is drawn again."""
+    one_run.follow_click(whole=False)
+    epoch = one_run.epoch_of(of.trajectories or of.line_graphs)
     _network(of, epoch)
     _matrix(of, epoch)
     _neighbourhood(of, epoch)
@@ -60,16 +67,21 @@ def _network(of: Recorded, epoch: int) -> None:
     if shown != epoch:
         st.markdown(_other_epoch(of, epoch, shown))
     books = sidebar.current()
-    view = view_of(of.neurons, _matrices(of, shown, quantity), detail)
+    ranked = (quantity, shown) if detail == "strongest" else None  # by what synapses are chosen
+    view = books.once(
+        ("view", detail, ranked),
+        of.key,
+        lambda: view_of(of.neurons, _matrices(of, shown, quantity) if ranked else (), detail),
+    )
+    what = ("edges", quantity, detail, ranked)
 
     def one(at: int) -> np.ndarray:
         return values_of(view, of.neurons, _matrices(of, at, quantity), quantity == "interaction")
 
-    values, planned = {shown: one(shown)}, [shown]
+    values, planned = {shown: books.once((what, shown), of.key, lambda: one(shown))}, [shown]
     if playing and len(epochs) > 1:
         most = FRAMES_OF_LARGE if of.n_synapses > LARGE else MOST_FRAMES
         planned = sorted({*_evenly(epochs, most), shown})
-        what = ("edges", quantity, detail, shown if detail == "strongest" else None)
         found, _ = synapses.gathered(books, of, what, planned, one, one_run.deadline())
         values = dict(sorted({**found, **values}.items()))
     ui.chart(
@@ -84,7 +96,7 @@ def _network(of: Recorded, epoch: int) -> None:
         ),
         f"network-{quantity}-{detail}-{'play' if len(values) > 1 else 'still'}",
         f"The network at epoch {shown}, its synapses coloured by {_QUANTITY_NAMES[quantity].lower()}. {view.note}",
-        _edge_table(view, values, quantity),
+        lambda: _edge_table(view, values, quantity),
         f"network-{quantity}",
         on_click=_clicked,
     )
@@ -110,18 +122,20 @@ def _matrix(of: Recorded, epoch: int) -> None:
         return
     if shown != epoch:
         st.markdown(_other_epoch(of, epoch, shown))
-    matrix = _matrix_of(of, shown, layer, quantity)
+    matrix = sidebar.current().once(
+        ("matrix", quantity, shown, layer),
+        of.key,
+        lambda: figures.reduced_matrix(_matrix_of(of, shown, layer, quantity)),
+    )
     sources, targets = of.neurons[layer - 1], of.neurons[layer]
     figure, left_out = figures.weight_matrix(
         matrix, sources, targets, figures.QUANTITIES[quantity], layer, ui.is_dark()
     )
-    heat = figure.data[0]
-    ends = np.asarray(heat.customdata).reshape(-1, 2)
     ui.chart(
         figure,
         f"matrix-{quantity}-{layer}",
         f"Heatmap of the {_QUANTITY_NAMES[quantity].lower()} of layer {layer} at epoch {shown}. {left_out}",
-        pd.DataFrame({"source": ends[:, 0], "target": ends[:, 1], quantity: np.asarray(heat.z).ravel()}),
+        lambda: _cells(figure, quantity),
         f"matrix-{quantity}-layer-{layer}",
     )
     if left_out:
@@ -170,7 +184,7 @@ def _around(of: Recorded, epoch: int) -> None:
             layer = _layer(of, "Layer", LAYER)
             source = _neuron(of, layer - 1, "From neuron", SOURCE)
             target = _neuron(of, layer, "To neuron", TARGET)
-        st.button("Mark it in the network")
+        st.button("Mark it in the network", on_click=one_run.chosen_by_click)
     if kind == "neuron":
         _around_neuron(of, shown, level, number)
     else:
@@ -196,7 +210,11 @@ def _around_synapse(of: Recorded, epoch: int, synapse: tuple[int, int, int]) -> 
     graphs = [synapses.line_graph(books, of, epoch, strength) for strength in ("absolute", "signed")]
     known = epoch in of.trajectories
     after = synapses.values(books, of, epoch, layer + 1) if known and layer < of.layers[-1] else None
-    table = neighbourhood.of_synapse(graphs[0], graphs[1], of, local, after)
+    table = books.once(
+        ("neighbours", epoch, local),
+        of.key,
+        lambda: neighbourhood.of_synapse(graphs[0], graphs[1], of, local, after),
+    )
     weight = rate = np.nan
     if known:
         row, column = divmod(local - of.offset(layer), len(of.neurons[layer - 1]))
@@ -345,6 +363,13 @@ def _other_epoch(of: Recorded, epoch: int, shown: int) -> str:
 def _evenly(epochs: tuple[int, ...], most: int) -> list[int]:
     places = np.unique(np.linspace(0, len(epochs) - 1, min(most, len(epochs))).round().astype(int))
     return [epochs[place] for place in places]
+
+
+def _cells(figure: go.Figure, quantity: str) -> pd.DataFrame:
+    """The cells of a heatmap, a row each."""
+    heat = figure.data[0]
+    targets, sources = np.meshgrid(heat.y, heat.x, indexing="ij")
+    return pd.DataFrame({"source": sources.ravel(), "target": targets.ravel(), quantity: np.asarray(heat.z).ravel()})
 
 
 def _edge_table(view: View, values: dict[int, np.ndarray], quantity: str) -> pd.DataFrame:

@@ -15,6 +15,8 @@ from dashboard.plaintext import figure as label_text
 
 NAME_LENGTH = 32
 PANEL_COLUMNS = 3
+MOST_MARKERS = 24
+"""Markers of a line at most: each takes the browser as long as the line does; hover labels are at all points."""
 _GREY = {False: "#5B6670", True: "#A9B4BE"}
 _PAPER = {False: ("#FFFFFF", "#0A0F16", "#E3E8ED"), True: ("#11161D", "#E8EDF2", "#2D3844")}
 
@@ -130,6 +132,7 @@ def add_band(
     row: int | None = None,
     col: int | None = None,
     legend: bool = True,
+    markers: int = MOST_MARKERS,
 ) -> None:
     """Draw what :func:`over_seeds` returned for one candidate: the mean as a line, from lowest to highest as a band.
 
@@ -137,6 +140,7 @@ def add_band(
         hover: template of the hover label after the candidate's name; has ``%{x}`` and ``%{y}``.
         scale: by which values are multiplied.
         row, col: of the panel, where there are several.
+        markers: at most.
     """
     across = table[x].to_numpy()
     low, mean, high = (
@@ -163,7 +167,7 @@ def add_band(
         y=mean,
         mode="lines+markers",
         line={"color": style.colour(dark), "dash": style.dash, "width": 2},
-        marker={"symbol": style.symbol, "size": 7},
+        marker={"symbol": style.symbol, "size": 7, "maxdisplayed": markers},
         name=shown,
         legendgroup=shown,
         showlegend=legend,

@@ -80,27 +80,45 @@ def paths(table: pd.DataFrame, epoch: int, dark: bool = False) -> go.Figure:
     """
     if table.empty:
         return base.nothing("No synapse is chosen.", dark)
-    figure = _plane(dark, 460)
+    figure, traces = _plane(dark, 460), []
     for number, ((source, target), rows) in enumerate(table.groupby(["source", "target"], sort=True)):
         style = Style(HUES[number % len(HUES)], DASHES[(number // len(HUES)) % len(DASHES)])
         rows = rows.sort_values("epoch")
-        now = rows["epoch"].to_numpy() == epoch
-        sizes = np.where(now, 13, 5).tolist()
-        symbols = np.where(now, f"{style.symbol}-open", style.symbol).tolist()
-        if not now[-1]:
-            sizes[-1], symbols[-1] = 11, "arrow"
-        figure.add_scatter(
-            x=rows["weight"].to_numpy(np.float32),
-            y=rows["rate"].to_numpy(np.float32),
-            mode="lines+markers",
-            line={"color": style.colour(dark), "width": 1.5, "dash": style.dash},
-            marker={"size": sizes, "symbol": symbols, "angleref": "previous", "line": {"width": 2}},
-            customdata=rows["epoch"].to_numpy(np.int32),
-            name=f"{source} → {target}",
-            hovertemplate=f"<b>{source} → {target}</b>, epoch %{{customdata}}<br>weight %{{x:.4g}}, dw/dt %{{y:.3g}}"
-            "<extra></extra>",
+        weight, rate = (rows[name].to_numpy(np.float32) for name in ("weight", "rate"))
+        both = {"type": "scatter", "name": f"{source} → {target}", "legendgroup": f"{source} → {target}"}
+        traces.append(
+            {
+                **both,
+                "x": weight,
+                "y": rate,
+                "mode": "lines+markers",
+                "line": {"color": style.colour(dark), "width": 1.5, "dash": style.dash},
+                "marker": {"size": 5, "symbol": style.symbol, "maxdisplayed": base.MOST_MARKERS},
+                "customdata": rows["epoch"].to_numpy(np.int32),
+                "hovertemplate": f"<b>{source} → {target}</b>, epoch %{{customdata}}<br>weight %{{x:.4g}}, "
+                "dw/dt %{y:.3g}<extra></extra>",
+            }
         )
-    return figure.update_layout(showlegend=True)
+        # The last two points, for the direction of the arrow, and the chosen one.
+        marked = [*range(max(len(rows) - 2, 0), len(rows)), *np.flatnonzero(rows["epoch"].to_numpy() == epoch)]
+        sizes, symbols = [0] * len(marked), [style.symbol] * len(marked)
+        if rows["epoch"].iloc[-1] != epoch:
+            sizes[min(1, len(rows) - 1)], symbols[min(1, len(rows) - 1)] = 11, "arrow"
+        if len(marked) > min(2, len(rows)):
+            sizes[-1], symbols[-1] = 13, f"{style.symbol}-open"
+        look = {"size": sizes, "symbol": symbols, "angleref": "previous", "color": style.colour(dark)}
+        traces.append(
+            {
+                **both,
+                "x": weight[marked],
+                "y": rate[marked],
+                "mode": "markers",
+                "marker": {**look, "line": {"width": 2}},
+                "showlegend": False,
+                "hoverinfo": "skip",
+            }
+        )
+    return figure.add_traces(traces).update_layout(showlegend=True)
 
 
 def speeds(table: pd.DataFrame, dark: bool = False) -> go.Figure:

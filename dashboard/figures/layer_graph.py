@@ -97,13 +97,28 @@ def network(
     return figure
 
 
+Reduced = tuple[np.ndarray, int, int]
+"""A matrix small enough to be drawn, and how many rows and columns of the whole one make one of its cells."""
+
+
+def reduced_matrix(matrix: np.ndarray) -> Reduced:
+    """What :func:`weight_matrix` draws of a matrix."""
+    small, height, width = reduced(np.asarray(matrix, np.float32), MATRIX_CELLS)
+    return small.astype(np.float32), height, width
+
+
 def weight_matrix(
-    matrix: np.ndarray, sources: np.ndarray, targets: np.ndarray, quantity: Quantity, layer: int, dark: bool = False
+    matrix: np.ndarray | Reduced,
+    sources: np.ndarray,
+    targets: np.ndarray,
+    quantity: Quantity,
+    layer: int,
+    dark: bool = False,
 ) -> tuple[go.Figure, str]:
     """Heatmap of a layer: a row for each target, a column for each source neuron.
 
     Args:
-        matrix: (targets, sources).
+        matrix: (targets, sources), or what is left of it as :func:`reduced_matrix` makes it.
         sources, targets: numbers of the neurons.
         quantity: what the matrix holds.
         layer: its number, for the axes.
@@ -112,28 +127,23 @@ def weight_matrix(
     Returns:
         The figure, and what it leaves out, in a sentence; empty if nothing.
     """
-    small, height, width = reduced(np.asarray(matrix, np.float32), MATRIX_CELLS)
+    small, height, width = reduced_matrix(matrix) if isinstance(matrix, np.ndarray) else matrix
     end = scales.limit(small)
     rows, columns = targets[::height], sources[::width]
     figure = base.blank(dark, 420)
     figure.add_heatmap(
-        z=small.astype(np.float32),
-        x=np.arange(len(columns)),
-        y=np.arange(len(rows)),
-        customdata=np.stack(np.broadcast_arrays(columns[None, :], rows[:, None]), axis=-1).astype(np.int32),
+        z=small,
+        x=[str(number) for number in columns],
+        y=[str(number) for number in rows],
         colorscale=scales.scale(quantity.signed, dark),
         zmin=-end if quantity.signed else 0,
         zmax=end,
         colorbar={"title": {"text": quantity.title}, "thickness": 12, "exponentformat": "e"},
-        hovertemplate=f"%{{customdata[0]}} → %{{customdata[1]}}<br>{explanation(quantity.name).label}: "
-        "%{z:.4g}<extra></extra>",
+        hovertemplate=f"%{{x}} → %{{y}}<br>{explanation(quantity.name).label}: %{{z:.4g}}<extra></extra>",
     )
-    for axis, numbers, what in (("x", columns, f"source neuron, level {layer - 1}"), ("y", rows, "target neuron")):
-        ticks = np.unique(np.linspace(0, len(numbers) - 1, min(len(numbers), 12)).round().astype(int))
-        figure.layout[f"{axis}axis"].update(
-            title={"text": what}, tickvals=ticks, ticktext=[str(numbers[tick]) for tick in ticks], showgrid=False
-        )
-    figure.update_yaxes(autorange="reversed", title={"text": f"target neuron, level {layer}"})
+    axis = {"type": "category", "showgrid": False, "nticks": 12}  # of neurons: not all of them may be recorded
+    figure.update_xaxes(title={"text": f"source neuron, level {layer - 1}"}, tickangle=0, **axis)
+    figure.update_yaxes(title={"text": f"target neuron, level {layer}"}, autorange="reversed", **axis)
     if height == width == 1:
         return figure, ""
     return figure, (
@@ -199,22 +209,24 @@ def _marks(view: View, values: np.ndarray, end: float, signed: bool, quantity: Q
 
 
 def _add_nodes(figure: go.Figure, view: View, dark: bool) -> None:
-    """Circles, with numbers inside where there is room; groups have theirs above."""
+    """Circles, with numbers inside where there is room; groups have theirs above, as text: annotations draw slowly."""
     nodes = view.nodes
     grouped = view.detail in ("layers", "groups")
     crowd = nodes.groupby("level")["level"].transform("size").to_numpy()
     roomy = (crowd <= _ROOM) & ~np.array(grouped)
     names = [_span(a, b) for a, b in nodes[["first", "last"]].to_numpy().tolist()]
+    text = grouped or bool(roomy.any())
+    sizes = np.where(roomy, 17, np.clip(480 // crowd, 4, 13))
     figure.add_scatter(
         x=nodes["level"],
         y=nodes["y"].to_numpy(np.float32),
-        mode="markers+text",
-        text=[name if shown else "" for name, shown in zip(names, roomy, strict=True)],
+        mode="markers+text" if text else "markers",
+        text=[name if grouped or shown else "" for name, shown in zip(names, roomy, strict=True)] if text else None,
         hovertext=names,
-        textposition="middle center",
-        textfont={"size": 9, "color": base.ink(dark)},
+        textposition="top center" if grouped else "middle center",
+        textfont={"size": 11 if grouped else 9, "color": base.ink(dark)},
         marker={
-            "size": np.where(roomy, 17, np.clip(480 // crowd, 4, 13)),
+            "size": int(sizes[0]) if (sizes == sizes[0]).all() else sizes,
             "color": base.paper(dark),
             "line": {"width": 1.2, "color": base.ink(dark)},
             "opacity": 1,
@@ -224,18 +236,6 @@ def _add_nodes(figure: go.Figure, view: View, dark: bool) -> None:
         unselected={"marker": {"opacity": 1}, "textfont": {"color": base.ink(dark)}},
         name="neurons",
     )
-    for level, y, text in zip(nodes["level"], nodes["y"], names, strict=True) if grouped else ():
-        figure.add_annotation(
-            x=level,
-            y=y,
-            yshift=17,
-            text=text,
-            showarrow=False,
-            font={"size": 11, "color": base.ink(dark)},
-            bgcolor=base.paper(dark),
-            opacity=0.9,
-            borderpad=1,
-        )
 
 
 def _mark_chosen(figure: go.Figure, view: View, chosen: tuple[int, int, int], dark: bool) -> None:

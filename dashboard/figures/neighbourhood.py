@@ -35,14 +35,19 @@ def around_synapse(table: pd.DataFrame, synapse: tuple[int, int, int], dark: boo
     for role, x in (("drives", -1.0), ("driven", 1.0)):
         side = drawn[role]
         heights = np.linspace(1, -1, len(side)) if len(side) > 1 else np.zeros(len(side))
-        for height, strength in zip(heights, side["strength"] / end, strict=True):
-            figure.add_scatter(
-                x=[x, 0],
-                y=[height, 0],
-                mode="lines",
-                line={"color": scales.colour_at(0.25 + 0.75 * strength, False, dark), "width": 1 + 7 * strength},
-                hoverinfo="skip",
-            )
+        figure.add_traces(
+            [
+                {
+                    "type": "scatter",
+                    "x": [x, 0],
+                    "y": [height, 0],
+                    "mode": "lines",
+                    "line": {"color": scales.colour_at(0.25 + 0.75 * share, False, dark), "width": 1 + 7 * share},
+                    "hoverinfo": "skip",
+                }
+                for height, share in zip(heights, side["strength"] / end, strict=True)
+            ]
+        )
         if len(side):
             _add_side(figure, side, x, heights, end, dark)
     layer, source, target = synapse
@@ -63,7 +68,7 @@ def around_synapse(table: pd.DataFrame, synapse: tuple[int, int, int], dark: boo
         bgcolor=base.paper(dark),
         opacity=0.9,
     )
-    for x, text in ((-1, "drive it"), (0, ""), (1, "are driven by it")):
+    for x, text in ((-1, "drive it"), (1, "are driven by it")):
         figure.add_annotation(
             x=x, y=1.13, yanchor="bottom", text=text, showarrow=False, font={"color": base.grey(dark)}
         )

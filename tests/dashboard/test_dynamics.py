@@ -166,9 +166,16 @@ def test_paths_mark_the_epoch_and_have_a_name_each() -> None:
         {"epoch": [0, 1, 2] * 2, "source": [1] * 3 + [2] * 3, "target": 4, "weight": 0.1, "rate": np.arange(6.0)}
     )
     figure = dynamics.paths(table, epoch=1)
-    assert [trace.name for trace in figure.data] == ["1 → 4", "2 → 4"]
-    assert list(figure.data[0].marker.size) == [5, 13, 11]
-    assert len({trace.line.color for trace in figure.data}) == 2
+    assert [trace.name for trace in figure.data if trace.showlegend is None] == ["1 → 4", "2 → 4"]
+    path, marks = figure.data[:2]
+    assert list(marks.x) == [path.x[1], path.x[2], path.x[1]]
+    assert (list(marks.marker.size), list(marks.marker.symbol)[1:]) == ([0, 11, 13], ["arrow", "circle-open"])
+    assert len({trace.line.color for trace in figure.data[::2]}) == 2
+    at_the_end, unknown = (dynamics.paths(table, epoch).data[1].marker.symbol for epoch in (2, 7))
+    assert list(at_the_end) == ["circle", "circle", "circle-open"]
+    assert list(unknown) == ["circle", "arrow"]
+    single = dynamics.paths(table[table["epoch"] == 0], 0).data[1].marker
+    assert list(single.symbol) == ["circle", "circle-open"]
     assert "No synapse" in dynamics.paths(table.head(0), 1).layout.annotations[0].text
 
 

@@ -1,0 +1,47 @@
+"""Accuracy against beta_eff: the points that runs pass through, and the line fitted to each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from dashboard import analysis
+from dashboard.queries import Library
+from ncore.predict import Curve
+
+_COLUMNS = ("key", "candidate", "seed", "epoch", "beta_eff", "accuracy")
+
+
+def points(curves: Mapping[str, Curve], strength: str) -> pd.DataFrame:
+    """One row a run and epoch: key, candidate, seed, epoch, beta_eff of this strength, accuracy (a fraction)."""
+    parts = [
+        pd.DataFrame(
+            dict(
+                zip(
+                    _COLUMNS,
+                    (key, curve.candidate, curve.seed, curve.epochs, curve.beta[strength], curve.accuracy),
+                    strict=True,
+                )
+            )
+        )
+        for key, curve in curves.items()
+        if strength in curve.beta and curve.epochs.size
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(dict.fromkeys(_COLUMNS, np.zeros(0)))
+
+
+def lines(books: Library, curves: Mapping[str, Curve], strength: str, seen: int) -> dict[str, analysis.RidgeLine]:
+    """The regression of each run (by key) on its epochs up to ``seen``, of those that have three or more."""
+
+    def fit(curve: Curve) -> analysis.RidgeLine | None:
+        early = curve.until(seen)
+        return analysis.ridge_line(early.beta[strength], early.accuracy)
+
+    found = {
+        key: books.remembered(("line", strength, seen), [key], lambda: fit(curve))  # noqa: B023 - called at once
+        for key, curve in curves.items()
+        if strength in curve.beta and curve.epochs.size
+    }
+    return {key: line for key, line in found.items() if line is not None}
