@@ -74,14 +74,14 @@ export default function ({ parentElement, data, setTriggerValue }) {
 }
 """
 
-# The next frame is asked for when this one has been drawn: a timer would ask faster than a busy machine can draw, and a
-# click on Pause would wait behind all those frames.
+# The next frame is asked for when the last one has been drawn, so that this one is drawn while the next is computed. A
+# timer would ask faster than a busy machine can draw, and a click on Pause would wait behind all those frames.
 _PACER = """
 export default function ({ parentElement, data, setTriggerValue }) {
   clearTimeout(parentElement.ncoreTimer);
   if (!data.running) return;
   const begun = performance.now();
-  const waits = (box) => box.ncoreSeen && !(Number(box.dataset.frame) >= data.frame);
+  const waits = (box) => box.ncoreSeen && !(Number(box.dataset.frame) >= data.frame - 1);
   const look = () => {
     const past = performance.now() - begun;
     const drawing = [...document.querySelectorAll(".ncore-live")].some(waits);

@@ -1,0 +1,160 @@
+"""What a frame of the playground costs, by its parts, against a bare training step in NumPy and in torch.
+
+    python tests/benchmarks/bench_playground.py [--browser]
+
+A frame is k training steps, the data of all five pictures (boundary, layer graph, curves, phase plane, line graph),
+their figures, and their JSON; 8-8-8, 500 points. With ``--browser`` also the frames a second that a real Chromium
+shows, drawing included. Medians, and CPU time beside wall time: on a busy machine the two part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from dashboard.figures import playground as plane
+from dashboard.figures import playground_graph as graphs
+from dashboard.lessons.engine import Data, Setup, Training
+from dashboard.lessons.stage import with_now
+
+DATA, SETUP = Data(count=500, share=0.9), Setup(hidden=(8, 8, 8))
+STEPS = (1, 20, 100)
+
+
+def measured(function: Callable[[], object], repeats: int = 40) -> tuple[float, float]:
+    """Median milliseconds of a call: wall and CPU of this process."""
+    walls, cpus = [], []
+    for _ in range(repeats + 3):
+        wall, cpu = time.perf_counter(), time.process_time()
+        function()
+        walls.append(1e3 * (time.perf_counter() - wall))
+        cpus.append(1e3 * (time.process_time() - cpu))
+    return statistics.median(walls[3:]), statistics.median(cpus[3:])
+
+
+def torch_step() -> Callable[[], None]:
+    """A training step of the same network with autograd and torch's own SGD."""
+    training = Training(DATA, SETUP)
+    widths = training.network.widths
+    modules: list[nn.Module] = []
+    for fan_in, fan_out in itertools.pairwise(widths):
+        modules += [nn.Linear(fan_in, fan_out), nn.Tanh()]
+    unit, loss = nn.Sequential(*modules[:-1]), nn.BCEWithLogitsLoss()
+    optimizer = torch.optim.SGD(unit.parameters(), lr=0.1)
+    x, y = torch.randn(SETUP.batch, 2), torch.randint(2, (SETUP.batch, 1)).float()
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss(unit(x), y).backward()
+        optimizer.step()
+
+    return step
+
+
+def frame(training: Training, steps: int) -> int:
+    """All that one frame costs the server; the bytes that it sends."""
+    training.advance(steps)
+    now, passed = with_now(training), training.passed()
+    states = training.outputs(plane.places())
+    graph = training.line_graph(passed)
+    assert graph is not None
+    weights = training.network.weights
+    figures = (
+        plane.boundary(states[-1][:, 0], training.points),
+        graphs.layers(weights, states, ["x₁", "x₂"]),
+        plane.curves({"A": now}),
+        graphs.phase(weights, training.rates(passed), list(training.trail), training.reach),
+        graphs.line_graph(graph, weights)[0],
+    )
+    return sum(len(figure.to_json(validate=False)) for figure in figures)
+
+
+def server() -> None:
+    """Parts and whole of a frame."""
+    training = Training(DATA, SETUP)
+    training.advance(500)
+    print(f"8-8-8, 500 points, batch {SETUP.batch}, {torch.get_num_threads()} threads    wall      CPU")
+    step = measured(lambda: training.advance(1), 300)
+    print(f"  a training step, ours (NumPy)          {step[0]:7.2f} {step[1]:8.2f} ms")
+    other = measured(torch_step(), 300)
+    print(
+        f"  a training step, torch                 {other[0]:7.2f} {other[1]:8.2f} ms   "
+        f"{other[1] / step[1]:.1f} of ours"
+    )
+    beta = measured(lambda: training.capacitance())
+    print(
+        f"  beta_eff on all training points        {beta[0]:7.2f} {beta[1]:8.2f} ms   {beta[1] / step[1]:.1f} of a step"
+    )
+    for steps in STEPS:
+        size = frame(training, steps)
+        whole = measured(lambda steps=steps: frame(training, steps))  # type: ignore[misc]
+        print(
+            f"  a frame with {steps:3d} steps                 {whole[0]:7.1f} {whole[1]:8.1f} ms   {size / 1e3:.0f} kB"
+            " (target: below 100 ms)"
+        )
+
+
+def browser(seconds: float = 20.0) -> None:
+    """Frames a second in Chromium, at 1440 x 1000, from pressing Run on; needs Playwright and a Chromium."""
+    sys.path.insert(0, str(Path(__file__).parent.parent / "browser"))
+    from conftest import ARGUMENTS, chromium_path
+    from playwright.sync_api import sync_playwright
+
+    from dashboard.launch import ADDRESS, command, environment, free_port
+
+    port = free_port(8790)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        process = subprocess.Popen(
+            command(port, browser=False),
+            env=environment([]),
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            chromium = playwright.chromium.launch(executable_path=chromium_path(), args=list(ARGUMENTS))
+            page = chromium.new_page(viewport={"width": 1440, "height": 1000})
+            page.set_default_timeout(120_000)
+            address = f"http://{ADDRESS}:{port}/playground"
+            for _ in range(100):
+                try:
+                    page.goto(address)
+                    break
+                except Exception:
+                    time.sleep(0.2)
+            page.goto(f"{address}?play-layers=3&play-width1=8&play-width2=8&play-width3=8&play-share=90&play-speed=20")
+            page.wait_for_selector(".ncore-live[data-frame]")
+            page.get_by_role("button", name="Run", exact=True).click()
+            page.get_by_role("button", name="Pause", exact=True).wait_for()
+            seen = "() => Math.max(...[...document.querySelectorAll('.ncore-live')].map((b) => +b.dataset.frame || 0))"
+            page.wait_for_function(f"() => ({seen})() > 5")
+            first, begun = page.evaluate(seen), time.perf_counter()
+            page.wait_for_timeout(1000 * seconds)
+            rate = (page.evaluate(seen) - first) / (time.perf_counter() - begun)
+            load = json.dumps([round(x, 1) for x in os.getloadavg()]) if hasattr(os, "getloadavg") else "unknown"
+            print(f"  in Chromium: {rate:.1f} frames a second, {1000 / rate:.0f} ms each, load {load}")
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--browser", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    server()
+    if arguments.browser:
+        browser()
