@@ -1,9 +1,10 @@
 """How well early epochs and zero-cost scores order the cells of NAS-Bench-201, by two truths.
 
 The truth ``here`` is the final test accuracy of the same cells trained at reduced size, ``published`` that of the
-benchmark at its own size. Three references stand beside the methods: ``chance``, which knows nothing; ``whole``, the
-validation accuracy after all epochs; and, against the published truth, ``final``: what is trained here can follow the
-published order only as far as its own final accuracies do, so that this is the ceiling.
+benchmark at its own size. References stand beside the methods: ``chance``, which knows nothing; ``whole``, the
+validation accuracy after all epochs; ``ceiling``, what the noise of the final accuracies here leaves to be had; and,
+against the published truth, ``final``: what is trained here can follow the published order only as far as its own final
+accuracies do.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ncore.bench.cases import Case, cases_from_table
+from ncore.bench.evaluation import evaluate_cases
 from ncore.bench.methods import Method, predictors, whole_training
 from ncore.bench.resampling import FloatArray, resampled_measures
 from ncore.errors import InputError
@@ -88,10 +90,11 @@ def evaluate_nas(
         parts.append(_judge(here, HERE, guesses, resamples, seed).assign(k=k))
         if len(published) > 1:
             parts.append(_judge(published, PUBLISHED, [*guesses, (_FINAL, here)], resamples, seed).assign(k=k))
+        parts.append(_ceiling(case, k).assign(cells=len(here), k=k))
     found = pd.concat(parts, ignore_index=True)
     methods.append(_FINAL)
     costs = {(method.name, k): method.cost(case, k) if method.cost else case.cost(k) for method in methods for k in ks}
-    found["seconds"] = [costs[key] for key in zip(found["method"], found["k"], strict=True)]
+    found["seconds"] = [costs.get(key, np.nan) for key in zip(found["method"], found["k"], strict=True)]
     first = ["truth", "cells", "k", "method", "label", "kind", "measure", "value", "lower", "upper"]
     return found[[*first, *(name for name in found.columns if name not in first)]]
 
@@ -151,6 +154,13 @@ def _interval(name: str, prefix: str, values: FloatArray) -> dict[str, float]:
     """The value of the data themselves, and the bounds of 95% of the resamples."""
     lower, upper = np.quantile(values[1:], _LEVELS) if values.size > 1 else (np.nan, np.nan)
     return {name: float(values[0]), f"{prefix}lower": float(lower), f"{prefix}upper": float(upper)}
+
+
+def _ceiling(case: Case, k: int) -> pd.DataFrame:
+    """What knowing each cell's expected accuracy would give, where the observed one is a noisy reading of it."""
+    found = evaluate_cases([case], [], ks=[k], resamples=1)
+    rows = found[(found["method"] == "ceiling") & (found["task"] == case.name) & found["measure"].isin(MEASURES)]
+    return rows[["method", "label", "kind", "measure", "value"]].assign(truth=HERE)
 
 
 def _scores(table: pd.DataFrame) -> list[Method]:
