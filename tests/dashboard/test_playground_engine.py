@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import doctest
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import ncore
+from dashboard.figures import playground as plane
+from dashboard.lessons import controls, glossary
+from dashboard.lessons import points as points_module
 from dashboard.lessons.engine import MOST_STEPS, Data, Setup, Training
 from dashboard.lessons.points import DATA_SETS, REACH, points
 from dashboard.lessons.tiny import ACTIVATIONS, FEATURES, Network, features
@@ -214,3 +220,10 @@ def test_what_cannot_be_is_refused() -> None:
         Network((2, 1), "swish", True, 1)
     with pytest.raises(InputError, match="one output"):
         Network((2, 3), "tanh", True, 1)
+
+
+@pytest.mark.parametrize("module", [points_module, glossary, controls, plane], ids=lambda module: module.__name__)
+def test_examples(module: ModuleType) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted
+    assert not found.failed
