@@ -160,6 +160,14 @@ EXPLANATIONS: dict[str, Explanation] = {
         "narrower is surer.",
         "It is not calibrated: for naive methods it is a rule of thumb, and one seed can't tell how seeds differ.",
     ),
+    "coverage": Explanation(
+        "Coverage",
+        "%",
+        "How often the final accuracy was inside the 90% interval, on datasets that it was not calibrated on.",
+        "",
+        "90% is right; lower means intervals that are too narrow, higher ones that are too wide.",
+        "With few tasks it is known to a few points only, as the runs of a task miss together.",
+    ),
     "p_best": Explanation(
         "Probability of being best",
         "%",

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from dashboard import analysis, selection, session, sidebar, ui
+from dashboard import analysis, choices, evidence_view, selection, sidebar, ui
 from dashboard.explain import explanation
 from dashboard.figures import ranking as figures
 from dashboard.figures import styles_of
 from dashboard.plaintext import markdown, plain
-from ncore.predict import DEFAULT_METHOD, MEASURES, Curve, get_predictor, predictor_names
+from ncore.predict import MEASURES, Curve, get_predictor
 
 NAIVE = "last"
 _SHOWN_MEASURES = ("kendall", "spearman", "regret", "precision_at_3")
@@ -25,7 +25,7 @@ def page() -> None:
         task = selection.task("ranking")
         if task is None:
             return
-        method = _method()
+        method = choices.method("ranking")
     st.caption(selection.said(task, len(task.keys)))
     books = sidebar.current()
     curves = [books.curve(key) for key in task.keys]
@@ -36,7 +36,7 @@ def page() -> None:
             "There is nothing to rank yet.", "None of these runs has finished an epoch; this page follows as they do."
         )
         return
-    k = _epoch(analysis.horizon(curves))
+    k = choices.epoch("ranking", analysis.horizon(curves), get_predictor(method).min_epochs)
     table = _ranking(task.keys, method, k)
     if isinstance(table, str):
         ui.empty("This can't be ranked.", markdown(table))
@@ -109,27 +109,7 @@ def page() -> None:
         "learning-curves",
     )
 
-
-def _method() -> str:
-    names = list(predictor_names())
-    chosen = st.selectbox(
-        "Prediction method",
-        names,
-        names.index(DEFAULT_METHOD),
-        lambda name: get_predictor(name).label + (" (default)" if name == DEFAULT_METHOD else ""),
-        help="\n\n".join(f"**{get_predictor(name).label}**: {get_predictor(name).description}." for name in names),
-        **session.setting("ranking-method"),
-    )
-    return session.one_of(chosen, names, DEFAULT_METHOD)
-
-
-def _epoch(last: int) -> int:
-    """The slider; a third of the way by default, so that there is something to save."""
-    if last < 2:
-        return 1
-    text = "The prediction sees the epochs up to this one and nothing later."
-    default = min(last, max(3, last // 3))
-    return int(st.slider("As of epoch", 1, last, default, help=text, **session.setting("ranking-epoch")))
+    evidence_view.show(method, k, task.mode)
 
 
 def _headline(table: pd.DataFrame, prices: pd.DataFrame, k: int, end: int) -> None:
