@@ -113,9 +113,22 @@ def sweep(
     address: Annotated[str | None, typer.Option(help="Of a Ray cluster; default: a local one.")] = None,
     gpus: Annotated[float, typer.Option(min=0.0, help="GPUs of each run, with ray.")] = 0.0,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Repeat runs that failed before.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop candidates that are hardly the best any more.")] = False,
+    risk: Annotated[
+        float, typer.Option(min=0.0, max=0.99, help="With --stop: accepted probability of stopping the best.")
+    ] = 0.1,
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="With --stop: epochs of all runs of a dataset together.")
+    ] = None,
+    target_regret: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="With --stop: accuracy points that the choice may lose; then only it goes on."),
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="With --stop: prediction method, as for `rank`.")] = None,
 ) -> None:
     """Run candidates x datasets x seeds; finished runs are skipped, killed ones resumed."""
-    from ncore.display import run_sweep
+    from ncore.display import run_sweep, spent_hint
+    from ncore.predict.stopping import StoppingRule
     from ncore.probe.ray_engine import RayEngine
     from ncore.probe.recipe import Recipe
 
@@ -124,9 +137,83 @@ def sweep(
     read = Recipe.read(recipe)
     place = read.store_place if store is None else read.model_copy(update={"store": store, "base": "."}).store_place
     on_ray = RayEngine(address, threads, gpus) if engine == "ray" else None
-    _exit_if_failed(
-        run_sweep(read.jobs, place, workers=workers, threads=threads, engine=on_ray, retry_failed=retry_failed)
+    if not stop and (budget is not None or target_regret is not None or method is not None):
+        raise InputError("A budget, a target regret and a method are for stopping candidates early: add --stop.")
+    rule = StoppingRule(risk, target_regret, budget) if stop else None
+    results = run_sweep(
+        read.jobs,
+        place,
+        workers=workers,
+        threads=threads,
+        engine=on_ray,
+        retry_failed=retry_failed,
+        rule=rule,
+        method=method,
     )
+    if stop:
+        spent_hint(read.jobs, place)
+    _exit_if_failed(results)
+
+
+@app.command()
+def bench(
+    recipe: Annotated[Path | None, typer.Argument(help="YAML file; default: that of the committed results.")] = None,
+    store: Annotated[Path, typer.Option(help="Folder of runs, weights and scores.")] = Path("ncore-bench"),
+    table: Annotated[Path, typer.Option(help="Parquet file; what it has is not run again.")] = Path("bench.parquet"),
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time; default: one a core.")] = None,
+    modes: Annotated[str, typer.Option(help="Only these, separated by commas: backbone, unit, all.")] = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many runs.")] = None,
+    collect_only: Annotated[bool, typer.Option("--collect-only", help="Run nothing, write what is finished.")] = False,
+) -> None:
+    """Run the benchmark of candidates, targets and modes, or go on with it, and write its table."""
+    from ncore.bench.recipe import RECIPE, BenchRecipe
+    from ncore.bench.running import bench as run_bench
+
+    chosen = [mode for mode in modes.replace(" ", "").split(",") if mode]
+    made = run_bench(
+        BenchRecipe.read(recipe or RECIPE), store, table,
+        workers=workers, modes=chosen, limit=limit, collect_only=collect_only,
+    )  # fmt: skip
+    typer.echo(f"{table}: {0 if made.empty else made['run'].nunique()} runs")
+
+
+@app.command()
+def evaluate(
+    table: Annotated[Path | None, typer.Argument(help="Table of the benchmark; default: the committed one.")] = None,
+    store: Annotated[str | None, typer.Option(help="Judge by the finished runs of this store instead.")] = None,
+    epochs: Annotated[str, typer.Option("-k", "--epochs", help="Epochs seen, separated by commas.")] = "1,2,3,5,10",
+    at: Annotated[int, typer.Option(min=1, help="Show all measures after so many epochs.")] = 3,
+    resamples: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 1000,
+    quick: Annotated[bool, typer.Option("--quick", help="Only as of --at, with 200 resamples: seconds.")] = False,
+    loose: Annotated[
+        bool, typer.Option("--loose", help="Learn from other tasks of the same dataset too, whose images are shared.")
+    ] = False,
+    slow: Annotated[bool, typer.Option("--slow", help="Compute what is missing of slow methods: half an hour.")] = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Parquet file of all numbers.")] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="Write the page on the benchmark, its figures and results to this folder.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge every prediction method and score by runs whose ends are known."""
+    from ncore.bench.command import evaluate as run_evaluation
+    from ncore.bench.printing import print_evaluation
+    from ncore.display import console
+
+    found = run_evaluation(
+        table,
+        store=store,
+        epochs=str(at) if quick else epochs,
+        resamples=min(resamples, 200) if quick else resamples,
+        loose=loose,
+        slow=slow,
+        output=output,
+        page=page,
+    )
+    if as_json:
+        _print_json(found)
+    else:
+        print_evaluation(found, console, at)
 
 
 @app.command()
@@ -144,7 +231,7 @@ def rank(
     from ncore.predict import rank as rank_runs
 
     if method == "help":
-        for name in predictor_names():
+        for name in predictor_names(slow=True):
             typer.echo(f"{name:24} {get_predictor(name).label}{'  (default)' if name == DEFAULT_METHOD else ''}")
         return
     table = rank_runs(store, dataset=dataset, epochs=epochs, method=method or DEFAULT_METHOD, mode=mode)

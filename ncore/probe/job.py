@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from string import Template
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from ncore.errors import InputError, NcoreError, StoreError, TrainingFailedError
 from ncore.probe.candidates import CandidateSpec
@@ -27,7 +27,9 @@ _Spec = TypeVar("_Spec", CandidateSpec, DatasetSpec)
 class Job(Settings):
     """A candidate, a dataset, a seed, and how to train and record.
 
-    ``base`` is the folder that relative paths are read from; it is not part of what identifies the run.
+    ``base`` is the folder that relative paths are read from, and ``clock`` says whether the seconds of the run are on
+    the wall or of the processor's work, which other load does not stretch; neither is part of what identifies it.
+    With ``until`` the run is left there, interrupted, to be resumed by a job with a later one, or none.
     """
 
     candidate: CandidateSpec
@@ -37,6 +39,13 @@ class Job(Settings):
     recording: RecordingSettings = RecordingSettings()
     notes: str = ""
     base: str = Field(default_factory=os.getcwd)
+    clock: Literal["wall", "processor"] = "wall"
+    until: PositiveInt | None = None
+
+    @property
+    def now(self) -> Callable[[], float]:
+        """Reads the clock, in seconds."""
+        return time.monotonic if self.clock == "wall" else time.process_time
 
     @property
     def settings(self) -> TrainingSettings:
@@ -125,7 +134,7 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
     from ncore.probe.training import Examples, ProbedModel, Trainer, choose_device, frozen_features
     from ncore.probe.unit import NCPUnit
 
-    started = time.monotonic()
+    started = job.now()
     settings = job.settings
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
@@ -148,7 +157,10 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
     ).to(device)
     module = backbone.module
     if settings.mode == "unit":
-        examples = {name: frozen_features(module, split, device) for name, split in examples.items()}
+        test = examples["test"]
+        examples = {name: frozen_features(module, examples[name], device) for name in ("train", "validation")}
+        # Those of the test set only when it is their turn: a run that is stopped before never pays for them.
+        examples["test"] = Examples(test.inputs, test.labels, partial(_frozen, module, test.prepare, device.type))
         module = torch.nn.Identity()
     trainer = Trainer(ProbedModel(module, unit, settings.mode), examples["train"], settings, job.seed)
     info = {
@@ -160,6 +172,14 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
         "dataset_fingerprint": data.fingerprint,
     }
     return partial(_train, job=job, trainer=trainer, examples=examples, info=info, started=started)
+
+
+def _frozen(backbone: Any, prepare: Callable[[Any], Any], device: str, batch: Any) -> Any:
+    """What a frozen backbone gives for a batch, in full precision."""
+    import torch
+
+    with torch.no_grad(), torch.autocast(device, enabled=False):
+        return backbone(prepare(batch)).float()
 
 
 def _train(
@@ -180,7 +200,7 @@ def _train(
     settings = job.settings
     model = trainer.model
     probe = examples["train"].first(job.recording.probe_samples)
-    identity, prepared = job.identity, time.monotonic() - started
+    identity, prepared = job.identity, job.now() - started
     recorder = Recorder(
         store,
         None if settings.mode == "unit" else model,
@@ -193,6 +213,7 @@ def _train(
         info=info | {"device": str(trainer.device), "threads": torch.get_num_threads()},
         resume=True,
         take_over=take_over,
+        clock=job.now,
         **{**identity, "config": job.config},
     )
     with recorder, torch.random.fork_rng():
@@ -201,7 +222,8 @@ def _train(
         saved = recorder.writer.load_checkpoint() if recorder.last_epoch > 0 else None
         if saved is not None:
             first = trainer.load(saved) + 1
-        for epoch in range(first, settings.epochs + 1):
+        last = min(settings.epochs, job.until or settings.epochs)
+        for epoch in range(first, last + 1):
             measured = {"train": trainer.epoch(epoch)}
             if epoch <= recorder.last_epoch:
                 continue  # repeated since the last checkpoint: recorded already, and the same again
@@ -213,6 +235,9 @@ def _train(
             if epoch < settings.epochs and clock.due():
                 with clock.timed():
                     recorder.writer.save_checkpoint(trainer.save(epoch))
+        if last < settings.epochs:
+            recorder.writer.save_checkpoint(trainer.save(max(last, first - 1)))
+            recorder.writer.close(f"paused at epoch {recorder.last_epoch} of {settings.epochs} until others are there")
     return recorder.run_id
 
 

@@ -107,10 +107,11 @@ class LocalEngine:
     Args:
         workers: runs at a time; by default one for every core when runs use one thread each.
         threads: of each run, fixed so that results do not depend on how many run at once.
+        preload: modules that every run imports, to be imported once for all of them where the system can.
     """
 
-    def __init__(self, workers: int | None = None, threads: int = 1) -> None:
-        self.threads = threads
+    def __init__(self, workers: int | None = None, threads: int = 1, preload: Sequence[str] = ()) -> None:
+        self.threads, self.preload = threads, preload
         self.workers = max(1, workers or _cores() // threads)
 
     def __call__(self, jobs: Sequence[Job], store: str) -> Iterator[tuple[Job, str | None]]:
@@ -131,7 +132,7 @@ class LocalEngine:
         if job.training.threads is None:
             job = job.model_copy(update={"training": job.training.model_copy(update={"threads": self.threads})})
         try:
-            with ProcessPoolExecutor(1, mp_context=_context()) as process:
+            with ProcessPoolExecutor(1, mp_context=_context(self.preload)) as process:
                 return process.submit(execute, job, store).result()
         except BrokenProcessPool:
             return (
@@ -177,10 +178,10 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _context() -> multiprocessing.context.BaseContext:
+def _context(preload: Sequence[str]) -> multiprocessing.context.BaseContext:
     """Processes that start with torch, and what its first optimizer imports, already loaded where the system can."""
     if "forkserver" in multiprocessing.get_all_start_methods():
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["torch._dynamo", "ncore.probe.training", "ncore.probe.recorder"])
+        context.set_forkserver_preload(["torch._dynamo", "ncore.probe.training", "ncore.probe.recorder", *preload])
         return context
     return multiprocessing.get_context("spawn")
