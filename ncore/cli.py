@@ -163,6 +163,7 @@ def bench(
     workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time; default: one a core.")] = None,
     modes: Annotated[str, typer.Option(help="Only these, separated by commas: backbone, unit, all.")] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many runs.")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Repeat runs that failed before.")] = False,
     collect_only: Annotated[bool, typer.Option("--collect-only", help="Run nothing, write what is finished.")] = False,
 ) -> None:
     """Run the benchmark of candidates, targets and modes, or go on with it, and write its table."""
@@ -172,7 +173,7 @@ def bench(
     chosen = [mode for mode in modes.replace(" ", "").split(",") if mode]
     made = run_bench(
         BenchRecipe.read(recipe or RECIPE), store, table,
-        workers=workers, modes=chosen, limit=limit, collect_only=collect_only,
+        workers=workers, modes=chosen, limit=limit, retry_failed=retry_failed, collect_only=collect_only,
     )  # fmt: skip
     typer.echo(f"{table}: {0 if made.empty else made['run'].nunique()} runs")
 

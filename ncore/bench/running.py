@@ -53,6 +53,7 @@ def bench(
     workers: int | None = None,
     modes: Sequence[str] = (),
     limit: int | None = None,
+    retry_failed: bool = False,
     collect_only: bool = False,
     engine: Engine | None = None,
     say: Callable[[str], None] = print,
@@ -67,6 +68,7 @@ def bench(
         workers: runs at a time, by default one for every core.
         modes: only these training modes.
         limit: at most so many runs, the first ones.
+        retry_failed: remove and repeat runs that failed before, instead of keeping them as failed.
         collect_only: make no run, only write what is finished to the table.
         engine: executes the runs; by default processes of this machine.
         say: called with each line of progress.
@@ -85,11 +87,10 @@ def bench(
     os.environ[WEIGHTS] = str(weights)  # processes that are started from here read it
     opened = create_store(store)
     known = recorded(table)
-    have = set() if known.empty else set(known["run"])
-    listed = opened.runs()
-    made = set() if listed.empty else set(listed.loc[listed["status"].isin(["finished", "failed"]), "run"])
+    kept = ["finished"] if retry_failed else ["finished", "failed"]
+    made = {run for runs in (known, opened.runs()) if len(runs) for run in runs.loc[runs["status"].isin(kept), "run"]}
     jobs = [job for _, job in recipe.jobs(tuple(modes) or None)]
-    todo = [job for job in jobs if run_id(job) not in have | made][:limit]
+    todo = [job for job in jobs if run_id(job) not in made][:limit]
     say(f"{len(jobs)} runs, of which {len(jobs) - len(todo)} are made or left for later and {len(todo)} to be made")
     if todo and not collect_only:
         engine = engine or LocalEngine(workers, threads=1, preload=_PRELOAD)
@@ -114,7 +115,7 @@ def bench(
             for job in todo
         ]
         try:
-            sweep(own, store, engine=engine, on_result=settled)
+            sweep(own, store, engine=engine, retry_failed=retry_failed, on_result=settled)
         finally:
             collect(recipe, store, scores, table)
     return collect(recipe, store, scores, table)

@@ -175,6 +175,20 @@ def test_it_goes_on_with_more_seeds_from_the_table_alone(made, table, tmp_path):
     assert len(about(path)["versions"]) == 1
 
 
+def test_failed_runs_are_repeated_when_asked(made, tmp_path):
+    path = tmp_path / "table.parquet"
+    path.write_bytes((made[0] / "table.parquet").read_bytes())
+    recipe, tried = BenchRecipe.parse(settings()), []
+
+    def in_vain(jobs, store):
+        for job in jobs:
+            tried.append(job.candidate.name)
+            yield job, "again"
+
+    bench(recipe, tmp_path / "work", path, engine=in_vain, retry_failed=True, say=lambda line: None)
+    assert tried == ["explodes"] * 4
+
+
 def test_collecting_makes_no_run(tmp_path):
     path = tmp_path / "table.parquet"
     recipe = BenchRecipe.parse(settings())
