@@ -40,13 +40,15 @@ def test_the_python_of_the_readme(tmp_path, monkeypatch, capsys):
         optimizer.step()
         return float((model(images).argmax(1) == labels).float().mean())
 
-    loop, number = blocks("python")
+    loop, number, pictures = blocks("python")
     names = {"model": model, "images": images, "labels": labels, "loss": nn.CrossEntropyLoss()}
     names |= {"train_and_validate": train_and_validate, "features": model.body(images).detach()}
     exec(loop, names)
     assert "my-net" in capsys.readouterr().out
     exec(number, names)
     assert names["graph"].beta_eff > 0
+    exec(pictures, names)
+    assert len(names["store"].runs()) == 1
 
 
 def test_the_recipe_of_the_readme():
