@@ -119,10 +119,10 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             record(small, candidate, final=final, seed=seed)
     names = (
         "<b id='evil'>bold</b><script>alert(1)</script>",
-        "**md** :smile: $x^2$ %{x}<a href='javascript:alert(3)'>link</a> {{x}}",
+        "**md** :smile: $\\hbar^7$ %{x}<a href='javascript:alert(3)'>link</a> {{x}}",
         "\u202egnp.exe <img src=x onerror=alert(4)> " + "x" * 120,
     )
-    data = "<img src=x onerror=alert(5)>|:red[data]|$\\alpha$"
+    data = "<img src=x onerror=alert(5)>|:red[data]|$\\hbar^7$"
     record_synapses(hostile, names[0], notes="<svg onload=alert(6)>")
     for name, final in zip(names, (0.9, 0.8, 0.7), strict=True):
         record(hostile, name, final=final, dataset=data, notes="<img src=x onerror=alert(2)>", epochs=4)

@@ -13,14 +13,19 @@ PATIENCE = 120.0  # seconds; a machine can be busy
 READY = '[data-testid="stMain"] h1'
 CHARTS = '[class*="st-key-chart-"]:not(.st-key-chart-views)'
 
+# What the page is like, as a text that changes when it does; nothing while it is being drawn.
 _SETTLED = """() => {
   const app = document.querySelector('[data-testid="stApp"]');
   if (!app || app.dataset.testScriptState !== "notRunning" || !document.querySelector('[data-testid="stMain"] h1'))
-    return false;
-  if (document.querySelector('[data-testid="stSkeleton"], [data-stale="true"]')) return false;
+    return null;
+  if (document.querySelector('[data-testid="stSkeleton"], [data-stale="true"]')) return null;
   const boxes = [...document.querySelectorAll('[class*="st-key-chart-"]:not(.st-key-chart-views)')];
-  return boxes.every((box) => !box.offsetParent || box.querySelector(".js-plotly-plot .main-svg"))  // or a closed tab
-    && !document.body.innerText.match(/Read \\d+ of \\d+ epochs; the rest follows|Reading …/);
+  const drawn = (box) => box.querySelector(".js-plotly-plot .main-svg");  // some are drawn when they are scrolled to
+  const below = (box) => !box.offsetParent || box.getBoundingClientRect().top > innerHeight;
+  if (!boxes.every((box) => drawn(box) || below(box))) return null;
+  const main = document.querySelector('[data-testid="stMain"]');
+  if (main.innerText.match(/Read \\d+ of \\d+ epochs; the rest follows|Reading …/)) return null;
+  return `${main.scrollHeight} ${main.getElementsByTagName("*").length} ${main.innerText.length}`;
 }"""
 
 
@@ -40,10 +45,11 @@ def open_page(page: Page, address: str) -> None:
 
 def settle(page: Page, quiet: float = 0.5) -> None:
     """Wait until the app has been at rest, with all its charts drawn, for so many seconds."""
-    end, since = time.monotonic() + PATIENCE, time.monotonic()
-    while time.monotonic() - since < quiet:
-        if not page.evaluate(_SETTLED):
-            since = time.monotonic()
+    end, since, before = time.monotonic() + PATIENCE, time.monotonic(), None
+    while before is None or time.monotonic() - since < quiet:
+        found = page.evaluate(_SETTLED)
+        if found is None or found != before:
+            since, before = time.monotonic(), found
         assert since < end, f"{page.url} does not come to rest"
         page.wait_for_timeout(50)
 
