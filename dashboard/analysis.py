@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -159,6 +159,13 @@ class Clock:
         rows = metrics[(metrics["split"] == "validation") & metrics["seconds"].notna()]
         last = rows.groupby("epoch")["seconds"].max()
         return cls(last.index.to_numpy(np.float64), last.to_numpy(np.float64), horizon)
+
+
+def clock_of(metrics: pd.DataFrame, row: Mapping[str, Any]) -> Clock:
+    """Wall time of a run, from its table ``metrics`` and its row in a listing; it ends where it was planned to."""
+    last = 0 if metrics.empty else int(metrics["epoch"].max())
+    over = last == 0 or row["status"] == "failed" or pd.isna(row["planned_epochs"])
+    return Clock.of(metrics, last if over else int(row["planned_epochs"]))
 
 
 def saved(clocks: Mapping[str, Sequence[Clock]], epoch: int, choice: str) -> float:

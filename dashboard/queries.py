@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import pandas as pd
 
-from dashboard.analysis import Clock
+from dashboard.analysis import Clock, clock_of
 from dashboard.memory import Memory
 from ncore.errors import NcoreError, StoreError
 from ncore.predict import Curve, curves_from_store
@@ -153,7 +153,10 @@ class Library:
         found: dict[str, list[Clock]] = {}
         for key in keys:
             try:
-                clock = self._read.get(("clock", *self.stamp(key)), lambda: self._clock(key))  # noqa: B023 - called at once
+                clock = self._read.get(
+                    ("clock", *self.stamp(key)),
+                    lambda: clock_of(self.metrics(key), self.row(key)),  # noqa: B023 - called at once
+                )
             except NcoreError:
                 continue
             if clock.horizon > 0:
@@ -193,12 +196,6 @@ class Library:
             first = {"key": key, "candidate": row["candidate"], "seed": int(row["seed"])}
             frames.append(frame.assign(**first)[[*first, *frame.columns]])
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(), problems
-
-    def _clock(self, key: str) -> Clock:
-        metrics, row = self.metrics(key), self.row(key)
-        last = 0 if metrics.empty else int(metrics["epoch"].max())
-        over = last == 0 or row["status"] == "failed" or pd.isna(row["planned_epochs"])
-        return Clock.of(metrics, last if over else int(row["planned_epochs"]))
 
     def row(self, key: str) -> dict[str, Any]:
         """What the listing has of a run; StoreError if it does not have it."""

@@ -11,9 +11,11 @@ import streamlit as st
 
 from dashboard import edge_dynamics, one_run, session, sidebar, synapses, ui
 from dashboard.figures import dynamics as figures
+from dashboard.plaintext import plain
 from dashboard.synapses import HOW_TO_RECORD, Recorded
 
 _LAYER, _PATHS, _WAY = "dynamics-layer", "dynamics-synapses", "dynamics-choice"
+_CHOSEN, _BOX, _IN_URL = "synapses chosen", "synapses box", "synapses in url"
 _PAIR = re.compile(r"\s*(\d{1,9})\s*(?:→|->|-|,|\s)\s*(\d{1,9})\s*")
 _CHOICES = {"moved": "Moved most", "fast": "Fastest now", "own": "My choice"}
 _COURSE_SECONDS = 0.3
@@ -131,14 +133,7 @@ def _paths(of: Recorded, epoch: int, layer: int) -> None:
         )
         way = session.one_of(way, tuple(_CHOICES), "moved")
         if way == "own":
-            texts = st.multiselect(
-                "Source → target",
-                [f"{a} → {b}" for a, b in edge_dynamics.most_moved(books, of, layer, 20)],
-                accept_new_options=True,
-                max_selections=edge_dynamics.MOST_COURSES,
-                placeholder="Choose, or type 12-5",
-                **session.setting(_PATHS),
-            )
+            texts = _own([f"{a}-{b}" for a, b in edge_dynamics.most_moved(books, of, layer, 20)])
     if way == "own":
         chosen = _known(of, layer, texts)
     elif way == "fast":
@@ -269,12 +264,45 @@ def _layer(of: Recorded) -> int:
     return session.one_of(found, options, options[0])
 
 
-def _known(of: Recorded, layer: int, texts: list[Any]) -> list[tuple[int, int]]:
+def _own(suggestions: list[str]) -> list[str]:
+    """The box of synapses, as "12-5". They are put into the URL by hand: a bound box forgets what was typed."""
+    state = st.session_state
+    given = st.query_params.get_all(_PATHS)
+    if given and given != state.get(_IN_URL):  # a link, or a step back in the browser's history
+        state[_CHOSEN] = given
+    state[_BOX] = _tidy(state.get(_CHOSEN, []))
+
+    def changed() -> None:
+        state[_CHOSEN] = _tidy(state[_BOX])
+
+    texts = st.multiselect(
+        "Source → target",
+        list(dict.fromkeys([*state[_BOX], *suggestions])),
+        format_func=lambda text: " → ".join(match.groups()) if (match := _PAIR.fullmatch(text)) else text,
+        accept_new_options=True,
+        max_selections=edge_dynamics.MOST_COURSES,
+        placeholder="Choose, or type 12-5",
+        key=_BOX,
+        on_change=changed,
+    )
+    found = state[_CHOSEN] = state[_IN_URL] = _tidy(texts)
+    if given != found:
+        st.query_params[_PATHS] = found
+    return found
+
+
+def _tidy(texts: list[str]) -> list[str]:
+    """Each synapse once, as "12-5", however it was written; what is none stays, to be named as such."""
+    found = [f"{match[1]}-{match[2]}" if (match := _PAIR.fullmatch(text)) else plain(text, 24) for text in texts]
+    return list(dict.fromkeys(found))[: edge_dynamics.MOST_COURSES]
+
+
+def _known(of: Recorded, layer: int, texts: list[str]) -> list[tuple[int, int]]:
     """Source and target of what was chosen or typed; says what is no recorded synapse of this layer."""
     sources, targets = (set(of.neurons[level].tolist()) for level in (layer - 1, layer))
     found, unknown = [], 0
     for text in texts[: edge_dynamics.MOST_COURSES]:
-        match = _PAIR.fullmatch(str(text))
+        match = _PAIR.fullmatch(text)
         if match and int(match[1]) in sources and int(match[2]) in targets:
             found.append((int(match[1]), int(match[2])))
         else:
@@ -291,9 +319,9 @@ def _clicked(point: list[Any]) -> None:
     """Follow the synapse whose point was clicked."""
     if len(point) != 2 or not all(isinstance(value, int | float) for value in point):
         return
-    text = f"{int(point[0])} → {int(point[1])}"
-    before = st.session_state.get(_PATHS) or []
-    st.session_state[_PATHS] = list(dict.fromkeys([*before, text]))[-edge_dynamics.MOST_COURSES :]
+    text = f"{int(point[0])}-{int(point[1])}"
+    before = st.session_state.get(_CHOSEN, [])
+    st.session_state[_CHOSEN] = list(dict.fromkeys([*before, text]))[-edge_dynamics.MOST_COURSES :]
     st.session_state[_WAY] = "own"
     one_run.chosen_by_click()
 

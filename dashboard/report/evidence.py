@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from dashboard import analysis
-from dashboard.analysis import Clock, Verdict
+from dashboard.analysis import Clock, Verdict, clock_of
 from ncore.errors import InputError, StoreError
 from ncore.predict import Curve, curves_from_store, get_predictor
 
@@ -204,13 +204,6 @@ def evidence_from_store(
         images=images,
         candidates=once.runs()["candidate"].dropna().drop_duplicates().tolist(),
     )
-
-
-def clock_of(metrics: pd.DataFrame, row: Mapping[str, Any]) -> Clock:
-    """Wall time of a run, from its table and its row in the listing."""
-    last = 0 if metrics.empty else int(metrics["epoch"].max())
-    over = last == 0 or row["status"] == "failed" or pd.isna(row["planned_epochs"])
-    return Clock.of(metrics, last if over else int(row["planned_epochs"]))
 
 
 def images_of(info: Mapping[str, Any]) -> int:

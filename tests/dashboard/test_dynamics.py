@@ -228,10 +228,21 @@ def test_page(app: Callable[..., AppTest], recorded_store: Path) -> None:
     assert not test.exception
     test.segmented_control(key="dynamics-choice").set_value("own").run()
     assert "No synapse is chosen" in texts(test)
-    test.multiselect(key="dynamics-synapses").set_value(["3 → 1", "99-2", "<b>"]).run()
+    test.multiselect(key="synapses box").set_value(["3 → 1", "99-2", "<b>"]).run()
     assert not test.exception
     assert "2 of them are no recorded synapse" in texts(test)
     assert len(test.get("plotly_chart")) == 5
+    assert test.query_params["dynamics-synapses"] == ["3-1", "99-2", "<b>"]
+
+
+def test_a_link_holds_the_synapses_that_were_chosen(app: Callable[..., AppTest], recorded_store: Path) -> None:
+    test = app(recorded_store, page="dynamics")
+    test.query_params["dynamics-synapses"] = ["3-1", "0 → 2", "\u202ex" * 90]
+    test.segmented_control(key="dynamics-choice").set_value("own").run()
+    assert not test.exception
+    assert test.multiselect(key="synapses box").value[:2] == ["3-1", "0-2"]
+    assert len(test.multiselect(key="synapses box").value[2]) <= 24
+    assert "1 of them is no recorded synapse" in texts(test)
 
 
 def test_page_without_a_line_graph(app: Callable[..., AppTest], recorded_store: Path) -> None:
