@@ -15,6 +15,8 @@ from ncore.predict.experience import Task
 
 FEWEST = 4
 """Candidates that a case needs: the top three of three are right whatever is predicted."""
+SHARE = 0.75
+"""Of a table's candidates, what a case needs: one that the benchmark has only begun with is another task."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,9 +114,10 @@ def cases_from_table(table: pd.DataFrame) -> list[Case]:
         InputError: there is none.
     """
     found = []
+    enough = max(FEWEST, SHARE * table["candidate"].nunique())
     for (mode, name), group in table.groupby(["mode", "task"], sort=True):
         curves = curves_of_table(group, str(name), str(mode))
-        if len({curve.candidate for curve in curves if _ended(curve)}) < FEWEST:
+        if len({curve.candidate for curve in curves if _ended(curve)}) < enough:
             continue
         clocks = {
             key: run.set_index("epoch")["seconds"] for key, run in group.groupby(["candidate", "seed"], sort=True)
@@ -134,7 +137,10 @@ def cases_from_table(table: pd.DataFrame) -> list[Case]:
             Case(str(name), dataset, str(mode), tuple(curves), seconds, int(images) if images > 0 else 0, prices)
         )
     if not found:
-        raise InputError(f"No task of the table has {FEWEST} finished candidates or more: finish the benchmark first.")
+        raise InputError(
+            f"No task of the table has {enough:g} finished candidates or more ({SHARE:.0%} of them): go on with the "
+            "benchmark first."
+        )
     return found
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ncore.bench import figures
+from ncore.bench import figures, nas_page
 from ncore.bench.cases import Case, cases_from_table
 from ncore.bench.evaluation import AVERAGE
 from ncore.bench.replay import replay, summary
@@ -65,6 +65,7 @@ def write_results(folder: Path, path: Path | None, evaluation: pd.DataFrame) -> 
     cases = cases_from_table(table)
     evaluation.to_parquet(results / EVALUATION, index=False, compression="zstd")
     summary(replay(cases)).to_parquet(results / REPLAY, index=False, compression="zstd")
+    nas_page.write_results(folder, cases)
     facts = _facts(table, cases) | {"table": fingerprint(path), "made": about(path)}
     (results / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -105,7 +106,7 @@ def render(folder: Path = FOLDER) -> dict[str, str]:
         "![Regret of the chosen candidate against the epochs spent](figures/spending.svg)",
         *(f"Mode `{mode}`:\n\n{_played(found.played[found.played['mode'] == mode])}" for mode in modes),
     ]
-    parts += _nas()
+    parts += nas_page.section(folder, AT)
     parts += ["## Limits", *limits(found)]
     return {
         "README.md": "\n\n".join(parts) + "\n",
@@ -143,6 +144,9 @@ def _whole(value: float) -> int:
 
 def _facts(table: pd.DataFrame, cases: Sequence[Case]) -> dict[str, Any]:
     """Counts of what the table holds, for the protocol."""
+    judged = pd.MultiIndex.from_tuples([(case.mode, case.name) for case in cases])
+    whole = table
+    table = table[pd.MultiIndex.from_frame(table[["mode", "task"]]).isin(judged)]
     runs = table.drop_duplicates("run")
     ends = table.groupby("run")["seconds"].max()
     by_mode = {
@@ -174,6 +178,7 @@ def _facts(table: pd.DataFrame, cases: Sequence[Case]) -> dict[str, Any]:
         "modes": by_mode,
         "tasks": tasks,
         "cases": len(cases),
+        "runs in the table": int(whole["run"].nunique()),
     }
 
 
@@ -277,15 +282,6 @@ def _played(part: pd.DataFrame) -> str:
         for row in part.itertuples(index=False)
     ]
     return markdown_table(heads, cells)
-
-
-def _nas() -> list[str]:
-    """The part on architectures, once its results are there."""
-    try:
-        from ncore.bench.nas_page import section
-    except ImportError:
-        return []
-    return section()
 
 
 def _percent(value: Any) -> str:

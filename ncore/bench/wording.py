@@ -14,6 +14,8 @@ from ncore.bench.replay import WHOLE
 from ncore.predict import DEFAULT_METHOD, get_predictor, predictor_names
 
 GOAL_REGRET, GOAL_SHARE = 1.0, 0.15
+MODES = 3
+"""That the goals are about: backbone, unit and all."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +115,13 @@ def protocol(found: Findings) -> list[str]:
         [name, task["dataset"], task["train"], task["test"], f"{100 * task['error']:.1f}", join(task["modes"])]
         for name, task in sorted(facts["tasks"].items(), key=lambda item: (item[1]["dataset"], item[0]))
     ]
+    more = facts["runs in the table"] - facts["runs"]
+    unfinished = f" {more} more runs are of tasks that are not finished, and are left out." if more else ""
     heads = ["task", "images of", "training images", "test images", "standard error, points", "modes"]
     return [
         f"{facts['runs']} runs of {len(facts['candidates'])} candidates, {facts['hours']:.1f} hours of one core: "
         f"{'; '.join(told)}. The table is `ncore/bench/results/bench.parquet` (SHA-256 `{facts['table'][:16]}…`), made "
-        "by `ncore bench` with the recipe `ncore/bench/recipe.yaml`.",
+        f"by `ncore bench` with the recipe `ncore/bench/recipe.yaml`.{unfinished}",
         f"What was reduced: {str(facts['made'].get('reduced', '')).strip() or 'nothing'}",
         markdown_table(heads, rows),
         "The candidates: " + join(f"`{name}`" for name in facts["candidates"]) + ".",
@@ -172,6 +176,10 @@ def _first_epoch(found: Findings) -> str:
     )
 
 
+def _so_far(modes: Sequence[str]) -> str:
+    return "" if len(modes) >= MODES else f", the table having {len(modes)} of the {MODES} modes so far"
+
+
 def _against_last(found: Findings, at: int) -> str:
     modes = sorted(found.average["mode"].unique())
     label = found.recommended_label
@@ -195,11 +203,11 @@ def _against_last(found: Findings, at: int) -> str:
             f"{row['value']:.2f} against {last['value']:.2f} in mode `{mode}` ({row['over_last']:+.2f}, 95% interval "
             f"{row['over_last_lower']:+.2f} to {row['over_last_upper']:+.2f})"
         )
-    verdict = "reached" if won >= 2 else "not reached"
+    verdict = "reached" if won >= 2 else "not reached" if won + MODES - len(modes) < 2 else "not decided yet"
     return (
         f"**Against reading the last accuracy.** {label} is the recommended method. Its mean Kendall's tau over "
         f"held-out tasks after {at} epochs is {'; '.join(told)}. The goal, a difference whose interval is above 0 in "
-        f"at least two of three modes, is **{verdict}**: it is so in {won} of {len(modes)}."
+        f"at least two of three modes, is **{verdict}**: it is so in {won} of {len(modes)}{_so_far(modes)}."
     )
 
 
@@ -263,7 +271,7 @@ def _price(found: Findings) -> str:
             )
     text = (
         f"**The price of choosing.** The goal is to lose under {GOAL_REGRET:g} point at under {GOAL_SHARE:.0%} of the "
-        f"seconds of training all: {'; '.join(told)}. It is reached in {reached} of {len(modes)} modes."
+        f"seconds of training all: {'; '.join(told)}. It is reached in {reached} of {len(modes)} modes{_so_far(modes)}."
     )
     if stops:
         text += (

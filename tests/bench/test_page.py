@@ -2,6 +2,7 @@
 
 import re
 import xml.dom.minidom
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,6 +12,14 @@ from ncore.bench.page import FOLDER, fingerprint, read_results, render
 from ncore.bench.table import COMMITTED
 from ncore.bench.wording import join, markdown_table
 from ncore.errors import InputError
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_cells():
+    """The part about architectures has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ncore.bench.nas_page.COMMITTED", Path("none.parquet"))
+        yield
 
 
 @pytest.fixture(scope="module")
