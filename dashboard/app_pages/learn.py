@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import session, ui
-from dashboard.lessons import glossary
+from dashboard.lessons import glossary, stage
 from dashboard.lessons.frame import Lesson, Question
 from dashboard.lessons.registry import lessons
 
@@ -71,7 +71,9 @@ def _lesson(name: str, lesson: Lesson, step: int, order: list[str], bar: DeltaGe
     screen = lesson.screens[step - 1]
     st.header(screen.title, anchor=False)
     glossary.text(screen.text)
-    asked = ui.guarded(screen.show)()
+    st.html(stage.NARROW)
+    with st.container(key=stage.PICTURES):
+        asked = ui.guarded(screen.show)()
     if asked is not None:
         _question(asked, f"learn-{name}-{step}-answer")
     with st.container(horizontal=True):
@@ -98,7 +100,7 @@ def _question(asked: Question, key: str) -> None:
     with st.container(border=True, key=f"{key}-box"):
         # By place, so that an option whose text changes with the picture is no other option.
         given = st.radio(
-            f"**{asked.text}**", range(len(asked.options)), None, lambda i: asked.options[i], key=f"{key}-{asked.text}"
+            asked.text, range(len(asked.options)), None, lambda i: asked.options[i], key=f"{key}-{asked.text}"
         )
         if given == asked.right:
             glossary.text(f":material/check_circle: **Yes.** {asked.because}")

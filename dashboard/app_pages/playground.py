@@ -32,11 +32,6 @@ _HEADS = {
         "the higher the [[interaction strength]].",
     ),
 }
-# Two pictures do not fit beside each other on a narrow screen.
-_STYLE = (
-    "<style>@media (max-width: 900px) {.st-key-play-pictures [data-testid='stHorizontalBlock'] {flex-wrap: wrap}"
-    ".st-key-play-pictures [data-testid='stColumn'] {min-width: 100%}}</style>"
-)
 
 
 @dataclass
@@ -55,7 +50,7 @@ class Play:
 def page() -> None:
     """Lay out the page."""
     live.begin()
-    st.html(_STYLE)
+    st.html(stage.NARROW)
     ui.head("Playground", "What do the synapses do while a network learns?")
     choice = controls.show()
     st.caption(choice.words)
@@ -114,7 +109,7 @@ def _area(play: Play, choice: Choice) -> None:
     play.frame += 1
     _buttons(play, choice)
     _numbers(play)
-    with st.container(key="play-pictures"):
+    with st.container(key=stage.PICTURES):
         if len(play.trainings) == 1:
             _one(play.trainings, play.frame, choice)
         else:
@@ -197,7 +192,7 @@ def _picture(name: str, training: Training, key: str, frame: int, choice: Choice
     elif name == "phase":
         stage.phase(training, key, frame, None if choice.follow else training.reach)
     else:
-        stage.line_graph(training, key, frame)
+        stage.line_graph(training, key, frame, not choice.follow)
 
 
 def _show_neuron(level: int, number: int) -> None:

@@ -18,6 +18,7 @@ from dashboard.lessons.points import REACH, Points
 CELLS = 44
 """The answer is shown at this number of places across and down."""
 HEIGHT = 380
+_NICE = (1, 1.5, 2, 3, 4, 5, 6, 8, 10, 15)
 
 
 def at_once(traces: Sequence[Any], dark: bool, **layout: Any) -> go.Figure:
@@ -39,16 +40,17 @@ def places(reach: float = REACH, cells: int = CELLS) -> np.ndarray:
 
 
 def nice(value: float) -> float:
-    """The least of 1, 2, 5, 10, 20, ... times a power of ten that is at least the value: for axes that seldom jump.
+    """The least of 1, 1.5, 2, 3, 4, 5, 6, 8, 10 times a power of ten that is at least the value: axes seldom jump.
 
     Example:
         >>> [nice(value) for value in (0.3, 1.0, 7.0, 120.0)]
-        [0.5, 1.0, 10.0, 200.0]
+        [0.3, 1.0, 8.0, 150.0]
     """
     if not (math.isfinite(value) and value > 0):
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    return float(f"{next(factor for factor in (1, 2, 5, 10, 20) if factor * power >= value * (1 - 1e-9)) * power:.12g}")
+    least = next(factor for factor in _NICE if factor * power >= value * (1 - 1e-9))
+    return float(f"{least * power:.12g}")
 
 
 def boundary(

@@ -97,22 +97,26 @@ def layers(
     )
 
 
-def line_graph(graph: LineGraph, weights: Sequence[np.ndarray], dark: bool = False) -> tuple[go.Figure, str]:
+def line_graph(
+    graph: LineGraph, weights: Sequence[np.ndarray], reach: float = 0.0, dark: bool = False
+) -> tuple[go.Figure, str]:
     """G_B: a vertex for each synapse, an edge from each synapse to those that it drives.
 
     Args:
         graph: the line graph.
         weights: of each layer, (targets, sources), for the colours of vertices.
+        reach: strength of the thickest lines, so that interactions can be seen to fade; that of the strongest now if
+            it is stronger.
         dark: for a dark background.
 
     Returns:
-        The figure, and what it leaves out, in a sentence; empty if nothing.
+        The figure, and in a sentence or two what it leaves out and how strong its lines are.
     """
     found = graph.strongest(MOST_INTERACTIONS)
     drawn = found[found["strength"] != 0]
     places = _vertices(graph.widths)
     strength = drawn["strength"].to_numpy()
-    end = float(np.abs(strength).max()) if len(drawn) else 1.0
+    end = max(reach, float(np.abs(strength).max()) if len(drawn) else 0.0) or 1.0
     start, stop = (places[drawn[name].to_numpy()] for name in ("driver", "driven"))
     table = graph.synapses
     weight = np.concatenate([w.ravel() for w in weights])
@@ -150,9 +154,9 @@ def line_graph(graph: LineGraph, weights: Sequence[np.ndarray], dark: bool = Fal
         yaxis={"visible": False, "range": [-1.08, 1.08]},
         showlegend=False,
     )
-    if len(drawn) == graph.n_interactions:
-        return figure, ""
-    return figure, f"The strongest {len(drawn):,} of {graph.n_interactions:,} interactions are drawn."
+    some = f"The strongest {len(drawn):,} of {graph.n_interactions:,} interactions are drawn"
+    said = some if len(drawn) < graph.n_interactions else f"All {graph.n_interactions:,} interactions are drawn"
+    return figure, f"{said}; the thickest lines stand for {end:.2g} ({explanation('interaction').unit})."
 
 
 def phase(

@@ -33,7 +33,7 @@ class Choice:
         speed: steps a frame.
         start: step at which a reset begins.
         test, discrete: what the picture of the plane shows.
-        follow: whether the axes of the phase plane shrink as synapses slow down.
+        follow: whether the scales of phase plane and line graph shrink as synapses slow down.
         strength: of beta_eff.
         shows: whose output the picture of the plane shows, "Output" or "Neuron 1.0" of hidden layer 1.
     """
@@ -120,7 +120,7 @@ def show() -> Choice:
             shows = _shows(setups)
             test = st.toggle("Show test points", **session.setting("play-test"))
             discrete = st.toggle("Only the side, not how far (discrete output)", **session.setting("play-discrete"))
-            follow = st.toggle("Let the axes of the phase plane shrink", **session.setting("play-follow"))
+            follow = st.toggle("Let scales shrink (phase plane, line graph)", **session.setting("play-follow"))
             strength = st.segmented_control(
                 "Strengths of beta_eff",
                 STRENGTHS,

@@ -85,6 +85,7 @@ class Training:
             (1, 2, .. 99, 100, 110, .. 990, 1000, 1100, ..), so that a curve does not depend on how fast one watched.
         trail: weights and rates of all layers at the last recorded moments.
         reach: largest |weight| and |rate| of all recorded moments.
+        first_strength: of the strongest interaction at step 0, or 0 where there is none.
     """
 
     def __init__(self, data: Data, setup: Setup, strength: str = "absolute") -> None:
@@ -103,6 +104,8 @@ class Training:
         self.trail: deque[tuple[list[Array], list[Array]]] = deque(maxlen=TRAIL)
         self.reach = (0.0, 0.0)
         self._record()
+        graph = self.line_graph()
+        self.first_strength = float(np.abs(graph.strongest(1)["strength"]).max()) if graph else 0.0
 
     @property
     def epochs(self) -> float:

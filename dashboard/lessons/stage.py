@@ -16,6 +16,13 @@ from dashboard.lessons import live
 from dashboard.lessons.engine import Moment, Training
 from dashboard.lessons.tiny import FEATURES
 
+PICTURES = "pictures"
+"""Key of a container with pictures in columns."""
+#: Two pictures do not fit beside each other on a narrow screen; to be shown with ``st.html``.
+NARROW = (
+    f"<style>@media (max-width: 900px) {{.st-key-{PICTURES} [data-testid='stHorizontalBlock'] {{flex-wrap: wrap}}"
+    f".st-key-{PICTURES} [data-testid='stColumn'] {{min-width: 100%}}}}</style>"
+)
 NO_GRAPH = (
     "**There is no line graph yet.** An interaction needs two synapses in a row, one ending at the neuron where the "
     "other begins: add a hidden layer."
@@ -65,17 +72,17 @@ def layers(training: Training, key: str, frame: int, on_neuron: Callable[[int, i
     live.chart(figure, f"{key}-layers", alt, lambda: synapses(weights), "layer-graph", frame, clicked)
 
 
-def line_graph(training: Training, key: str, frame: int) -> None:
-    """G_B, or why there is none."""
+def line_graph(training: Training, key: str, frame: int, fading: bool = True) -> None:
+    """G_B, or why there is none; ``fading`` draws lines beside the strongest one at the start, and not of now."""
     graph = training.line_graph()
     if graph is None:
         st.markdown(NO_GRAPH)
         return
     weights = training.network.weights
-    figure, left_out = graphs.line_graph(graph, weights, ui.is_dark())
+    figure, said = graphs.line_graph(graph, weights, training.first_strength if fading else 0.0, ui.is_dark())
     alt = (
         f"Line graph at step {training.steps}: a vertex for each of the {graph.n_synapses} synapses, and lines from "
-        f"driving to driven synapses. {left_out}"
+        f"driving to driven synapses. {said}"
     )
     live.chart(
         figure,
@@ -85,7 +92,7 @@ def line_graph(training: Training, key: str, frame: int) -> None:
         "line-graph",
         frame,
     )
-    st.caption(left_out or f"All {graph.n_interactions:,} interactions are drawn.")
+    st.caption(said)
 
 
 def phase(training: Training, key: str, frame: int, reach: tuple[float, float] | None = None) -> None:

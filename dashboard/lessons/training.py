@@ -191,7 +191,8 @@ LESSON = Lesson(
         Screen(
             "beta_eff falls with the errors",
             "In the [[line graph]] every [[synapse]] is a point, and lines join synapses that drive each other. "
-            "[[beta_eff]] says in one number how strongly they do. **Move the time** and compare it with the loss.",
+            "[[beta_eff]] says in one number how strongly they do; the stronger, the thicker the "
+            "lines. **Move the time** and compare it with the loss.",
             fall,
         ),
         Screen(
