@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
 from ncore.bench.recipe import RECIPE, BenchRecipe
 from ncore.bench.running import bench
 from ncore.bench.scoring import read_scores, write_scores
 from ncore.bench.table import KEY, about, curves, load_table, merge, write_table
+from ncore.cli import app
 from ncore.errors import InputError
 from ncore.predict.transfer import TRANSFER_SCORES, transfer_scores
 from ncore.probe.candidates import CandidateSpec, load_candidate
@@ -195,6 +198,17 @@ def test_collecting_makes_no_run(tmp_path):
     table = bench(recipe, tmp_path / "work", path, engine=idle, collect_only=True, say=lambda line: None)
     assert table.empty
     assert not path.exists()
+
+
+def test_the_command_says_how_many_runs_the_table_has(made, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(settings(), sort_keys=False))
+    folder = made[0]
+    options = ["--store", str(folder / "work"), "--table", str(tmp_path / "table.parquet"), "--collect-only"]
+    done = CliRunner().invoke(app, ["bench", str(recipe), *options])
+    assert done.exit_code == 0, done.output
+    assert done.output.rstrip().endswith("table.parquet: 10 runs")
+    assert yaml.safe_load(about(tmp_path / "table.parquet")["recipe"]) == settings()
 
 
 def test_new_rows_of_a_run_replace_the_old_ones():
