@@ -98,12 +98,12 @@ class HessianSums:
         if len(inputs) == 0 or len(targets) != len(inputs):
             raise InputError(f"There are {len(targets)} targets for {len(inputs)} inputs, but one a sample is needed.")
         tensors = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
-        device = next(t.device for name, t in tensors.items() if name in next(iter(self._layers.values())))
-        with exact_arithmetic(device), twice_differentiable(self.model):
+        groups = list(self._layers.values())
+        first = tensors[groups[0][0]]
+        with exact_arithmetic(first.device), twice_differentiable(self.model):
             state = {name: exact(tensor) for name, tensor in tensors.items()}
-            groups = list(self._layers.values())
             kind = state[groups[0][0]].dtype if inputs.is_floating_point() else inputs.dtype
-            batch = exact(inputs).to(device, kind), exact(targets).to(device)
+            batch = exact(inputs).to(first.device, kind), exact(targets).to(first.device)
             cost = Cost(self.model, self._loss, state, *batch)
             weights = {name: state[name] for names in groups for name in names}
             ones = {name: torch.ones_like(tensor) for name, tensor in weights.items()}
