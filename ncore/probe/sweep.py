@@ -132,7 +132,7 @@ class LocalEngine:
         if job.training.threads is None:
             job = job.model_copy(update={"training": job.training.model_copy(update={"threads": self.threads})})
         try:
-            with ProcessPoolExecutor(1, mp_context=_context(self.preload)) as process:
+            with ProcessPoolExecutor(1, _context(self.preload), _end_with_parent) as process:
                 return process.submit(execute, job, store).result()
         except BrokenProcessPool:
             return (
@@ -172,6 +172,22 @@ def _ended(store: Store, name: str) -> str | None:
     except StoreError:
         return None
     return status if status in ("finished", "failed") else None
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that runs the sweep is gone: nobody would hear of the result, or start the next.
+
+    What was recorded is kept, and another sweep resumes the run.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch(parent: multiprocessing.process.BaseProcess = parent) -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def _cores() -> int:

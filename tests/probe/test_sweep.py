@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import textwrap
 import threading
 import time
@@ -150,12 +152,57 @@ def test_one_failure_stops_nothing_else_and_is_recorded(tmp_path):
     assert retried["explodes"].outcome == "failed"
 
 
+def test_a_killed_sweep_leaves_no_process_behind(tmp_path):
+    (tmp_path / "recipe.yaml").write_text(
+        "candidates: [dense-small]\ndatasets: [digits]\ntraining: {epochs: 100000, threads: 1}\n"
+    )
+    program = "import sys; from ncore.cli import main; sys.argv[0] = 'ncore'; main()"
+    words = ["sweep", str(tmp_path / "recipe.yaml"), "--store", str(tmp_path / "store"), "--workers", "1"]
+    sweeping = subprocess.Popen(
+        [sys.executable, "-c", program, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        worker = _wait_for(lambda: _writer(tmp_path / "store"))
+    finally:
+        sweeping.kill()
+        sweeping.wait()
+    _wait_for(lambda: not _alive(worker))
+    assert ncore.open_store(tmp_path / "store").runs().status.tolist() == ["interrupted"]
+
+
+def _writer(place):
+    """The process that records the only run, None while there is none."""
+    try:
+        opened = ncore.open_store(place)
+        manifest = opened.run(opened.run_ids()[0]).manifest
+        return manifest.writer.pid if manifest.epochs else None
+    except (NcoreError, IndexError):
+        return None
+
+
+def _alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _wait_for(look, seconds=90):
+    end = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return found
+
+
 def test_a_killed_process_takes_no_other_run_down_and_is_resumed(tmp_path):
-    jobs = recipe(training=RECIPE["training"] | {"epochs": 40}, seeds=[0]).jobs
+    # Many epochs, so that on a busy machine, too, it is killed before they are over.
+    jobs = recipe(training=RECIPE["training"] | {"epochs": 200}, seeds=[0]).jobs
     victim = run_id(jobs[0])
 
     def kill_when_it_runs():
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
             try:
                 manifest = ncore.open_store(tmp_path).run(victim).manifest
