@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from ncore.bench import figures, nas_page
 from ncore.bench.cases import Case, cases_from_table
@@ -66,7 +67,8 @@ def write_results(folder: Path, path: Path | None, evaluation: pd.DataFrame) -> 
     evaluation.to_parquet(results / EVALUATION, index=False, compression="zstd")
     summary(replay(cases)).to_parquet(results / REPLAY, index=False, compression="zstd")
     nas_page.write_results(folder, cases)
-    facts = _facts(table, cases) | {"table": fingerprint(path), "made": about(path)}
+    made = about(path)
+    facts = _facts(table, cases) | {"table": fingerprint(path), "made": made, "planned": _planned(made)}
     (results / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -136,6 +138,12 @@ def read_results(folder: Path = FOLDER) -> Findings:
 def fingerprint(path: Path | None = None) -> str:
     """The SHA-256 of a table's file, by which a page knows whether it is up to date."""
     return hashlib.sha256(Path(COMMITTED if path is None else path).read_bytes()).hexdigest()
+
+
+def _planned(made: dict[str, Any]) -> dict[str, Any]:
+    """How many tasks, and which modes, the recipe of a table plans."""
+    recipe = yaml.safe_load(made.get("recipe", "")) or {}
+    return {"tasks": len(recipe.get("tasks", ())), "modes": sorted(recipe.get("modes", ()))}
 
 
 def _whole(value: float) -> int:

@@ -14,8 +14,6 @@ from ncore.bench.replay import WHOLE
 from ncore.predict import DEFAULT_METHOD, get_predictor, predictor_names
 
 GOAL_REGRET, GOAL_SHARE = 1.0, 0.15
-MODES = 3
-"""That the goals are about: backbone, unit and all."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,12 @@ class Findings:
     def recommended_label(self) -> str:
         """What `ncore.rank` uses, in words."""
         return f"“{get_predictor(DEFAULT_METHOD).label}”"
+
+    @property
+    def complete(self) -> bool:
+        """Whether the table has all that its recipe plans."""
+        modes, planned = self.facts["modes"], self.facts["planned"]
+        return all(len(modes.get(mode, {"tasks": ()})["tasks"]) >= planned["tasks"] for mode in planned["modes"])
 
     def row(self, mode: str, k: int, method: str, measure: str = "kendall") -> pd.Series | None:
         """One row of the averages, None if there is none."""
@@ -98,7 +102,15 @@ class Findings:
 
 def conclusions(found: Findings, at: int) -> list[str]:
     """What came out, goal by goal."""
-    return [_against_last(found, at), _against_peers(found, at), _price(found), _beta(found, at), _intervals(found, at)]
+    parts = [] if found.complete else [_unfinished(found)]
+    return [
+        *parts,
+        _against_last(found, at),
+        _against_peers(found, at),
+        _price(found),
+        _beta(found, at),
+        _intervals(found, at),
+    ]
 
 
 def protocol(found: Findings) -> list[str]:
@@ -163,6 +175,15 @@ def limits(found: Findings) -> list[str]:
     ]
 
 
+def _unfinished(found: Findings) -> str:
+    modes, planned = found.facts["modes"], found.facts["planned"]
+    told = [f"{len(modes.get(mode, {'tasks': ()})['tasks'])} in mode `{mode}`" for mode in planned["modes"]]
+    return (
+        f"**The benchmark is not finished.** Of {planned['tasks']} tasks the table has {join(told)} so far, so that "
+        "what follows is provisional, and no goal is decided."
+    )
+
+
 def _first_epoch(found: Findings) -> str:
     """What a first look costs, in seconds: features that are computed once have to be paid before it."""
     told = [
@@ -176,22 +197,11 @@ def _first_epoch(found: Findings) -> str:
     )
 
 
-def _so_far(modes: Sequence[str]) -> str:
-    return "" if len(modes) >= MODES else f", the table having {len(modes)} of the {MODES} modes so far"
-
-
 def _against_last(found: Findings, at: int) -> str:
     modes = sorted(found.average["mode"].unique())
     label = found.recommended_label
     if DEFAULT_METHOD == "last":
-        best = found.ranking(at)
-        first = best.index[0]
-        name = get_predictor(first).label if first in predictor_names(slow=True) else first
-        return (
-            f"**The recommended method is the simplest: {label}.** Nothing that was tried is shown to be better on "
-            f"held-out tasks. The highest mean Kendall's tau over modes after {at} epochs is that of “{name}”, "
-            f"{best.iloc[0]:.2f}, against {best.get('last', math.nan):.2f}."
-        )
+        return _simplest(found, at)
     told, won = [], 0
     for mode in modes:
         row, last = found.row(mode, at, DEFAULT_METHOD), found.row(mode, at, "last")
@@ -203,11 +213,25 @@ def _against_last(found: Findings, at: int) -> str:
             f"{row['value']:.2f} against {last['value']:.2f} in mode `{mode}` ({row['over_last']:+.2f}, 95% interval "
             f"{row['over_last_lower']:+.2f} to {row['over_last_upper']:+.2f})"
         )
-    verdict = "reached" if won >= 2 else "not reached" if won + MODES - len(modes) < 2 else "not decided yet"
+    verdict = ("reached" if won >= 2 else "not reached") if found.complete else "not decided yet"
     return (
         f"**Against reading the last accuracy.** {label} is the recommended method. Its mean Kendall's tau over "
         f"held-out tasks after {at} epochs is {'; '.join(told)}. The goal, a difference whose interval is above 0 in "
-        f"at least two of three modes, is **{verdict}**: it is so in {won} of {len(modes)}{_so_far(modes)}."
+        f"at least two of three modes, is **{verdict}**: it is so in {won} of {len(modes)}."
+    )
+
+
+def _simplest(found: Findings, at: int) -> str:
+    """What is said where reading the last accuracy is what is recommended."""
+    best, average = found.ranking(at), found.average
+    labels = average.drop_duplicates("method").set_index("method")["label"]
+    tau = average[(average["measure"] == "kendall") & (average["k"] == at) & (average["kind"] != "reference")]
+    above = tau[tau["over_last_lower"] > 0].groupby("method", sort=False)["mode"].nunique()
+    winners = [f"“{labels[name]}”" for name in above[above >= 2].index]
+    return (
+        f"**The recommended method is the simplest: {found.recommended_label}.** The highest mean Kendall's tau over "
+        f"modes after {at} epochs is that of “{labels[best.index[0]]}”, {best.iloc[0]:.2f}, against {best['last']:.2f}. "
+        f"Ahead of it in at least two modes, with a 95% interval above 0: {join(winners)}."
     )
 
 
@@ -271,7 +295,7 @@ def _price(found: Findings) -> str:
             )
     text = (
         f"**The price of choosing.** The goal is to lose under {GOAL_REGRET:g} point at under {GOAL_SHARE:.0%} of the "
-        f"seconds of training all: {'; '.join(told)}. It is reached in {reached} of {len(modes)} modes{_so_far(modes)}."
+        f"seconds of training all: {'; '.join(told)}. It is reached in {reached} of {len(modes)} modes."
     )
     if stops:
         text += (

@@ -42,6 +42,12 @@ def table_path(tmp_path_factory):
         for seed in (0, 1)
     ]
     path = tmp_path_factory.mktemp("bench") / "bench.parquet"
-    made = {"recipe": "candidates: []", "reduced": "Everything.", "versions": [], "machine": {}, "date": "2026-01-01"}
+    made = {
+        "recipe": "tasks: [a, b, c, d]\nmodes: {all: {}, unit: {}}",
+        "reduced": "Everything.",
+        "versions": [],
+        "machine": {},
+        "date": "2026-01-01",
+    }
     write_table(pd.concat(frames, ignore_index=True), path, made)
     return path

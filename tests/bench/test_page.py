@@ -1,6 +1,8 @@
 """The page: made of the results alone, the same every time, and up to date."""
 
+import json
 import re
+import shutil
 import xml.dom.minidom
 from pathlib import Path
 
@@ -53,6 +55,16 @@ def test_the_page_says_what_the_results_say(folder, table_path):
     assert f"{found.facts['runs']} runs of 7 candidates" in page
     assert found.facts["table"] == fingerprint(table_path)
     assert not re.search(r"\bnan\b", page)
+
+
+def test_a_table_that_is_not_finished_decides_nothing(folder, tmp_path):
+    shutil.copytree(folder / "results", tmp_path / "results")
+    facts = json.loads((tmp_path / "results" / "facts.json").read_text())
+    assert "is not finished" not in render(folder)["README.md"]
+    facts["planned"] = {"tasks": 9, "modes": ["all", "backbone", "unit"]}
+    (tmp_path / "results" / "facts.json").write_text(json.dumps(facts))
+    page = render(tmp_path)["README.md"]
+    assert "Of 9 tasks the table has 4 in mode `all`, 0 in mode `backbone` and 4 in mode `unit` so far" in page
 
 
 def test_figures_are_valid_and_have_a_title(folder):
