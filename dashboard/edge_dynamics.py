@@ -89,6 +89,22 @@ def density(weight: np.ndarray, rate: np.ndarray, share: float = 1.0) -> Density
     return Density(shaped, edges[0], edges[1], int((~inside).sum()), at_rest(rate))
 
 
+def filled_cells(found: Density) -> pd.DataFrame:
+    """The cells that hold a synapse: their limits, the weight and rate in their middle, and how many they hold."""
+    row, column = np.nonzero(found.counts)
+    table = pd.DataFrame(
+        {
+            "weight_from": found.weights[column],
+            "weight_to": found.weights[column + 1],
+            "rate_from": found.rates[row],
+            "rate_to": found.rates[row + 1],
+        }
+    )
+    for name in ("weight", "rate"):
+        table[name] = (table[f"{name}_from"] + table[f"{name}_to"]) / 2
+    return table.assign(synapses=found.counts[row, column])
+
+
 def at_rest(rate: np.ndarray) -> float:
     """The share of known rates that are exactly 0; 0 if none is known.
 

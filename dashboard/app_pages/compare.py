@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import analysis, choices, paths, selection, session, sidebar, ui
+from dashboard import analysis, choices, paths, selection, session, side_by_side, sidebar, ui
 from dashboard.compare import Side, in_words, numbers, settings_in_words, settings_that_differ
 from dashboard.figures import base, capacitance, styles_of
 from dashboard.figures import ranking as ranking_figures
@@ -57,8 +57,10 @@ def page() -> None:
     pair = {name: [key for key, curve in curves.items() if curve.candidate == name] for name in (first, second)}
     sides = [_side(books, name, keys, curves, ranking) for name, keys in pair.items()]
     _words(books, sides, pair, k, method, ranking)
+    _forecast(books, sides, ranking, k)
     _curves(books, sides, k)
     _beta(books, sides, pair, k)
+    side_by_side.show(list(pair), list(pair.values()))
 
 
 def _candidate(label: str, names: Sequence[str], key: str, default: str) -> str:
@@ -136,6 +138,24 @@ def _words(
         height="content",
         alt="Settings that differ.",
         key="compare-settings",
+    )
+
+
+def _forecast(books: Library, sides: Sequence[Side], ranking: pd.DataFrame | str, k: int) -> None:
+    """The rows of the two in the ranking of all."""
+    if isinstance(ranking, str):
+        return
+    rows = ranking[ranking["candidate"].isin([side.name for side in sides])]
+    ui.section(
+        "Prediction and outcome",
+        f"Seen up to epoch {k} only, with their ranks among all {len(ranking)} candidates.",
+        ("predicted", "interval", "test_accuracy"),
+    )
+    ui.chart(
+        ranking_figures.forecast(rows, styles_of(books.candidates()), ui.is_dark()),
+        "compare-forecast",
+        f"Predicted and observed final accuracy of {plain(sides[0].name, 60)} and {plain(sides[1].name, 60)}.",
+        rows,
     )
 
 

@@ -101,7 +101,7 @@ def _phase(of: Recorded, epoch: int, layer: int) -> None:
             figures.phase_density(cells, ui.is_dark()),
             f"phase-{layer}-{share}",
             alt,
-            lambda: _cells(cells),
+            lambda: edge_dynamics.filled_cells(cells),
             f"phase-layer-{layer}-epoch-{epoch}",
         )
         beyond = f" {cells.outside:,} lie outside these axes." if cells.outside else ""
@@ -354,20 +354,6 @@ def _graph_epochs(of: Recorded, epochs: list[int]) -> None:
             f"Known at {len(epochs)} of {len(of.all_epochs)} epochs, those with a line graph; "
             "`recording: {line_graph_every: 1}` keeps it at all."
         )
-
-
-def _cells(found: edge_dynamics.Density) -> pd.DataFrame:
-    """Cells that hold a synapse."""
-    row, column = np.nonzero(found.counts)
-    return pd.DataFrame(
-        {
-            "weight_from": found.weights[column],
-            "weight_to": found.weights[column + 1],
-            "rate_from": found.rates[row],
-            "rate_to": found.rates[row + 1],
-            "synapses": found.counts[row, column],
-        }
-    )
 
 
 page()

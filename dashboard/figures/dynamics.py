@@ -121,17 +121,18 @@ def paths(table: pd.DataFrame, epoch: int, dark: bool = False) -> go.Figure:
     return figure.add_traces(traces).update_layout(showlegend=True)
 
 
-def speeds(table: pd.DataFrame, dark: bool = False) -> go.Figure:
+def speeds(table: pd.DataFrame, dark: bool = False, columns: int = base.PANEL_COLUMNS) -> go.Figure:
     """|dw/dt| over epochs, a panel for each layer: the median, and bands with the middle 50 and 90%.
 
     Args:
         table: columns epoch, layer, q05, q25, q50, q75 and q95.
         dark: for a dark background.
+        columns: of panels at most.
     """
     if table.empty or not (table[["q05", "q25", "q50", "q75", "q95"]] > 0).any(axis=None):
         return base.nothing("All recorded synapses are at rest: every dw/dt is 0.", dark)
     layers = sorted(table["layer"].unique())
-    columns = min(len(layers), base.PANEL_COLUMNS if len(layers) != 4 else 4)
+    columns = min(len(layers), 4 if (len(layers), columns) == (4, base.PANEL_COLUMNS) else columns)
     figure = base.panels([f"Layer {layer}" for layer in layers], columns, dark, shared=True, height=330)
     colour, style = scales.colour_at(0.8, False, dark), Style(HUES[4])
     for number, layer in enumerate(layers):

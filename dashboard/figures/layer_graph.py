@@ -58,6 +58,7 @@ def network(
     epoch: int,
     chosen: tuple[int, int, int] | None = None,
     dark: bool = False,
+    end: float | None = None,
 ) -> go.Figure:
     """Levels of neurons from left to right, and the synapses between them coloured by a quantity.
 
@@ -69,13 +70,14 @@ def network(
         epoch: that is shown first, one of ``values``.
         chosen: layer, source and target of a synapse that is marked; the source is -1 for a neuron.
         dark: for a dark background.
+        end: where the scale of colours ends, for pictures side by side: see :func:`common_end`.
 
     Raises:
         KeyError: ``epoch`` is not among ``values``.
     """
     grouped = view.detail in ("layers", "groups")
     signed = quantity.signed and not grouped
-    end = scales.limit(np.concatenate(list(values.values())))
+    end = common_end(list(values.values())) if end is None else end
     figure = base.blank(dark, HEIGHT)
     figure.add_traces(_lines(view, values[epoch], end, signed, dark))
     figure.add_trace(_marks(view, values[epoch], end, signed, quantity, dark))
@@ -95,6 +97,11 @@ def network(
     if len(values) > 1:
         _play(figure, view, values, epoch, end, signed, quantity, dark)
     return figure
+
+
+def common_end(values: Sequence[np.ndarray]) -> float:
+    """Where a scale ends that suits all of these edges."""
+    return scales.limit(np.concatenate(list(values)))
 
 
 Reduced = tuple[np.ndarray, int, int]
