@@ -85,14 +85,13 @@ class Landscape:
 
     def cost(self, w: ArrayLike) -> float:
         """C at w, weight decay not included."""
-        with torch.no_grad(), twice_differentiable(self.model):
+        with torch.no_grad():
             return float(self._value(self._tensor(w)))
 
     def rate(self, w: ArrayLike, batch: ArrayLike | None = None) -> FloatArray:
         """F(w) = -dC/dw - lambda w, (n,); of the samples ``batch`` only, where they are given."""
         leaf = self._tensor(w).requires_grad_()
-        with twice_differentiable(self.model):
-            (gradient,) = torch.autograd.grad(self._value(leaf, batch), leaf)
+        (gradient,) = torch.autograd.grad(self._value(leaf, batch), leaf)
         return -gradient.numpy() - self._decay * np.asarray(w)
 
     def rate_change(self, w: ArrayLike, along: ArrayLike) -> FloatArray:
