@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 
 from dashboard.figures.styles import Style
 from dashboard.plaintext import figure as label_text
+from dashboard.plaintext import plain
 
 NAME_LENGTH = 32
 PANEL_COLUMNS = 3
@@ -37,8 +38,16 @@ def paper(dark: bool) -> str:
 
 
 def name(candidate: object) -> str:
-    """A name as a label of a figure: escaped, and not too long."""
-    return label_text(candidate, NAME_LENGTH)
+    """A name as a label of a figure: escaped, and shortened in its middle, as names often differ at their ends.
+
+    Example:
+        >>> name("timm:convnextv2_base.fcmae_ft_in22k_in1k_384")
+        'timm:convnextv2_bas…22k_in1k_384'
+    """
+    shown = plain(candidate)
+    if len(shown) > NAME_LENGTH:
+        shown = f"{shown[: NAME_LENGTH - 13]}…{shown[-12:]}"
+    return label_text(shown)
 
 
 def blank(dark: bool, height: int = 380) -> go.Figure:

@@ -29,19 +29,21 @@ HUES = (
     Hue("#91086F", "#E60C9D", "star"),
 )
 DASHES = ("solid", "dash", "dot", "dashdot")
+_STEP = 3  # has no factor in common with the number of hues, so that a hue meets every marker before one comes again
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a candidate is drawn."""
+    """How a candidate is drawn; ``mark`` is the marker, that of the hue if empty."""
 
     hue: Hue
     dash: str = "solid"
+    mark: str = ""
 
     @property
     def symbol(self) -> str:
         """Plotly's name of the marker."""
-        return self.hue.symbol
+        return self.mark or self.hue.symbol
 
     def colour(self, dark: bool = False) -> str:
         """``#RRGGBB`` for a light or a dark background."""
@@ -57,8 +59,9 @@ def styles_of(candidates: Iterable[str]) -> dict[str, Style]:
     """Styles of candidates that are told apart.
 
     A name's hash picks its colour. Where two names meet, the one that comes first keeps it and the other takes
-    the next free colour; when all are taken, another round begins with another dash. So give the names in an
-    order that new ones don't change, such as that of their first run.
+    the next free colour; when all are taken, another round begins with another dash, for lines, and other markers, for
+    points: up to 64 candidates have a colour and a marker that no other one has. So give the names in an order that new
+    ones don't change, such as that of their first run.
 
     Args:
         candidates: names; those that come again are ignored.
@@ -71,7 +74,7 @@ def styles_of(candidates: Iterable[str]) -> dict[str, Style]:
     """
     styles: dict[str, Style] = {}
     for count, name in enumerate(dict.fromkeys(candidates)):
-        dash = DASHES[(count // len(HUES)) % len(DASHES)]
+        lap = count // len(HUES)
         # A round is over when it has used every hue, so its dash and the hues still free follow from the count.
         if count % len(HUES) == 0:
             free = set(range(len(HUES)))
@@ -79,7 +82,8 @@ def styles_of(candidates: Iterable[str]) -> dict[str, Style]:
         while slot not in free:
             slot = (slot + 1) % len(HUES)
         free.remove(slot)
-        styles[name] = Style(HUES[slot], dash)
+        mark = HUES[(slot + _STEP * lap) % len(HUES)].symbol
+        styles[name] = Style(HUES[slot], DASHES[lap % len(DASHES)], "" if mark == HUES[slot].symbol else mark)
     return styles
 
 

@@ -59,6 +59,11 @@ def test_no_two_candidates_look_alike(names: list[str]) -> None:
     assert len(set(styles_of(names).values())) == len(names)
 
 
+def test_a_colour_and_a_marker_tell_64_candidates_apart_where_there_are_no_lines() -> None:
+    styles = styles_of(f"candidate {number}" for number in range(64))
+    assert len({(style.hue, style.symbol) for style in styles.values()}) == 64
+
+
 @given(st.lists(st.text(max_size=8), unique=True, max_size=40))
 def test_new_candidates_change_no_colour(names: list[str]) -> None:
     for few, more in pairwise(range(len(names) + 1)):
