@@ -14,6 +14,8 @@ from ncore.bench.replay import WHOLE
 from ncore.predict import DEFAULT_METHOD, get_predictor, predictor_names
 
 GOAL_REGRET, GOAL_SHARE = 1.0, 0.15
+_LEVEL = 0.005
+"""Differences in Kendall's tau that two digits don't show."""
 
 
 @dataclass(frozen=True)
@@ -230,13 +232,14 @@ def _simplest(found: Findings, at: int) -> str:
     winners = [f"“{labels[name]}”" for name in above[above >= 2].index]
     return (
         f"**The recommended method is the simplest: {found.recommended_label}.** The highest mean Kendall's tau over "
-        f"modes after {at} epochs is that of “{labels[best.index[0]]}”, {best.iloc[0]:.2f}, against {best['last']:.2f}. "
+        f"modes after {at} epochs is {best.iloc[0]:.2f}, of “{labels[best.index[0]]}”, against {best['last']:.2f}. "
         f"Ahead of it in at least two modes, with a 95% interval above 0: {join(winners)}."
     )
 
 
 def _against_peers(found: Findings, at: int) -> str:
-    lost, unclear, beaten = [], [], 0
+    behind: list[str] = []
+    beaten = ahead = level = 0
     for mode in sorted(found.average["mode"].unique()):
         part = found.average
         part = part[(part["mode"] == mode) & (part["k"] == at) & (part["measure"] == "kendall")]
@@ -247,19 +250,21 @@ def _against_peers(found: Findings, at: int) -> str:
         # Equal cost, to the rounding: all that read curves to the same epoch cost the same.
         peers = peers[peers["share"] <= mine["share"].iloc[0] + 1e-9]
         for row in peers.itertuples(index=False):
-            if row.recommended_over <= 0:
-                lost.append(f"“{row.label}” in mode `{mode}` ({-row.recommended_over:+.2f})")
+            if row.recommended_over < -_LEVEL:
+                behind.append(f"“{row.label}” in mode `{mode}` ({-row.recommended_over:+.2f})")
+            elif row.recommended_over <= _LEVEL:
+                level += 1
             elif row.recommended_over_lower <= 0:
-                unclear.append(f"“{row.label}” in `{mode}`")
+                ahead += 1
             else:
                 beaten += 1
-    total = beaten + len(lost) + len(unclear)
+    total = beaten + ahead + level + len(behind)
     text = (
         f"**Against every peer at equal or lower cost.** Of {total} comparisons after {at} epochs (a peer in a mode), "
         f"{found.recommended_label} is ahead with an interval above 0 in {beaten}, ahead without being shown to be in "
-        f"{len(unclear)}, and level or behind in {len(lost)}"
+        f"{ahead}, level in {level}, and behind in {len(behind)}"
     )
-    return f"{text}: {'; '.join(lost)}." if lost else f"{text}."
+    return f"{text}: {'; '.join(behind)}." if behind else f"{text}."
 
 
 def _price(found: Findings) -> str:
@@ -335,11 +340,12 @@ def _intervals(found: Findings, at: int) -> str:
     every = found.average
     every = every[(every["measure"] == "coverage") & (every["method"] == DEFAULT_METHOD) & every["value"].notna()]
     good = every["value"].between(0.85, 0.95)
+    datasets = {task["dataset"] for task in found.facts["tasks"].values()}
+    how = "on datasets that they were not calibrated on" if len(datasets) > 1 else "without any calibration yet"
     return (
         f"**Intervals.** The 90% intervals of {found.recommended_label} hold {join(told)} of the final accuracies "
-        f"after {at} epochs on datasets that they were not calibrated on. Over all k and modes, {int(good.sum())} of "
-        f"{len(good)} coverages are between 85% and 95%, the lowest is {every['value'].min():.0%} and the highest "
-        f"{every['value'].max():.0%}."
+        f"after {at} epochs, {how}. Over all k and modes, {int(good.sum())} of {len(good)} coverages are between 85% "
+        f"and 95%, the lowest is {every['value'].min():.0%} and the highest {every['value'].max():.0%}."
     )
 
 
