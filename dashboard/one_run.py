@@ -20,7 +20,7 @@ SECONDS, SECONDS_ON = 0.12, 0.4
 """For what each part of a page may read before it is shown, at first and when reading goes on by itself."""
 _CLICKED = "chosen by click"
 _GOES_ON = "reading goes on"
-_LOOKED_AT = 30
+_LOOKED_AT = 100
 
 
 def choose() -> Recorded | None:

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.explain import explanation
+from dashboard.figures import base
 from dashboard.plaintext import markdown, plain
 from dashboard.queries import Problem
 from dashboard.views import PREFIX, with_view
@@ -88,13 +89,26 @@ def chart(
         "toImageButtonOptions": {"format": "png", "scale": 2, "filename": f"ncore-{file or key}"},
     }
     with st.container(key=f"{PREFIX}{key}", gap="xxsmall"):
-        st.plotly_chart(with_view(figure, key), key=plot, config=config, alt=plain(alt), **choosing)
+        st.plotly_chart(with_view(_readable(figure), key), key=plot, config=config, alt=plain(alt), **choosing)
         download(data, f"csv-{key}", file or key)
 
 
-def download(
-    data: pd.DataFrame | Callable[[], pd.DataFrame], key: str, file: str, label: str = "Data as CSV"
-) -> None:
+def _readable(figure: go.Figure) -> go.Figure:
+    """The figure with all its words in the colour of text: Streamlit's theme has them in a grey that is too pale."""
+    font = {"color": base.ink(is_dark())}
+    axis = {"tickfont": font, "title": {"font": font}}
+    figure.update_xaxes(axis).update_yaxes(axis)
+    for note in figure.layout.annotations:
+        if note.font.color is None:
+            note.font.color = font["color"]
+    for trace in figure.data:
+        for part in (trace, *([trace["marker"]] if "marker" in trace else [])):
+            if "colorbar" in part and part["colorbar"].to_plotly_json():
+                part["colorbar"].update(axis)
+    return figure
+
+
+def download(data: pd.DataFrame | Callable[[], pd.DataFrame], key: str, file: str, label: str = "Data as CSV") -> None:
     """A button that saves a table, or what makes one."""
     st.download_button(
         label,
