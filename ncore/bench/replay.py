@@ -250,7 +250,8 @@ def _study(make: Callable[[int, Predictor], BasePruner]) -> Play:
             for trial in study.trials
             if trial.state == optuna.trial.TrialState.COMPLETE and trial.value is not None
         }
-        return Choice(_best(ended), epochs)
+        seen = {curve.candidate: _accuracy(curve, epochs[curve.candidate]) for curve in order}
+        return Choice(_best(ended or seen), epochs)
 
     return play
 
