@@ -122,7 +122,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Status",
         "",
         "*running*: being recorded now; *finished*; *failed*: training could not go on, the reason says why; "
-        "*interrupted*: its process is gone, or it was stopped early, as the reason says; either way it can be resumed; "
+        "*interrupted*: its process is gone, or it was stopped early, as the reason says, and it can be resumed; "
         "*unreadable*: its files are damaged.",
         "",
         "none.",
