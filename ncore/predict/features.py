@@ -54,25 +54,6 @@ def _last(values: FloatArray) -> float:
     return float(values[-1]) if values.size else float("nan")
 
 
-def _mean(values: FloatArray) -> float:
-    """Of the last three epochs, less the last: how far a smooth reading is from the last one."""
-    return float(values[-3:].mean() - values[-1]) if values.size else float("nan")
-
-
-def _rise(epochs: np.ndarray, values: FloatArray) -> float:
-    """Rise per doubling of the epochs since the first one: 0 for a single epoch, which shows none."""
-    if not values.size:
-        return float("nan")
-    return float((values[-1] - values[0]) / np.log2(epochs[-1] / epochs[0])) if values.size > 1 else 0.0
-
-
-def _step(values: FloatArray) -> float:
-    """Rise in the last epoch: 0 for a single one."""
-    if not values.size:
-        return float("nan")
-    return float(values[-1] - values[-2]) if values.size > 1 else 0.0
-
-
 def _beta(curve: Curve) -> FloatArray:
     return _logs(curve.beta.get("relative"))
 
@@ -85,17 +66,10 @@ FEATURES: dict[str, Feature] = {
     feature.name: feature
     for feature in (
         Feature("level", lambda c: _last(logit(c.accuracy)), "Logit of the last validation accuracy"),
-        Feature("smooth", lambda c: _mean(logit(c.accuracy)), "Mean logit of the last three accuracies, less the last"),
-        Feature("rise", lambda c: _rise(c.epochs, logit(c.accuracy)), "Rise of the logit per doubling of the epochs"),
-        Feature("step", lambda c: _step(logit(c.accuracy)), "Rise of the logit in the last epoch"),
         Feature("loss", lambda c: _last(_logs(c.loss)), "Minus log of the last validation loss"),
-        Feature("loss rise", lambda c: _rise(c.epochs, _logs(c.loss)), "Its rise per doubling of the epochs"),
         Feature("train", lambda c: _last(_train(c)), "Logit of the last training accuracy"),
-        Feature("train rise", lambda c: _rise(c.epochs, _train(c)), "Its rise per doubling of the epochs"),
         Feature("train loss", lambda c: _last(_logs(c.train_loss)), "Minus log of the last training loss"),
         Feature("beta", lambda c: _last(_beta(c)), "Minus log of the last relative beta_eff"),
-        Feature("beta fall", lambda c: _rise(c.epochs, _beta(c)), "Its rise per doubling of the epochs: the decay"),
-        Feature("beta step", lambda c: _step(_beta(c)), "Its rise in the last epoch"),
     )
 }
 

@@ -20,6 +20,7 @@ from ncore.predict.domhan import Domhan
 from ncore.predict.experience import Task
 from ncore.predict.forecast import Predictor
 from ncore.predict.freeze_thaw import FreezeThaw
+from ncore.predict.history import History
 from ncore.predict.laws import Law, exponential, power
 from ncore.predict.naive import LowestLoss, Naive
 from ncore.predict.pooled import Pooled
@@ -46,6 +47,29 @@ _PREDICTORS: dict[str, Predictor] = {
         CapacitanceForecast("relative"),
         Pooled(),
         FreezeThaw(),
+        History(
+            "learned",
+            "Learned",
+            "Last accuracy and training loss, weighed as finished runs of other tasks teach",
+            ("level", "train loss"),
+            past=False,
+        ),
+        History(
+            "learned-beta",
+            "Learned, with beta_eff",
+            "The same and the relative beta_eff",
+            ("level", "train loss", "beta"),
+            strength="relative",
+            past=False,
+        ),
+        History("history", "History", "Last accuracy, and where the same candidate stood on other tasks"),
+        History(
+            "history-beta",
+            "History, with beta_eff",
+            "The same and the relative beta_eff",
+            ("level", "beta"),
+            strength="relative",
+        ),
         Domhan(),
     )
 }
