@@ -247,9 +247,9 @@ def _room(found: Findings, at: int) -> str:
             last, whole, ceiling = (float(row["value"]) for row in rows if row is not None)
             told.append(f"{last:.2f}, {whole:.2f} and {ceiling:.2f} in mode `{mode}`")
     return (
-        f"**The room above it.** Reading the last accuracy after {at} epochs, reading it after all of them, and knowing "
-        f"every candidate's expected final accuracy give a mean Kendall's tau of {'; '.join(told)}. What lies between "
-        "the second and the third is noise of the validation set and of the seeds, which no early method can see."
+        f"**The room above it.** Reading the last accuracy after {at} epochs, reading it after all of them, and "
+        f"knowing every candidate's expected final accuracy give a mean Kendall's tau of {'; '.join(told)}. What lies "
+        "between the second and the third is what noise costs even after whole trainings."
     )
 
 
