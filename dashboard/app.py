@@ -53,6 +53,7 @@ def main() -> None:
             st.Page("app_pages/report.py", title="Report", icon=":material/description:"),
             st.Page("app_pages/learn.py", title="Learn", icon=":material/school:"),
             st.Page("app_pages/playground.py", title="Playground", icon=":material/tune:"),
+            st.Page("app_pages/teachers.py", title="For teachers", icon=":material/cast_for_education:"),
         ],
         position="sidebar" if welcome else "hidden",
         expanded=True,

@@ -61,7 +61,7 @@ def _choose() -> Question:
         figures.two_networks(widths, synapses, found[0], chosen, ui.is_dark()),
         "lesson-synapses",
         f"A network of {sum(widths)} neurons beside its line graph of {len(synapses)} synapses. Chosen is the synapse "
-        f"{names[chosen]}: {drivers} synapses drive it, and it drives {driven}.",
+        f"{names[chosen]}: number of synapses that drive it {drivers}, that it drives {driven}.",
         synapses.assign(role=named),
         on_click=clicked,
     )
