@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ncore.predict import Task, get_predictor, kendall, rank_curves
 from ncore.predict.features import FEATURES, expit, logit, table
-from ncore.predict.history import FURTHEST, RIDGE, History, Moments, find_moments, standing
+from ncore.predict.history import FURTHEST, RIDGE, TRUST, History, Moments, find_moments, standing
 
 LEVEL = History("test", "Test", "test")
 CANDIDATE = np.array([[0.6, 0.5], [0.5, 0.7]])
@@ -110,7 +110,7 @@ def test_the_covariances_are_found(make_curve):
     worth = rng.normal(size=400)
     tasks = [draw(make_curve, rng, worth, f"t{n}") for n in range(4)]
     found = find_moments(tasks, 3, ("level",))
-    assert found.candidate[1, 1] == pytest.approx(0.8**2, abs=0.06)  # correlation of finals between tasks
+    assert found.candidate[1, 1] == pytest.approx(TRUST * 0.8**2, abs=0.06)  # correlation of finals between tasks
     np.testing.assert_allclose(np.diag(found.task), [1, 1], atol=0.02)  # standings have variance 1
     np.testing.assert_allclose(found.candidate + found.group, found.task, atol=0.02)  # one task a group
     assert found.lift == pytest.approx(1.75, abs=0.1)  # 1 for half of the candidates and 2.5 for the others
