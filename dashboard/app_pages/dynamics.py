@@ -338,13 +338,18 @@ def _converging(table: pd.DataFrame) -> str:
             continue
         first = moving.iloc[0]
         factor = first["q50"] / last["q50"]
-        change = f"fell {factor:.3g}-fold" if factor >= 1 else f"rose {1 / factor:.3g}-fold"
-        spread = f"{last['q95'] / last['q50']:.2g} times the median"
+        change = f"fell {_times(factor)}-fold" if factor >= 1 else f"rose {_times(1 / factor)}-fold"
+        spread = f"{_times(last['q95'] / last['q50'])} times the median"
         said.append(
             f"- **Layer {layer}:** the median speed {change} from epoch {int(first['epoch'])} to {int(last['epoch'])}; "
             f"its fastest 5% now exceed {spread}{zero}."
         )
     return "\n".join(said)
+
+
+def _times(factor: float) -> str:
+    """A factor with two digits that count, written out: 3,100 and not 3.1e+03."""
+    return f"{float(f'{factor:.2g}'):,.15g}"
 
 
 def _graph_epochs(of: Recorded, epochs: list[int]) -> None:

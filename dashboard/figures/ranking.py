@@ -137,7 +137,7 @@ def bump(
         )
         labelled.append(place)
     longest = max(len(base.name(str(candidate))) for candidate in kept)
-    figure.update_layout(margin_r=min(30 + 7 * longest, 280))  # the names stand outside the axes, whatever their width
+    figure.update_layout(margin_r=min(24 + 6 * longest, 260))  # the names stand outside the axes, whatever their width
     figure.add_vline(x=chosen, line={"color": base.grey(dark), "dash": "dot", "width": 1.5})
     ticks = [k for k in epochs if len(epochs) <= 12 or k in epochs[:: max(1, len(epochs) // 8)]]
     labels = [f"{k}" for k in ticks]
@@ -148,6 +148,7 @@ def bump(
         title="As of epoch",
         tickvals=ticks,
         ticktext=labels,
+        tickangle=0,
         range=[epochs[0] - 0.03 * last - 0.1, end + 0.02 * (end - epochs[0]) + 0.05],
     )
     lowest = int(ranked["rank"].max())

@@ -45,6 +45,10 @@ dt { font-weight: 600; margin-top: .6rem; } dd { margin: 0 0 .3rem; }
 pre { background: var(--panel); padding: .6rem .8rem; border-radius: .3rem; white-space: pre-wrap; font-size: .88rem; }
 code, pre { font-family: "Source Code Pro", ui-monospace, Consolas, monospace; } code { font-size: .92em; }
 :focus-visible { outline: 2px solid #2A87BD; outline-offset: 2px; }
+@media only screen and (max-width: 40rem) {
+  main { padding: 1rem .75rem 2rem; } h1 { font-size: 1.6rem; } .lead { font-size: 1.15rem; }
+  .answer { padding: .75rem .9rem; } svg { min-width: 30rem; }
+}
 @page { size: A4; margin: 15mm 16mm; }
 @media print {
   body { font-size: 10.5pt; } main { max-width: none; padding: 0; }
