@@ -48,7 +48,12 @@ def evaluate(
     cases = _cases(table, store)
     memory = Memory(COMMITTED, compute=slow)
     strangers = [among_strangers(DEFAULT_METHOD)] if get_predictor(DEFAULT_METHOD).learns else []
-    methods = [*predictors(memory=memory), *strangers, *scores(cases), whole_training()]
+    methods = [
+        *predictors(memory=memory, with_benchmark=store is not None),
+        *strangers,
+        *scores(cases),
+        whole_training(),
+    ]
     learn = leave_task_out if loose else leave_dataset_out
     try:
         found = evaluate_cases(cases, methods, ks=_ks(epochs), resamples=resamples, learn=learn)

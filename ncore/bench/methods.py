@@ -15,6 +15,7 @@ from ncore.errors import InputError
 from ncore.predict import get_predictor, predictor_names, rank_curves
 from ncore.predict.calibration import Calibrated
 from ncore.predict.forecast import Predictor
+from ncore.predict.predictors import taught
 
 Kind = Literal["naive", "curve", "capacitance", "learned", "score", "reference"]
 
@@ -43,18 +44,23 @@ class Method:
     cost: Callable[[Case, int], float] | None = None
 
 
-def predictors(names: Sequence[str] | None = None, memory: Memory | None = None) -> list[Method]:
+def predictors(
+    names: Sequence[str] | None = None, memory: Memory | None = None, with_benchmark: bool = False
+) -> list[Method]:
     """The predictors of `ncore.rank`.
 
     Args:
         names: of them; by default all, and of the slow ones those that the memory knows (or may compute).
         memory: of slow forecasts; by default what comes with the package.
+        with_benchmark: whether they are taught by the benchmark's runs on other data, too, as `ncore.rank` has it: for
+            cases that are not of the benchmark.
 
     Raises:
         InputError: a name is unknown.
     """
     memory = Memory() if memory is None else memory
-    return [_of_predictor(name, memory) for name in (predictor_names(slow=True) if names is None else names)]
+    chosen = predictor_names(slow=True) if names is None else names
+    return [_of_predictor(name, memory, with_benchmark) for name in chosen]
 
 
 def among_strangers(name: str) -> Method:
@@ -87,16 +93,18 @@ def whole_training() -> Method:
     return Method("whole", "Whole training", "reference", forecast, lambda case, k: case.cost(case.horizon))
 
 
-def _of_predictor(name: str, memory: Memory) -> Method:
+def _of_predictor(name: str, memory: Memory, with_benchmark: bool = False) -> Method:
     predictor = get_predictor(name)
     if predictor.slow and isinstance(predictor, Calibrated):
         predictor = Calibrated(Remembered(predictor.predictor, memory))
-    fitted: dict[tuple[Case, ...], Predictor] = {}  # learning once serves every k
+    fitted: dict[tuple[object, ...], Predictor] = {}  # learning once serves every k
 
     def forecast(case: Case, learned: Sequence[Case], k: int) -> pd.DataFrame | None:
-        key = tuple(learned)
+        key = (case.mode, case.name, *learned) if with_benchmark else tuple(learned)
         if key not in fitted:
-            fitted[key] = predictor.fit([other.experience for other in learned])
+            own = [other.experience for other in learned]
+            teach = with_benchmark and not predictor.slow
+            fitted[key] = taught(name, case.mode, [case.name], own) if teach else predictor.fit(own)
         try:
             return _ranked(case, fitted[key], k)
         except MissingForecastError:

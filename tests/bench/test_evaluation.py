@@ -158,3 +158,18 @@ def test_a_store_is_judged_too():
 def test_wrong_arguments_are_refused(table_path, given, match):
     with pytest.raises(InputError, match=match):
         evaluate(table_path, **given)
+
+
+def test_a_store_is_judged_with_what_the_benchmark_taught(cases, monkeypatch):
+    """As `ncore.rank` has it, and with nothing of the dataset that is judged."""
+    asked = []
+
+    def remember(name, mode, datasets, own=()):
+        asked.append((name, mode, tuple(datasets), len(own)))
+        return get_predictor(name)
+
+    monkeypatch.setattr("ncore.bench.methods.taught", remember)
+    case = next(case for case in cases if case.mode == "unit" and case.name == "digits")
+    (method,) = predictors(["last"], with_benchmark=True)
+    method.forecast(case, leave_dataset_out(case, cases), 2)
+    assert asked == [("last", "unit", ("digits",), 3)]
