@@ -26,6 +26,9 @@ LEVEL = 0.9
 #: Fewer finished runs than this say too little about how often an interval misses: the 0.9 quantile of 9 scores is
 #: the largest of them.
 MIN_RUNS = 20
+#: Runs of one task that a predictor which forecasts each by itself is judged on at most, evenly chosen: more of them
+#: cost time and say little more, as runs of one task miss together.
+MOST_RUNS = 20
 
 
 class Calibrated(Predictor):
@@ -39,7 +42,7 @@ class Calibrated(Predictor):
         self.predictor = predictor
         self.name, self.label, self.description = predictor.name, predictor.label, predictor.description
         self.min_epochs, self.strength, self.extra = predictor.min_epochs, predictor.strength, predictor.extra
-        self.learns, self.slow = predictor.learns, predictor.slow
+        self.joint, self.learns, self.slow = predictor.joint, predictor.learns, predictor.slow
 
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
         """The predictor's own forecasts; see `Predictor.predict`."""
@@ -88,6 +91,9 @@ class _Fitted(Calibrated):
             curves, truth = [curves[index] for index in chosen], [truth[index] for index in chosen]
         if not curves:
             return np.empty(0)
+        if not self.joint and len(curves) > MOST_RUNS:
+            evenly = np.linspace(0, len(curves) - 1, MOST_RUNS).astype(int)
+            curves, truth = [curves[index] for index in evenly], [truth[index] for index in evenly]
         return normalised_residuals(self._without(task.group).predict(curves), truth)
 
     def _without(self, group: str) -> Predictor:

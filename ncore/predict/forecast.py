@@ -48,6 +48,7 @@ class Predictor(ABC):
         description: What it does, in a sentence.
         min_epochs: How many epochs it needs.
         strength: The strength of beta_eff that it needs, None if it needs none.
+        joint: Whether the forecast of a run depends on the other runs of its task.
         learns: Whether its means, not only its intervals, depend on what it was fitted on.
         slow: Whether it takes seconds rather than milliseconds a candidate.
         extra: The optional dependencies of this package that it needs, empty if none.
@@ -58,6 +59,7 @@ class Predictor(ABC):
     description: str
     min_epochs: int = 1
     strength: str | None = None
+    joint: bool = False
     learns: bool = False
     slow: bool = False
     extra: str = ""

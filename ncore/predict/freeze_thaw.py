@@ -71,6 +71,7 @@ class FreezeThaw(Predictor):
     name = "freeze-thaw"
     label = "Freeze-thaw process"
     description = "One Gaussian process over the epochs of all candidates"
+    joint = True
     learns = True
 
     def __init__(self, kernel: Kernel | None = None) -> None:

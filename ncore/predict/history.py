@@ -108,6 +108,7 @@ class History(Predictor):
         past: Whether standings on other tasks are used for the candidate itself, not only for the covariances.
     """
 
+    joint = True
     learns = True
 
     def __init__(

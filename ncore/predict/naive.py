@@ -43,6 +43,7 @@ class LowestLoss(Predictor):
     name = "loss"
     label = "Lowest loss"
     description = "The last validation accuracies, dealt out in the order of the last validation losses"
+    joint = True
 
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
         """Forecast each run by its place among the losses; see `Predictor.predict`."""

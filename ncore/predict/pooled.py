@@ -65,6 +65,7 @@ class Pooled(Predictor):
     label = "Pooled laws"
     description = "Exponential and power laws whose parameters scatter around those of the other candidates"
     min_epochs = 2
+    joint = True
     learns = True
 
     def __init__(self, prior: Population | None = None) -> None:

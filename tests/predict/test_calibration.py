@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncore.predict import Calibrated, Forecast, Predictor, Task, get_predictor
-from ncore.predict.calibration import MIN_RUNS, conformal_factor, normalised_residuals
+from ncore.predict.calibration import MIN_RUNS, MOST_RUNS, conformal_factor, normalised_residuals
 
 Z = NormalDist().inv_cdf(0.95)
 
@@ -113,6 +113,22 @@ def test_a_group_is_judged_by_the_others_only(make_curve):
     fitted.predict([make_curve([0.1, 0.2, 0.3])])
     assert asked == [("a", "b", "c"), ("c",), ("c",), ("a", "b")]
     assert fitted.fit(tasks[:1]).predictor.known == ("a",)  # fitting again begins anew
+
+
+def test_large_tasks_are_judged_on_some_runs_unless_they_are_forecast_together(make_curve):
+    asked = []
+
+    class Counting(Fixed):
+        def predict(self, curves):
+            asked.append(len(curves))
+            return super().predict(curves)
+
+    task = a_task(make_curve, "a", np.random.default_rng(5), n=90)
+    predictor = Counting()
+    for joint, expected in ((False, MOST_RUNS), (True, 90)):
+        predictor.joint = joint
+        Calibrated(predictor).fit([task]).predict([make_curve([0.1, 0.2, 0.3])])
+        assert asked[-1] == expected
 
 
 def test_the_means_are_not_touched(make_curve):
