@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import streamlit as st
 
 from dashboard import selection, session, sidebar, ui
-from dashboard.plaintext import markdown, plain
+from dashboard.plaintext import markdown, plain, told_apart
 from dashboard.synapses import HOW_TO_RECORD, Recorded, recorded
 from ncore.errors import NcoreError
 
@@ -58,7 +58,7 @@ def _pick(options: list[str], known: Collection[str]) -> str:
     if shown not in options:
         options = [shown, *options]
     state[_BOX] = shown
-    labels = {name: _label(name) for name in options}
+    labels = told_apart({name: _label(name) for name in options})
 
     def changed() -> None:
         state[_SHOWN] = state[_BOX]

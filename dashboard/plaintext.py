@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Mapping
 
 #: Everything that Streamlit's Markdown gives a meaning: CommonMark and GFM punctuation, `$` (LaTeX), `:` (emoji, icons,
 #: colours, bare links), and `.`, `)` after digits at the start (lists).
@@ -47,3 +49,20 @@ def figure(text: object, limit: int | None = None) -> str:
     shown = plain(text, limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # A zero-width space keeps Plotly from seeing a template, or LaTeX in a text between dollar signs.
     return re.sub(r"^\$", "\u200b$", shown.replace("%{", "%\u200b{"))
+
+
+def told_apart(labels: Mapping[str, str]) -> dict[str, str]:
+    """Labels by key; those that agree get the end of their key, because a box returns the label that was chosen.
+
+    Example:
+        >>> told_apart({"0~a_s0_1f": "a, seed 0", "0~a_s0_2e": "a, seed 0", "0~b_s0_3d": "b, seed 0"})
+        {'0~a_s0_1f': 'a, seed 0 · 1f', '0~a_s0_2e': 'a, seed 0 · 2e', '0~b_s0_3d': 'b, seed 0'}
+    """
+    number = Counter(labels.values())
+    found = {
+        key: f"{label} · {plain(key.rsplit('_', 1)[-1])}" if number[label] > 1 else label
+        for key, label in labels.items()
+    }
+    if len(set(found.values())) < len(found):  # the same run in two stores
+        return {key: f"{labels[key]} · {plain(key)}" if number[labels[key]] > 1 else labels[key] for key in labels}
+    return found

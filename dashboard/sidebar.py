@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import session
-from dashboard.plaintext import markdown, plain
+from dashboard.plaintext import markdown, plain, told_apart
 from dashboard.queries import Library, library
 
 _WIDGET = "working set widget"
@@ -39,6 +39,7 @@ def _working_set(books: Library, keys: list[str]) -> None:
     chosen, gone = session.split_known(set(keys))
     few = len(keys) <= FEW
     options = keys if few else chosen
+    labels = told_apart({key: _label(books.row(key)) for key in options})
     st.session_state[_WIDGET] = chosen
 
     def changed() -> None:
@@ -47,7 +48,7 @@ def _working_set(books: Library, keys: list[str]) -> None:
     st.multiselect(
         f"Working set: {len(chosen)} run{'' if len(chosen) == 1 else 's'}",
         options,
-        format_func=lambda key: _label(books.row(key)),
+        format_func=lambda key: labels.get(key, key),
         key=_WIDGET,
         on_change=changed,
         placeholder="Choose runs" if few else "Choose them on the page Runs",

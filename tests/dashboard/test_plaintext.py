@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.plaintext import figure, markdown, plain
+from dashboard.plaintext import figure, markdown, plain, told_apart
 
 
 def test_plain_is_one_visible_line() -> None:
@@ -33,3 +33,9 @@ def test_what_a_figure_shows_reads_as_the_text() -> None:
 @pytest.mark.parametrize("mark", list("\\`*_{}[]()<>#+-.!|~$:=@^&\"'/"))
 def test_markdown_has_no_mark_left(mark: str) -> None:
     assert markdown(f"a{mark}b") == f"a\\{mark}b"
+
+
+def test_labels_that_agree_are_told_apart() -> None:
+    twice = {"0~a_1": "a", "1~a_1": "a", "0~b_2": "b"}
+    assert told_apart(twice) == {"0~a_1": "a · 0~a_1", "1~a_1": "a · 1~a_1", "0~b_2": "b"}
+    assert told_apart({}) == {}
