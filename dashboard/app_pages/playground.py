@@ -178,7 +178,7 @@ def _head(name: str, trainings: dict[str, Training]) -> None:
     if name == "boundary" and not trainings["A"].points.classes:
         title = "Answer"
     st.header(title, anchor=False)
-    st.caption(glossary.linked(text))
+    glossary.text(text)
 
 
 def _picture(name: str, training: Training, key: str, frame: int, choice: Choice) -> None:
