@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import compare_synapses, edge_dynamics, one_run, session, sidebar, synapses, ui
 from dashboard.compare_synapses import Moving, dynamics_in_words, graph_in_words
@@ -19,6 +20,8 @@ from dashboard.queries import Library
 from dashboard.synapses import HOW_TO_RECORD, Recorded
 
 _EPOCH, _LAYER = "compare-graph-epoch", "compare-layer"
+_FEW = 800  # synapses that are drawn one by one
+_WIDTH = 510  # pixels of a picture; where there is no room for two, the second is below
 
 
 @st.fragment
@@ -75,6 +78,12 @@ def _epoch(both: Sequence[Recorded]) -> int:
     return session.one_of(found, options, options[-1])
 
 
+def _two() -> list[DeltaGenerator]:
+    """A place for each of the two."""
+    row = st.container(horizontal=True)
+    return [row.container(width=_WIDTH) for _ in range(2)]
+
+
 def _heads(books: Library, both: Sequence[Recorded], sides: Sequence[Moving]) -> list[str]:
     return [
         f"**{markdown(side.name, 60)}**, seed {books.row(of.key)['seed']}, epoch {side.epoch}"
@@ -86,7 +95,7 @@ def _networks(books: Library, both: Sequence[Recorded], sides: Sequence[Moving])
     drawn = [_edges(books, of, side.epoch) for of, side in zip(both, sides, strict=True)]
     end = layer_graph.common_end([edges for _, edges in drawn])
     heads = _heads(books, both, sides)
-    for place, column in enumerate(st.columns(2)):
+    for place, column in enumerate(_two()):
         of, side, (view, edges) = both[place], sides[place], drawn[place]
         with column:
             st.markdown(heads[place])
@@ -110,7 +119,7 @@ def _networks(books: Library, both: Sequence[Recorded], sides: Sequence[Moving])
 def _edges(books: Library, of: Recorded, epoch: int) -> tuple[View, np.ndarray]:
     """What is drawn of a network, and the weights of its edges."""
     options = details_for(of.neurons)
-    detail = "groups" if "groups" in options else options[-1]
+    detail = "all" if of.n_synapses <= _FEW else "groups" if "groups" in options else options[-1]
     view = view_of(of.neurons, (), detail)
 
     def weights() -> np.ndarray:
@@ -138,7 +147,7 @@ def _planes(books: Library, both: Sequence[Recorded], sides: Sequence[Moving]) -
             if pair is not None:
                 pair[0].layout[axis].update(range=[low, high])
     heads = _heads(books, both, sides)
-    for place, column in enumerate(st.columns(2)):
+    for place, column in enumerate(_two()):
         with column:
             st.markdown(heads[place])
             pair = drawn[place]
@@ -173,7 +182,7 @@ def _speeds(books: Library, both: Sequence[Recorded], sides: Sequence[Moving]) -
     """Quantiles of speed over epochs, as far as there is time."""
     counts = []
     heads = [markdown(side.name, 60) for side in sides]
-    for place, column in enumerate(st.columns(2)):
+    for place, column in enumerate(_two()):
         of, side = both[place], sides[place]
         found, _ = synapses.gathered(
             books,

@@ -86,7 +86,7 @@ def panels(titles: Sequence[str], columns: int, dark: bool, shared: bool, height
         subplot_titles=list(titles),
         shared_yaxes="all" if shared else False,
         horizontal_spacing=0.06,
-        vertical_spacing=min(0.25, 70 / (height * rows)),
+        vertical_spacing=min(0.3, 95 / (height * rows)),
     )
     single = blank(dark, height=height * rows + 60)
     grid.update_layout(
