@@ -38,7 +38,6 @@ README = {  # name: address, height
     "ranking": ("/ranking?ranking-epoch=5", 1180),
     "capacitance": ("/capacitance?capacitance-dataset=digits", 1180),
     "layer_graph": ("/layer_graph", 1180),
-    "report": ("/report?report-epoch=5", 1000),
 }
 
 
@@ -98,13 +97,15 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=list(ARGUMENTS))
         page = browser.new_page()
         page.set_default_timeout(120_000)
+        wanted = [name for name in given.pages.split(",") if name]
         if given.readme:
             for name, (path, height) in README.items():
+                if wanted and name not in wanted:
+                    continue
                 page.set_viewport_size({"width": WIDTHS[0], "height": height})
                 open_page(page, address + path)
                 (out / f"{name}.png").write_bytes(smaller(taken(page, height)))
             return
-        wanted = [name for name in given.pages.split(",") if name]
         for where in pages_of(page, address).values():
             name = where.rsplit("/", 1)[-1] or "runs"
             if wanted and name not in wanted:
