@@ -11,6 +11,7 @@ from playwright.sync_api import Error, Page
 
 PATIENCE = 120.0  # seconds; a machine can be busy
 READY = '[data-testid="stMain"] h1'
+LESSONS = ("Learn", "Playground", "For teachers")  # pages that show no runs
 CHARTS = '[class*="st-key-chart-"]:not(.st-key-chart-views)'
 
 # What the page is like, as a text that changes when it does; nothing while it is being drawn.
