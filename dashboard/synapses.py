@@ -6,6 +6,8 @@ What is read is kept by epoch, so a run that grows is never read again from its 
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from dashboard.queries import Library
-from ncore.errors import StoreError
+from ncore.errors import NcoreError, StoreError
 from ncore.network import LayerFactors, LineGraph
 
 T = TypeVar("T")
@@ -24,6 +26,8 @@ HOW_TO_RECORD = (
     "Record it with `recording: {trajectories_every: 1, line_graph_every: 5}`, and with `neurons: null` to keep every "
     "neuron instead of a sample of each layer."
 )
+_QUICK = 50_000  # synapses that are read at once
+_AHEAD = 0.3  # seconds that the page has for itself before the next epochs are read
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,30 @@ def values(books: Library, of: Recorded, epoch: int, layer: int) -> Values:
         return [_placed(of, number, table[table["layer"] == number]) for number in of.layers]
 
     return books.once(("values", epoch), of.key, read)[layer - 1]
+
+
+def read_ahead(books: Library, of: Recorded, epoch: int) -> threading.Timer | None:
+    """Read the weights and rates of the epochs before and after this one, in a while: who looks at one steps on.
+
+    Returns:
+        The timer, which has been started; None where reading is so quick, or so near done, that none is needed.
+    """
+    place = of.trajectories.index(epoch) if epoch in of.trajectories else None
+    if place is None or of.n_synapses < _QUICK:
+        return None
+    near = [at for at in of.trajectories[max(place - 1, 0) : place + 2] if not books.has(("values", at), of.key)]
+    if not near:
+        return None
+
+    def read() -> None:
+        for at in near:
+            with contextlib.suppress(NcoreError):  # the page says so when it is looked at
+                values(books, of, at, of.layers[0])
+
+    timer = threading.Timer(_AHEAD, read)
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 def line_graph(books: Library, of: Recorded, epoch: int, strength: str = "absolute") -> LineGraph:

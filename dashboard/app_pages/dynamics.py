@@ -51,6 +51,7 @@ def _at_an_epoch(of: Recorded) -> None:
         layer = _layer(of)
     _phase(of, epoch, layer)
     _paths(of, epoch, layer)
+    synapses.read_ahead(sidebar.current(), of, epoch)
 
 
 @ui.guarded

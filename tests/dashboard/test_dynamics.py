@@ -213,6 +213,26 @@ def test_sparseness_is_in_per_cent() -> None:
     assert "no interaction" in dynamics.sparseness(table.assign(synapses=np.nan)).layout.annotations[0].text
 
 
+def test_epochs_beside_are_read_ahead_of_large_runs(
+    library_of: Library, whole: synapses.Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert synapses.read_ahead(library_of, whole, 2) is None  # a small one is read at once
+    monkeypatch.setattr(synapses, "_QUICK", 0)
+    monkeypatch.setattr(synapses, "_AHEAD", 0)
+    timer = synapses.read_ahead(library_of, whole, 2)
+    assert timer is not None
+    timer.join(30)
+    assert [library_of.has(("values", epoch), whole.key) for epoch in (0, 1, 2, 3, 4)] == [
+        False,
+        True,
+        True,
+        True,
+        False,
+    ]
+    assert synapses.read_ahead(library_of, whole, 2) is None
+    assert synapses.read_ahead(library_of, whole, 99) is None
+
+
 # the page
 
 
