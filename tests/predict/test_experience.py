@@ -176,3 +176,15 @@ def test_the_table_of_the_benchmark_becomes_tasks(tmp_path):
     assert first.observed == 0.7
     assert first.train_accuracy is None
     assert last.beta == {}
+
+
+@pytest.mark.with_benchmark
+def test_the_committed_benchmark_calibrates_what_users_see(make_curve):
+    """It comes with the package, and every quick method can be fitted on it."""
+    tasks = benchmark.benchmark_tasks()
+    assert tasks
+    assert all(np.isfinite(curve.observed) and curve.epochs.size for task in tasks for curve in task.curves)
+    curves = [make_curve([0.1, 0.3 + 0.01 * n, 0.4 + 0.01 * n], f"{n}", horizon=24, mode="unit") for n in range(5)]
+    own, taught = (rank_curves(curves, epochs=3, method="last", experience=given) for given in ((), None))
+    assert taught["predicted"].tolist() == own["predicted"].tolist()
+    assert (taught["upper"] - taught["lower"]).tolist() != (own["upper"] - own["lower"]).tolist()
