@@ -121,7 +121,8 @@ def protocol(found: Findings) -> list[str]:
     facts = found.facts
     modes = facts["modes"]
     told = [
-        f"mode `{mode}`: {len(about['tasks'])} tasks, {about['candidates']} candidates, {about['seeds']} "
+        f"mode `{mode}`: {len(about['tasks'])} {'task' if len(about['tasks']) == 1 else 'tasks'}, "
+        f"{about['candidates']} candidates, {about['seeds']} "
         f"{'seed' if about['seeds'] == 1 else 'seeds'}, {about['epochs']} epochs, {join(about['pixels'])} pixels, "
         f"{about['runs']} runs" + (f" of which {about['failed']} failed" if about["failed"] else "")
         for mode, about in sorted(modes.items())
@@ -335,7 +336,9 @@ def _beta(found: Findings, at: int) -> str:
         return "**beta_eff.** There is nothing to compare."
     first, second = (f"“{get_predictor(part.index[0]).label}”" for part in (with_beta, without))
     gap = with_beta.iloc[0] - without.iloc[0]
-    verdict = "earns its place" if gap > 0.005 else "does not earn its place in the ranking"
+    verdict = "earns its place" if gap > _LEVEL else "does not earn its place in the ranking"
+    if not found.complete:
+        verdict += ", as far as can be seen"
     paper = found.ranking(at, [name for name in known if name.startswith("capacitance-")])
     text = (
         f"**beta_eff {verdict}.** The best predictor that reads it is {first}, with a mean Kendall's tau over modes of "

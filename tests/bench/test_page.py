@@ -92,9 +92,12 @@ def test_words_and_tables():
     assert markdown_table(["x", "y"], [["a|b", 1]]) == "| x | y |\n| --- | ---: |\n| a∣b | 1 |"
 
 
-@pytest.mark.skipif(not (FOLDER / "results" / "facts.json").exists(), reason="no page is committed yet")
-def test_the_committed_page_is_up_to_date():
-    """It is that of the committed results, and they are those of the committed table."""
-    assert read_results().facts["table"] == fingerprint(COMMITTED)
+def test_the_committed_page_is_that_of_the_committed_results():
     for name, text in render().items():
         assert (FOLDER / name).read_text(encoding="utf-8") == text, f"{name}: run `ncore evaluate --page ncore/bench`"
+
+
+@pytest.mark.slow
+def test_the_committed_results_are_those_of_the_committed_table():
+    """Fails while the benchmark runs and its table has grown since the page was written."""
+    assert read_results().facts["table"] == fingerprint(COMMITTED)
