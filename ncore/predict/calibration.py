@@ -83,7 +83,8 @@ class _Fitted(Calibrated):
 
     def _scores(self, task: Task, epoch: int) -> FloatArray:
         """Normalised residuals on one task, by what was learned on the other groups; empty if it can't be judged."""
-        if epoch < self.min_epochs:
+        alone = all(other.group == task.group for other in self._experience)
+        if epoch < self.min_epochs or (self.learns and alone):  # what has learned nothing is another predictor
             return np.empty(0)
         curves, truth = task.as_of(epoch)
         if self.strength is not None:

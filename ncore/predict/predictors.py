@@ -26,9 +26,8 @@ from ncore.predict.naive import LowestLoss, Naive
 from ncore.predict.pooled import Pooled
 from ncore.predict.regression import CapacitanceForecast, CapacitanceRegression
 
-#: What `ncore.rank` uses unless told otherwise. On the prototype's 17 candidates and three targets, reading the last
-#: accuracy ranked better than the paper's h(0) (Kendall tau 0.73 against 0.40 after three epochs), so it is the default
-#: until a predictor beats it on held-out tasks.
+#: What `ncore.rank` uses unless told otherwise: the simplest, until another one is better on held-out tasks of the
+#: benchmark by more than its uncertainty (`ncore evaluate`).
 DEFAULT_METHOD = "last"
 
 _PREDICTORS: dict[str, Predictor] = {

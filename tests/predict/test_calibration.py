@@ -110,9 +110,14 @@ def test_a_group_is_judged_by_the_others_only(make_curve):
     rng = np.random.default_rng(2)
     tasks = [a_task(make_curve, name, rng, group=group) for name, group in (("a", "x"), ("b", "x"), ("c", "y"))]
     fitted = Calibrated(Spy()).fit(tasks)
-    fitted.predict([make_curve([0.1, 0.2, 0.3])])
+    curves = [make_curve([0.1, 0.2, 0.3])]
+    fitted.predict(curves)
     assert asked == [("a", "b", "c"), ("c",), ("c",), ("a", "b")]
-    assert fitted.fit(tasks[:1]).predictor.known == ("a",)  # fitting again begins anew
+    again = fitted.fit(tasks[:2])
+    assert again.predictor.known == ("a", "b")  # fitting again begins anew
+    asked.clear()
+    assert again.predict(curves) == Fixed().predict(curves)  # one group has no others to be judged by
+    assert asked == [("a", "b")]
 
 
 def test_large_tasks_are_judged_on_some_runs_unless_they_are_forecast_together(make_curve):
