@@ -48,7 +48,7 @@ def evaluate_nas(
     Args:
         table: rows as `ncore.bench.nas_table` describes, of one task and mode.
         methods: early predictors; by default the quick ones of `ncore.rank`.
-        learned: cases that predictors which learn may learn from.
+        learned: cases that predictors which learn may learn from; without any these are left out.
         ks: epochs seen; those after the last epoch are left out.
         resamples: of the bootstrap over cells.
         seed: of it.
@@ -83,7 +83,10 @@ def evaluate_nas(
     here = {name: float(np.mean(values)) for name, values in case.observed.items()}
     known = table.dropna(subset=["published_accuracy"]).groupby("candidate")["published_accuracy"].first()
     published = {name: float(known[name]) for name in here if name in known}
-    methods = [*(predictors() if methods is None else methods), *_scores(table), whole_training(), _CHANCE]
+    methods = predictors() if methods is None else methods
+    # One that has nothing to learn from would be another's forecast under its name.
+    able = [method for method in methods if learned or method.kind != "learned"]
+    methods = [*able, *_scores(table), whole_training(), _CHANCE]
     parts = []
     for k in (k for k in ks if k <= case.horizon):
         guesses = _guesses(case, methods, learned, k)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ncore.bench.cases import cases_from_table
 from ncore.bench.methods import predictors
 from ncore.bench.nas_evaluation import evaluate_nas
 from ncore.errors import InputError
@@ -147,6 +148,15 @@ def test_an_unpublished_cell_is_left_out_there(table):
 def test_the_same_seed_gives_the_same_table(table, found):
     again = evaluate_nas(table, predictors(["last", "mean"]), ks=[1, 2, 10], resamples=200)
     pd.testing.assert_frame_equal(found, again)
+
+
+def test_who_learns_needs_something_to_learn_from(table):
+    methods = [method for method in predictors() if method.kind == "learned"]
+    assert methods
+    names = {method.name for method in methods}
+    assert not names & set(evaluate_nas(table, methods, ks=[1], resamples=5)["method"])
+    other = cases_from_table(table.assign(task="u", dataset="e"))
+    assert names <= set(evaluate_nas(table, methods, learned=other, ks=[3], resamples=5)["method"])
 
 
 def test_another_table_is_refused(table):
