@@ -38,6 +38,7 @@ README = {  # name: address, height
     "ranking": ("/ranking?ranking-epoch=5", 1180),
     "capacitance": ("/capacitance?capacitance-dataset=digits", 1180),
     "layer_graph": ("/layer_graph", 1180),
+    "playground": ("/playground?play-start=300&play-layers=3&play-width1=6&play-width2=4&play-width3=3", 1300),
 }
 
 
