@@ -192,7 +192,7 @@ def overlay(page: Tab, server: Server, keys: Sequence[str], changes: int, turns:
     """Fit other epochs, and show another strength, of fifty runs over each other."""
     chosen = "&".join(f"runs={key}" for key in keys)
     page.largest = 0
-    page.open(f"{server.address}/capacitance?{chosen}&capacitance-layout=together", "allNew(['beta', 'plane'])")
+    page.open(f"{server.address}/capacitance?{chosen}&capacitance-layout=All+together", "allNew(['beta', 'plane'])")
     page.settle()
     slider = page.page.get_by_role("slider", name="Fit the epochs up to")
     ours, theirs = repeated(page, turns, changes, lambda: page.charts(lambda: slider.press("ArrowLeft"), ["plane"]))
