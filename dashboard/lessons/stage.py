@@ -12,6 +12,7 @@ import streamlit as st
 from dashboard import ui
 from dashboard.figures import playground as plane
 from dashboard.figures import playground_graph as graphs
+from dashboard.figures import playground_phase as phases
 from dashboard.lessons import live
 from dashboard.lessons.engine import Moment, Training
 from dashboard.lessons.tiny import FEATURES
@@ -98,7 +99,7 @@ def line_graph(training: Training, key: str, frame: int, fading: bool = True) ->
 def phase(training: Training, key: str, frame: int, reach: tuple[float, float] | None = None) -> None:
     """Weight against dw/dt; ``reach`` is what the axes have to hold."""
     weights, rates = training.network.weights, training.rates()
-    figure = graphs.phase(weights, rates, list(training.trail), reach, ui.is_dark())
+    figure = phases.phase(weights, rates, list(training.trail), reach, ui.is_dark())
     alt = f"Weight against dw/dt of {sum(w.size for w in weights)} synapses at step {training.steps}, with trails."
     live.chart(figure, f"{key}-phase", alt, lambda: synapses(weights, rates), "phase-plane", frame)
 

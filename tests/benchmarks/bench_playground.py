@@ -25,6 +25,7 @@ from torch import nn
 
 from dashboard.figures import playground as plane
 from dashboard.figures import playground_graph as graphs
+from dashboard.figures import playground_phase as phases
 from dashboard.lessons.engine import Data, Setup, Training
 from dashboard.lessons.stage import with_now
 
@@ -74,7 +75,7 @@ def frame(training: Training, steps: int) -> int:
         plane.boundary(states[-1][:, 0], training.points),
         graphs.layers(weights, states, ["x₁", "x₂"]),
         plane.curves({"A": now}),
-        graphs.phase(weights, training.rates(passed), list(training.trail), training.reach),
+        phases.phase(weights, training.rates(passed), list(training.trail), training.reach),
         graphs.line_graph(graph, weights)[0],
     )
     return sum(len(figure.to_json(validate=False)) for figure in figures)

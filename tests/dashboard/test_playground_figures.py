@@ -13,6 +13,7 @@ from PIL import Image
 
 from dashboard.figures import playground as plane
 from dashboard.figures import playground_graph as graphs
+from dashboard.figures import playground_phase as phases
 from dashboard.lessons.engine import Data, Setup, Training
 
 
@@ -34,7 +35,7 @@ def drawn(training: Training, dark: bool) -> dict[str, Any]:
         "curves": plane.curves({"A": training.history}, dark=dark),
         "layers": graphs.layers(weights, states, ["x₁", "x₂"], dark),
         "line": graphs.line_graph(graph, weights, dark)[0],
-        "phase": graphs.phase(weights, training.rates(), list(training.trail), training.reach, dark),
+        "phase": phases.phase(weights, training.rates(), list(training.trail), training.reach, dark),
     }
 
 
@@ -96,7 +97,7 @@ def test_axes_reach_to_round_numbers_so_that_they_seldom_jump(training: Training
     assert figure.layout.xaxis.range == (0, 50)
     assert figure.layout.yaxis.range == (0, 0.8)
     values = np.abs(np.concatenate([w.ravel() for w in training.network.weights])).max()
-    assert values <= graphs.phase(training.network.weights, training.rates()).layout.xaxis.range[1] <= 1.6 * values
+    assert values <= phases.phase(training.network.weights, training.rates()).layout.xaxis.range[1] <= 1.6 * values
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,7 @@ def test_the_pictures_of_neurons_are_what_they_answer() -> None:
 
 
 def test_phase_plane_keeps_the_axes_that_it_is_given(training: Training) -> None:
-    figure = graphs.phase(training.network.weights, training.rates(), reach=(1.0, 0.3))
+    figure = phases.phase(training.network.weights, training.rates(), reach=(1.0, 0.3))
     assert figure.layout.xaxis.range == (-1.5, 1.5)
     assert figure.layout.yaxis.range == (-0.4, 0.4)
     markers = [trace for trace in figure.data if trace.mode == "markers"]
