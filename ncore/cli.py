@@ -189,7 +189,9 @@ def evaluate(
     loose: Annotated[
         bool, typer.Option("--loose", help="Learn from other tasks of the same dataset too, whose images are shared.")
     ] = False,
-    slow: Annotated[bool, typer.Option("--slow", help="Compute what is missing of slow methods: half an hour.")] = False,
+    slow: Annotated[
+        bool, typer.Option("--slow", help="Compute what is missing of slow methods: half an hour.")
+    ] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Parquet file of all numbers.")] = None,
     page: Annotated[
         Path | None, typer.Option(help="Write the page on the benchmark, its figures and results to this folder.")
