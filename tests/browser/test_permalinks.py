@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from conftest import WIDE, watched
-from driving import open_page, settle
-from playwright.sync_api import Browser, Locator, Page, expect
+from driving import open_page, settle, until
+from playwright.sync_api import Browser, Locator, Page, TimeoutError, expect
 
 pytestmark = pytest.mark.browser
 
@@ -33,8 +33,16 @@ STATE = """() => {
 
 def pick(page: Page, label: str, option: str, number: int = 0) -> None:
     """Choose in a box."""
-    page.get_by_role("combobox", name=label, exact=True).nth(number).click()
-    page.get_by_role("option", name=option).first.click()
+    box = page.get_by_role("combobox", name=label, exact=True).nth(number)
+    wanted = page.get_by_role("option", name=option).first
+    for _ in range(20):  # a list that is open when the page is drawn anew closes
+        box.click()
+        try:
+            wanted.click(timeout=5_000)
+            break
+        except TimeoutError:
+            page.keyboard.press("Escape")
+            settle(page)
     settle(page)
 
 
@@ -48,7 +56,9 @@ def move(page: Page, slider: str, key: str, times: int = 1) -> None:
     """Move a slider by keys."""
     knob: Locator = page.get_by_role("slider", name=slider).first
     for _ in range(times):
+        before = page.url
         knob.press(key)
+        until(lambda: page.url, lambda address, before=before: address != before)  # it is there after a moment
     settle(page)
 
 

@@ -114,6 +114,7 @@ def test_it_needs_nothing_beside_it(sample: tuple[str, Evidence]) -> None:
     assert policy == ["default-src 'none'; style-src 'unsafe-inline'"]
 
 
+@pytest.mark.with_benchmark  # as the report, which is made once for this module
 def test_its_numbers_are_those_of_rank(sample: tuple[str, Evidence]) -> None:
     html, e = sample
     table = ncore.rank(SAMPLES, e.dataset, e.k, e.method, e.mode)

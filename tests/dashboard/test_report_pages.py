@@ -82,7 +82,7 @@ def test_two_candidates_are_compared(app: App, store: Path) -> None:
     assert test.selectbox(key="compare-second").value == "lenet"
     table = test.dataframe[0].value
     assert list(table.columns) == ["Measure", "resnet", "lenet", "Difference"]
-    assert len(test.main.get("plotly_chart")) == 3
+    assert len(test.main.get("plotly_chart")) == 4
 
 
 def test_other_candidates_can_be_chosen(app: App, store: Path) -> None:
