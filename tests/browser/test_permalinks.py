@@ -56,9 +56,9 @@ def move(page: Page, slider: str, key: str, times: int = 1) -> None:
     """Move a slider by keys."""
     knob: Locator = page.get_by_role("slider", name=slider).first
     for _ in range(times):
-        before = page.url
+        before = page.evaluate("location.href")
         knob.press(key)
-        until(lambda: page.url, lambda address, before=before: address != before)  # it is there after a moment
+        until(lambda: page.evaluate("location.href"), lambda here, before=before: here != before)
     settle(page)
 
 
