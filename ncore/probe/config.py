@@ -35,6 +35,8 @@ class TrainingSettings(Settings):
     ``mode``: "backbone" trains what is below a frozen unit (Algorithm 1 of the paper), "unit" freezes the
     backbone and trains the unit on features computed once, "all" trains both. Learning rates are per step of
     the optimizer; ``schedule`` is followed step by step, after ``warmup_epochs`` of linear warm-up.
+    ``memory_format`` "channels_last" makes convolutions up to twice as fast, on CPUs too, for models that do not
+    rely on how their tensors lie in memory (``view`` instead of ``flatten``).
     """
 
     mode: Mode = "backbone"
@@ -53,6 +55,7 @@ class TrainingSettings(Settings):
     unit: UnitSettings = UnitSettings()
     device: str = "auto"
     threads: PositiveInt | None = None
+    memory_format: Literal["contiguous", "channels_last"] = "contiguous"
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

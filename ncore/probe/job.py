@@ -57,11 +57,11 @@ class Job(Settings):
 
     @property
     def config(self) -> dict[str, Any]:
-        """What identifies the run, as JSON; threads and device change the last digits but not what is run."""
+        """What identifies the run, as JSON; what computes it, and how, changes the last digits but not what is run."""
         return {
             "candidate": self.candidate.model_dump(mode="json", exclude={"training"}),
             "dataset": self.dataset.model_dump(mode="json"),
-            "training": self.settings.model_dump(mode="json", exclude={"threads", "device"}),
+            "training": self.settings.model_dump(mode="json", exclude={"threads", "device", "memory_format"}),
         }
 
     @property
@@ -131,7 +131,7 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
 
     from ncore.probe.candidates import load_candidate
     from ncore.probe.datasets import load_dataset
-    from ncore.probe.training import Examples, ProbedModel, Trainer, choose_device, frozen_features
+    from ncore.probe.training import MEMORY_FORMATS, Examples, ProbedModel, Trainer, choose_device, frozen_features
     from ncore.probe.unit import NCPUnit
 
     started = job.now()
@@ -155,7 +155,7 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
         dropout=settings.unit.dropout,
         seed=settings.unit.seed,
     ).to(device)
-    module = backbone.module
+    module = backbone.module.to(memory_format=MEMORY_FORMATS[settings.memory_format])
     if settings.mode == "unit":
         test = examples["test"]
         examples = {name: frozen_features(module, examples[name], device) for name in ("train", "validation")}

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ncore.errors import InputError, StoreError, TrainingFailedError
 from ncore.probe.config import TrainingSettings
 
+MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 _EVALUATION_BATCH = 256
 
 
@@ -68,6 +69,7 @@ class Trainer:
         self.optimizer = _optimizer(model, settings)
         self.steps_per_epoch = sum(1 for _ in _batches(torch.arange(len(train)), settings.batch_size))
         self.step = 0
+        self._format = MEMORY_FORMATS[settings.memory_format]
         self._precision = _precision(settings.precision, self.device)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "float16")
 
@@ -154,6 +156,8 @@ class Trainer:
         for key, value in tensors.items():
             if key.startswith("optimizer."):
                 _, index, name = key.split(".", 2)
+                # Fused optimizers go through parameter and state as they lie in memory.
+                value = value.contiguous(memory_format=self._format) if value.ndim == 4 else value
                 state.setdefault(int(index), {})[name] = value
         whole = self.optimizer.state_dict()
         self.optimizer.load_state_dict({**whole, "state": state})
@@ -266,7 +270,7 @@ def _optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Opti
     groups = [group for group in groups if group["params"]]
     if settings.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
-    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
 
 def _precision(name: str, device: torch.device) -> Callable[[], torch.autocast]:

@@ -8,7 +8,15 @@ from torch import nn
 
 from ncore.errors import InputError, TrainingFailedError
 from ncore.probe.config import TrainingSettings, read_settings
-from ncore.probe.training import CheckpointClock, Examples, ProbedModel, Trainer, augment, choose_device
+from ncore.probe.training import (
+    MEMORY_FORMATS,
+    CheckpointClock,
+    Examples,
+    ProbedModel,
+    Trainer,
+    augment,
+    choose_device,
+)
 from ncore.probe.unit import NCPUnit
 
 FEATURES, CLASSES = 12, 3
@@ -86,6 +94,37 @@ def test_a_checkpoint_leads_to_the_same_end(examples, settings):
     for epoch in range(3, 6):
         resumed.epoch(epoch)
     assert not changed(snapshot(whole.model), snapshot(resumed.model), "")
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_how_images_lie_in_memory_changes_the_last_digits_only(optimizer):
+    images = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    labels = images.mean((2, 3)).argmax(1)
+    ends, resumed = {}, None
+    for name, layout in MEMORY_FORMATS.items():
+        settings = TrainingSettings(mode="all", epochs=4, optimizer=optimizer, memory_format=name)
+
+        def begin(layout=layout, settings=settings):
+            torch.manual_seed(0)
+            backbone = nn.Sequential(
+                nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 6, 3, groups=3), nn.Flatten()
+            ).to(memory_format=layout)
+            model = ProbedModel(backbone, NCPUnit(96, CLASSES), "all").double()
+            return Trainer(model, Examples(images.double(), labels, lambda inputs: inputs), settings, seed=0)
+
+        run = begin()
+        for epoch in range(1, 5):
+            run.epoch(epoch)
+            if epoch == 2:
+                resumed = begin()
+                assert resumed.load(run.save(epoch)) == 2
+        for epoch in (3, 4):
+            resumed.epoch(epoch)
+        ends[name] = snapshot(run.model)
+        for key, value in snapshot(resumed.model).items():
+            torch.testing.assert_close(value, ends[name][key], rtol=0, atol=0)
+    for key, value in ends["contiguous"].items():
+        torch.testing.assert_close(value, ends["channels_last"][key], rtol=1e-9, atol=1e-12)
 
 
 def test_a_loss_that_is_not_finite_ends_training_with_its_reason(examples):
