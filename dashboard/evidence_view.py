@@ -33,6 +33,7 @@ def show(method: str, k: int, mode: str) -> None:
     _own(method, k)
 
 
+@ui.guarded
 def _benchmark(method: str, k: int, mode: str) -> None:
     found = evidence.benchmark()
     if found is None:
@@ -68,6 +69,7 @@ def _benchmark(method: str, k: int, mode: str) -> None:
         _words()
 
 
+@ui.guarded
 def _words() -> None:
     """Conclusions, protocol and limits, as on the page of the docs."""
     from ncore.bench.page import AT, FOLDER

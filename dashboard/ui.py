@@ -13,6 +13,7 @@ import streamlit as st
 
 from dashboard.explain import explanation
 from dashboard.figures import base
+from dashboard.lean import Specified, lean
 from dashboard.plaintext import markdown, plain
 from dashboard.queries import Problem
 from dashboard.views import PREFIX, with_view
@@ -89,12 +90,13 @@ def chart(
         "toImageButtonOptions": {"format": "png", "scale": 2, "filename": f"ncore-{file or key}"},
     }
     with st.container(key=f"{PREFIX}{key}", gap="xxsmall"):
-        st.plotly_chart(with_view(_readable(figure), key), key=plot, config=config, alt=plain(alt), **choosing)
+        drawn = Specified(with_view(lean(_readable(figure)), key))
+        st.plotly_chart(drawn, theme=None, key=plot, config=config, alt=plain(alt), **choosing)
         download(data, f"csv-{key}", file or key)
 
 
 def _readable(figure: go.Figure) -> go.Figure:
-    """The figure with all its words in the colour of text: Streamlit's theme has them in a grey that is too pale."""
+    """The figure with all its words in the colour of text."""
     font = {"color": base.ink(is_dark())}
     axis = {"tickfont": font, "title": {"font": font}}
     figure.update_xaxes(axis).update_yaxes(axis)
@@ -136,10 +138,11 @@ def problems(found: Sequence[Problem], what: str) -> None:
         found: what can't be read.
         what: its kind, such as "run".
     """
+    place = st.container()  # also when there are none, see `guarded`
     if not found:
         return
     number = f"1 {what}" if len(found) == 1 else f"{len(found)} {what}s"
-    with st.container(border=True):
+    with place.container(border=True):
         st.markdown(f":material/warning: **{number} can't be read.** Everything else goes on without.")
         with st.expander("What is wrong", expanded=len(found) == 1):
             for problem in found[:50]:
@@ -155,12 +158,17 @@ def empty(title: str, text: str) -> None:
 
 
 def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
-    """A page or a fragment that says what went wrong, and returns None, instead of showing a traceback."""
+    """A part of a page that says what went wrong, and returns None, instead of showing a traceback.
+
+    It has a place of its own, whatever it draws, so that what follows stays in its place: widgets that move are
+    mounted twice by Streamlit 1.67, and when it removes the old ones it lets go of their binding to the URL.
+    """
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R | None:
         try:
-            return function(*args, **kwargs)
+            with st.container():
+                return function(*args, **kwargs)
         except NcoreError as error:
             empty("This can't be shown.", markdown(error))
         except Exception:

@@ -79,6 +79,7 @@ def page() -> None:
     _against_accuracy(keys, rows, styles, strength, {problem.where for problem in problems})
 
 
+@ui.guarded
 def _over_epochs(rows: pd.DataFrame, styles: dict[str, Style], strength: str, log: bool) -> None:
     dark = ui.is_dark()
     ui.section(

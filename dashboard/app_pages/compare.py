@@ -86,6 +86,7 @@ def _side(
     )
 
 
+@ui.guarded
 def _words(
     books: Library,
     sides: Sequence[Side],
@@ -141,6 +142,7 @@ def _words(
     )
 
 
+@ui.guarded
 def _forecast(books: Library, sides: Sequence[Side], ranking: pd.DataFrame | str, k: int) -> None:
     """The rows of the two in the ranking of all."""
     if isinstance(ranking, str):
@@ -159,6 +161,7 @@ def _forecast(books: Library, sides: Sequence[Side], ranking: pd.DataFrame | str
     )
 
 
+@ui.guarded
 def _curves(books: Library, sides: Sequence[Side], k: int) -> None:
     table = pd.concat(
         [
@@ -184,6 +187,7 @@ def _curves(books: Library, sides: Sequence[Side], k: int) -> None:
     )
 
 
+@ui.guarded
 def _beta(books: Library, sides: Sequence[Side], pair: dict[str, list[str]], k: int) -> None:
     keys = [key for group in pair.values() for key in group]
     table, _ = books.table(keys, "capacitance")

@@ -112,6 +112,7 @@ def page() -> None:
     evidence_view.show(method, k, task.mode)
 
 
+@ui.guarded
 def _headline(table: pd.DataFrame, prices: pd.DataFrame, k: int, end: int) -> None:
     """The answer in a sentence and three numbers."""
     first = table.iloc[0]
@@ -171,6 +172,7 @@ def _prices(keys: Sequence[str], method: str, k: int, last: int) -> pd.DataFrame
     return pd.concat([of(name) for name in dict.fromkeys([method, NAIVE])], ignore_index=True)
 
 
+@ui.guarded
 def _details(table: pd.DataFrame) -> None:
     """The same as a table, with what to know before trusting a row."""
     view = pd.DataFrame(
@@ -227,6 +229,7 @@ def _honest_line(table: pd.DataFrame, keys: Sequence[str], k: int) -> str:
     return f"{line}; simply reading the last accuracy gets {naive.right} right, so prefer that here."
 
 
+@ui.guarded
 def _methods(table: pd.DataFrame, method: str) -> None:
     view = pd.DataFrame(
         {

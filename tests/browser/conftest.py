@@ -40,6 +40,13 @@ PATIENCE = 120_000  # milliseconds; a machine can be busy
 HERE_ONLY = re.compile(r"(http|ws)://(127\.0\.0\.1|localhost)[:/]|data:|blob:|about:")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give journeys a second chance, which pytest reports: a page may be drawn anew under a click, as for people."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 def chromium_path() -> str | None:
     """The browser: the one that NCORE_CHROMIUM names, or one on the path."""
     return os.environ.get("NCORE_CHROMIUM") or next(filter(None, map(shutil.which, PROGRAMS)), None)

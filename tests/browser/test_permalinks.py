@@ -31,8 +31,14 @@ STATE = """() => {
 }"""
 
 
+def address(page: Page) -> str:
+    """As the browser shows it now."""
+    return str(page.evaluate("location.href"))
+
+
 def pick(page: Page, label: str, option: str, number: int = 0) -> None:
-    """Choose in a box."""
+    """Choose in a box, and see the choice in the address."""
+    before = address(page)
     box = page.get_by_role("combobox", name=label, exact=True).nth(number)
     wanted = page.get_by_role("option", name=option).first
     for _ in range(20):  # a list that is open when the page is drawn anew closes
@@ -43,12 +49,15 @@ def pick(page: Page, label: str, option: str, number: int = 0) -> None:
         except TimeoutError:
             page.keyboard.press("Escape")
             settle(page)
+    until(lambda: address(page), lambda here: here != before)
     settle(page)
 
 
 def radio(page: Page, group: str, name: str) -> None:
-    """Choose one of a few."""
+    """Choose one of a few, and see the choice in the address."""
+    before = address(page)
     page.get_by_role("radiogroup", name=group).first.get_by_text(name, exact=True).click()
+    until(lambda: address(page), lambda here: here != before)
     settle(page)
 
 
@@ -56,9 +65,10 @@ def move(page: Page, slider: str, key: str, times: int = 1) -> None:
     """Move a slider by keys."""
     knob: Locator = page.get_by_role("slider", name=slider).first
     for _ in range(times):
-        before = page.evaluate("location.href")
+        settle(page)  # a key that meets a page being drawn anew goes to a slider that is on its way out
+        before = address(page)
         knob.press(key)
-        until(lambda: page.evaluate("location.href"), lambda here, before=before: here != before)
+        until(lambda: address(page), lambda here, before=before: here != before)
     settle(page)
 
 
@@ -135,7 +145,7 @@ def test_the_address_opens_the_same_in_another_browser(
     faults: list[str] = []
     other = browser.new_context(viewport=WIDE)
     second = watched(other.new_page(), faults)
-    open_page(second, page.url)
+    open_page(second, address(page))
     settle(second, 1)
     assert second.evaluate(STATE) == before
     other.close()
