@@ -106,7 +106,7 @@ def _readable(figure: go.Figure) -> go.Figure:
     for trace in figure.data:
         for part in (trace, *([trace["marker"]] if "marker" in trace else [])):
             if "colorbar" in part and part["colorbar"].to_plotly_json():
-                part["colorbar"].update(axis)
+                part["colorbar"].update(tickfont={**font, "size": 12}, title={"font": {**font, "size": 14}})
     return figure
 
 

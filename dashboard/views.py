@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-import plotly.graph_objects as go
+import plotly.io as pio
 import streamlit as st
 
 PREFIX = "chart-"  # the script has it too
@@ -176,26 +176,36 @@ def forget_drawn() -> None:
     st.session_state[_DRAWN] = {}
 
 
-def with_view(figure: go.Figure, key: str) -> go.Figure:
-    """The figure as it was last zoomed under this key, or, if its data did not change, just as it was drawn before."""
+def with_view(spec: dict[str, Any], key: str) -> dict[str, Any]:
+    """The chart as it was last zoomed under this key, or, if its data did not change, just as it was drawn before."""
     drawn: dict[str, tuple[str, dict[str, Any]]] = st.session_state.setdefault(_DRAWN, {})
-    content = sha256(figure.to_json(validate=False).encode()).hexdigest()
+    content = sha256(pio.to_json(spec, validate=False).encode()).hexdigest()
     if drawn.get(key, ("", {}))[0] != content:
         drawn[key] = content, st.session_state.get(_KEPT, {}).get(key, {})
-    return apply_view(figure, drawn[key][1])
+    seen = apply_view(spec, drawn[key][1])
+    seen["layout"]["datarevision"] = content[:16]
+    return seen
 
 
-def apply_view(figure: go.Figure, view: Mapping[str, Any]) -> go.Figure:
-    """Set axis ranges and hide traces as a view says; the figure's ``meta`` then tells which view that was."""
+def apply_view(spec: dict[str, Any], view: Mapping[str, Any]) -> dict[str, Any]:
+    """Set axis ranges and hide traces of a chart, in place, as a view says; its ``meta`` then tells which view it was.
+
+    Args:
+        spec: of the chart, with ``data`` and ``layout``.
+        view: as :func:`checked` returns it.
+    """
+    layout = spec["layout"]
     for axis, limits in view.get("axes", {}).items():
-        if figure.layout[axis] is not None:
-            figure.layout[axis].update(range=limits, autorange=False)
+        if axis in layout:
+            layout[axis] = {**layout[axis], "range": limits, "autorange": False}
     hidden = set(view.get("hidden", ()))
-    for trace in figure.data if hidden else ():
-        if trace.name in hidden:
-            trace.visible = "legendonly"
+    for trace in spec["data"]:
+        if trace.get("name") in hidden:
+            trace["visible"] = "legendonly"
     told = {name: view[name] for name in ("axes", "hidden") if view.get(name)}
-    return figure.update_layout(meta={"view": told}) if told else figure
+    if told:
+        layout["meta"] = {"view": told}
+    return spec
 
 
 def checked(views: Any) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ NAME_LENGTH = 32
 PANEL_COLUMNS = 3
 MOST_MARKERS = 24
 """Markers of a line at most: each takes the browser as long as the line does; hover labels are at all points."""
+_LEGEND_WIDTH = 1000  # pixels
 _GREY = {False: "#5B6670", True: "#A9B4BE"}
 _PAPER = {False: ("#FFFFFF", "#0A0F16", "#E3E8ED"), True: ("#11161D", "#E8EDF2", "#2D3844")}
 
@@ -60,7 +62,7 @@ def blank(dark: bool, height: int = 380) -> go.Figure:
             "plot_bgcolor": background,
             "font": {
                 "color": text,
-                "family": "Source Sans Pro, Source Sans 3, Helvetica, Arial, sans-serif",
+                "family": '"Source Sans", "Source Sans 3", Helvetica, Arial, sans-serif',
                 "size": 13,
             },
             "xaxis": axis,
@@ -96,7 +98,21 @@ def panels(titles: Sequence[str], columns: int, dark: bool, shared: bool, height
         dragmode="zoom",
         legend=single.layout.legend,
     )
-    return grid.update_layout(margin={"l": 8, "r": 8, "t": 40, "b": 8}, legend={"y": 1 + 34 / (height * rows + 60)})
+    return grid.update_layout(margin={"l": 58, "r": 8, "t": 40, "b": 44}, legend={"y": 1 + 34 / (height * rows + 60)})
+
+
+def legend_height(names: Iterable[str]) -> int:
+    """About how many pixels a legend of these names takes above a chart of a usual width.
+
+    Plotly draws a chart again if its margins turn out too small, so figures ask for the room that they will need.
+    """
+    rows, used = 0, math.inf
+    for text in names:
+        width = 42 + 6.4 * len(text)
+        if used + width > _LEGEND_WIDTH:
+            rows, used = rows + 1, 0.0
+        used += width
+    return 30 * rows
 
 
 def nothing(text: str, dark: bool, height: int = 200) -> go.Figure:

@@ -32,9 +32,11 @@ def over_epochs(
         whole = whole[whole["beta_eff"] > 0]
     if whole.empty:
         return base.nothing("There is no beta_eff of this kind to show.", dark)
-    figure = base.blank(dark, height=420)
     means = base.over_seeds(whole, ["candidate", "epoch"], "beta_eff")
-    for candidate in base.ordered(means["candidate"]):
+    candidates = base.ordered(means["candidate"])
+    top = 18 + base.legend_height(map(base.name, candidates))
+    figure = base.blank(dark, height=372 + top).update_layout(margin={"l": 64, "t": top, "b": 50})
+    for candidate in candidates:
         base.add_band(
             figure,
             means[means["candidate"] == candidate],

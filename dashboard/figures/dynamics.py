@@ -50,7 +50,7 @@ def phase_density(found: Density, dark: bool = False) -> go.Figure:
     logs[filled] = np.log10(found.counts[filled])
     top = float(np.nanmax(logs)) if filled.any() else 1.0
     ticks = np.arange(0, int(top) + 1)
-    figure = _plane(dark)
+    figure = _plane(dark).update_layout(margin={"r": 110})
     figure.add_heatmap(
         z=logs,
         x=((found.weights[1:] + found.weights[:-1]) / 2).astype(np.float32),
@@ -80,7 +80,9 @@ def paths(table: pd.DataFrame, epoch: int, dark: bool = False) -> go.Figure:
     """
     if table.empty:
         return base.nothing("No synapse is chosen.", dark)
-    figure, traces = _plane(dark, 460), []
+    pairs = table[["source", "target"]].drop_duplicates().to_numpy().tolist()
+    top = 18 + base.legend_height(f"{source} → {target}" for source, target in pairs)
+    figure, traces = _plane(dark, 460).update_layout(margin={"t": top}), []
     for number, ((source, target), rows) in enumerate(table.groupby(["source", "target"], sort=True)):
         style = Style(HUES[number % len(HUES)], DASHES[(number // len(HUES)) % len(DASHES)])
         rows = rows.sort_values("epoch")
@@ -134,6 +136,7 @@ def speeds(table: pd.DataFrame, dark: bool = False, columns: int = base.PANEL_CO
     layers = sorted(table["layer"].unique())
     columns = min(len(layers), 4 if (len(layers), columns) == (4, base.PANEL_COLUMNS) else columns)
     figure = base.panels([f"Layer {layer}" for layer in layers], columns, dark, shared=True, height=330)
+    figure.update_layout(margin={"t": 66})
     colour, style = scales.colour_at(0.8, False, dark), Style(HUES[4])
     for number, layer in enumerate(layers):
         place = {"row": number // columns + 1, "col": number % columns + 1}
@@ -191,7 +194,7 @@ def effective(table: pd.DataFrame, dark: bool = False) -> go.Figure:
     titles = ["x_eff over epochs", "dx_eff/dt over epochs", "dx_eff/dt against x_eff"]
     figure = make_subplots(1, 3, subplot_titles=titles, horizontal_spacing=0.1)
     single = base.blank(dark, 340)
-    figure.update_layout(template=single.layout.template, height=340, margin={"l": 8, "r": 8, "t": 40, "b": 8})
+    figure.update_layout(template=single.layout.template, height=340, margin={"l": 58, "r": 8, "t": 40, "b": 44})
     colour = scales.colour_at(0.8, False, dark)
     epochs, state, rate = (rows[name].to_numpy() for name in ("epoch", "x_eff", "rate"))
     for column, (x, y) in enumerate(((epochs, state), (epochs, rate), (state, rate)), start=1):
@@ -233,6 +236,7 @@ def sparseness(table: pd.DataFrame, dark: bool = False) -> go.Figure:
     layers = sorted(table["layer"].unique())
     titles = ["All layers" if layer == 0 else f"Layer {layer}" for layer in layers]
     figure = base.panels(titles, base.PANEL_COLUMNS, dark, shared=True, height=270)
+    figure.update_layout(margin={"t": 68})
     for number, layer in enumerate(layers):
         place = {"row": number // base.PANEL_COLUMNS + 1, "col": number % base.PANEL_COLUMNS + 1}
         for index, (share, dash, symbol) in enumerate(_CARRIED):
@@ -255,7 +259,7 @@ def sparseness(table: pd.DataFrame, dark: bool = False) -> go.Figure:
 
 
 def _plane(dark: bool, height: int = 440) -> go.Figure:
-    figure = base.blank(dark, height)
+    figure = base.blank(dark, height).update_layout(margin={"l": 72, "b": 52})
     line = {"zeroline": True, "zerolinecolor": base.grey(dark), "zerolinewidth": 1}
     figure.update_xaxes(title={"text": explanation("weight").axis}, **line)
     return figure.update_yaxes(title={"text": explanation("rate").axis}, exponentformat="e", **line)

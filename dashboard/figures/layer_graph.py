@@ -78,7 +78,7 @@ def network(
     grouped = view.detail in ("layers", "groups")
     signed = quantity.signed and not grouped
     end = common_end(list(values.values())) if end is None else end
-    figure = base.blank(dark, HEIGHT)
+    figure = base.blank(dark, HEIGHT).update_layout(margin={"r": 104, "b": 46})
     figure.add_traces(_lines(view, values[epoch], end, signed, dark))
     figure.add_trace(_marks(view, values[epoch], end, signed, quantity, dark))
     if chosen is not None:
@@ -137,7 +137,7 @@ def weight_matrix(
     small, height, width = reduced_matrix(matrix) if isinstance(matrix, np.ndarray) else matrix
     end = scales.limit(small)
     rows, columns = targets[::height], sources[::width]
-    figure = base.blank(dark, 420)
+    figure = base.blank(dark, 420).update_layout(margin={"l": 60, "r": 104, "t": 20, "b": 52})
     figure.add_heatmap(
         z=small,
         x=[str(number) for number in columns],
@@ -150,7 +150,8 @@ def weight_matrix(
     )
     axis = {"type": "category", "showgrid": False, "nticks": 12}  # of neurons: not all of them may be recorded
     figure.update_xaxes(title={"text": f"source neuron, level {layer - 1}"}, tickangle=0, **axis)
-    figure.update_yaxes(title={"text": f"target neuron, level {layer}"}, autorange="reversed", **axis)
+    first_on_top = {"range": [len(rows) - 0.5, -0.5], "autorange": False}
+    figure.update_yaxes(title={"text": f"target neuron, level {layer}"}, **first_on_top, **axis)
     if height == width == 1:
         return figure, ""
     return figure, (

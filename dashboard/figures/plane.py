@@ -65,6 +65,9 @@ def accuracy_against_beta(
             pen.draw(run.sort_values("epoch"), seen, lines.get(str(key)), finals.get(str(key), np.nan))
     figure.add_traces(traces)  # at once: it takes half as long as one by one
     _add_key(figure, dark, bool(lines), bool(finals))
+    listed = [str(trace.name) for trace in figure.data if trace.showlegend is not False]
+    top = 28 + base.legend_height(listed)
+    figure.update_layout(margin={"l": 60, "t": top, "b": 50}, height=502 + top if together else figure.layout.height)
     figure.add_vline(x=0, line={"color": base.grey(dark), "width": 1})
     for (row, column), values in spans.items():
         figure.update_xaxes(range=_around_zero(values), row=row, col=column)
