@@ -90,24 +90,9 @@ def chart(
         "toImageButtonOptions": {"format": "png", "scale": 2, "filename": f"ncore-{file or key}"},
     }
     with st.container(key=f"{PREFIX}{key}", gap="xxsmall"):
-        drawn = Specified(with_view(lean(_readable(figure)), key))
+        drawn = Specified(with_view(lean(figure, base.ink(is_dark())), key))
         st.plotly_chart(drawn, theme=None, key=plot, config=config, alt=plain(alt), **choosing)
         download(data, f"csv-{key}", file or key)
-
-
-def _readable(figure: go.Figure) -> go.Figure:
-    """The figure with all its words in the colour of text."""
-    font = {"color": base.ink(is_dark())}
-    axis = {"tickfont": font, "title": {"font": font}}
-    figure.update_xaxes(axis).update_yaxes(axis)
-    for note in figure.layout.annotations:
-        if note.font.color is None:
-            note.font.color = font["color"]
-    for trace in figure.data:
-        for part in (trace, *([trace["marker"]] if "marker" in trace else [])):
-            if "colorbar" in part and part["colorbar"].to_plotly_json():
-                part["colorbar"].update(tickfont={**font, "size": 12}, title={"font": {**font, "size": 14}})
-    return figure
 
 
 def download(data: pd.DataFrame | Callable[[], pd.DataFrame], key: str, file: str, label: str = "Data as CSV") -> None:

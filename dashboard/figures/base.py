@@ -11,6 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from dashboard.figures.sketch import Sketch
 from dashboard.figures.styles import Style
 from dashboard.plaintext import figure as label_text
 from dashboard.plaintext import plain
@@ -53,29 +54,27 @@ def name(candidate: object) -> str:
 
 
 def blank(dark: bool, height: int = 380) -> go.Figure:
-    """An empty figure. Its colours are in the template, so that the app's own theme comes before them."""
+    """An empty figure. Its colours are in the template, so that whoever takes it over can put others before them."""
     background, text, lines = _PAPER[dark]
     axis = {"gridcolor": lines, "zeroline": False, "linecolor": lines, "automargin": True}
-    template = go.layout.Template(
-        layout={
-            "paper_bgcolor": background,
-            "plot_bgcolor": background,
-            "font": {
-                "color": text,
-                "family": '"Source Sans", "Source Sans 3", Helvetica, Arial, sans-serif',
-                "size": 13,
-            },
-            "xaxis": axis,
-            "yaxis": axis,
-            "hoverlabel": {"bgcolor": background, "font": {"color": text}, "align": "left", "namelength": -1},
+    family = '"Source Sans", "Source Sans 3", Helvetica, Arial, sans-serif'
+    look = {
+        "paper_bgcolor": background,
+        "plot_bgcolor": background,
+        "font": {"color": text, "family": family, "size": 13},
+        "xaxis": axis,
+        "yaxis": axis,
+        "hoverlabel": {"bgcolor": background, "font": {"color": text}, "align": "left", "namelength": -1},
+    }
+    return Sketch.of(
+        {
+            "template": {"layout": look},
+            "height": height,
+            "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+            "hovermode": "closest",
+            "dragmode": "zoom",
+            "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02, "xanchor": "left", "x": 0, "itemwidth": 30},
         }
-    )
-    figure = go.Figure(layout={"template": template, "height": height})
-    return figure.update_layout(
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        hovermode="closest",
-        dragmode="zoom",
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "xanchor": "left", "x": 0, "itemwidth": 30},
     )
 
 

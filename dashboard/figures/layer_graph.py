@@ -80,7 +80,7 @@ def network(
     end = common_end(list(values.values())) if end is None else end
     figure = base.blank(dark, HEIGHT).update_layout(margin={"r": 104, "b": 46})
     figure.add_traces(_lines(view, values[epoch], end, signed, dark))
-    figure.add_trace(_marks(view, values[epoch], end, signed, quantity, dark))
+    figure.add_traces(_marks(view, values[epoch], end, signed, quantity, dark))
     if chosen is not None:
         _mark_chosen(figure, view, chosen, dark)
     _add_nodes(figure, view, dark)
@@ -160,7 +160,7 @@ def weight_matrix(
     )
 
 
-def _lines(view: View, values: np.ndarray, end: float, signed: bool, dark: bool) -> list[go.Scatter]:
+def _lines(view: View, values: np.ndarray, end: float, signed: bool, dark: bool) -> list[dict[str, Any]]:
     """Edges by bin, the weak ones below: always the same number of traces, so that frames can replace them."""
     found = scales.bins(values, end)
     wanted = sorted(range(-scales.BINS if signed else 0, scales.BINS + 1), key=lambda b: (abs(b), b))
@@ -171,19 +171,20 @@ def _lines(view: View, values: np.ndarray, end: float, signed: bool, dark: bool)
         gap = np.full(rows.sum(), np.nan, np.float32)
         share = np.sign(number) * (abs(number) + 0.5) / (scales.BINS + 1) if number else 0.05
         traces.append(
-            go.Scatter(
-                x=np.stack([layer[rows] - 1, layer[rows], gap], axis=1).ravel(),
-                y=np.stack([y0[rows], y1[rows], gap], axis=1).ravel(),
-                mode="lines",
-                line={"color": scales.colour_at(float(share), signed, dark), "width": 0.6 + 0.75 * abs(number)},
-                opacity=0.45 + 0.5 * abs(number) / scales.BINS,
-                hoverinfo="skip",
-            )
+            {
+                "type": "scatter",
+                "x": np.stack([layer[rows] - 1, layer[rows], gap], axis=1).ravel(),
+                "y": np.stack([y0[rows], y1[rows], gap], axis=1).ravel(),
+                "mode": "lines",
+                "line": {"color": scales.colour_at(float(share), signed, dark), "width": 0.6 + 0.75 * abs(number)},
+                "opacity": 0.45 + 0.5 * abs(number) / scales.BINS,
+                "hoverinfo": "skip",
+            }
         )
     return traces
 
 
-def _marks(view: View, values: np.ndarray, end: float, signed: bool, quantity: Quantity, dark: bool) -> go.Scatter:
+def _marks(view: View, values: np.ndarray, end: float, signed: bool, quantity: Quantity, dark: bool) -> dict[str, Any]:
     """A point on each edge: lines have no hover label and can't be clicked."""
     edges = view.edges
     part = 0.25 + 0.4 * ((np.arange(len(edges)) * _GOLDEN) % 1)
@@ -195,11 +196,12 @@ def _marks(view: View, values: np.ndarray, end: float, signed: bool, quantity: Q
     label = explanation(quantity.name).label
     if not single:
         label += ", sum" if quantity.name == "interaction" else ", root mean square"
-    return go.Scatter(
-        x=(layer - 1 + part).astype(np.float32),
-        y=(y0 + part * (y1 - y0)).astype(np.float32),
-        mode="markers",
-        marker={
+    return {
+        "type": "scatter",
+        "x": (layer - 1 + part).astype(np.float32),
+        "y": (y0 + part * (y1 - y0)).astype(np.float32),
+        "mode": "markers",
+        "marker": {
             "size": 3.5 if len(edges) > 600 else 6,
             "color": np.asarray(values, np.float32),
             "colorscale": scales.scale(signed, dark),
@@ -208,12 +210,12 @@ def _marks(view: View, values: np.ndarray, end: float, signed: bool, quantity: Q
             "line": {"width": 0},
             "colorbar": {"title": {"text": quantity.title}, "thickness": 12, "exponentformat": "e"},
         },
-        customdata=custom,
-        text=names,
-        hovertemplate=f"layer %{{customdata[0]}}: %{{text}}<br>{label}: %{{marker.color:.4g}}<extra></extra>",
-        unselected={"marker": {"opacity": 1}},
-        name="synapses",
-    )
+        "customdata": custom,
+        "text": names,
+        "hovertemplate": f"layer %{{customdata[0]}}: %{{text}}<br>{label}: %{{marker.color:.4g}}<extra></extra>",
+        "unselected": {"marker": {"opacity": 1}},
+        "name": "synapses",
+    }
 
 
 def _add_nodes(figure: go.Figure, view: View, dark: bool) -> None:
@@ -281,7 +283,7 @@ def _play(
     lines = 2 * scales.BINS + 1 if signed else scales.BINS + 1
     frames = []
     for number, edge_values in values.items():
-        traces: list[Any] = [{"x": t.x, "y": t.y} for t in _lines(view, edge_values, end, signed, dark)]
+        traces: list[Any] = [{"x": t["x"], "y": t["y"]} for t in _lines(view, edge_values, end, signed, dark)]
         traces.append({"marker": {"color": np.asarray(edge_values, np.float32)}})
         traces = [{"type": "scatter", **trace} for trace in traces]
         frames.append(go.Frame(name=str(number), data=traces, traces=list(range(lines + 1))))

@@ -49,7 +49,7 @@ def accuracy_against_beta(
     candidates = base.ordered(points["candidate"])[: None if together else MOST_PANELS]
     columns = 1 if together else min(len(candidates), base.PANEL_COLUMNS)
     titles = [""] if together else [base.name(candidate) for candidate in candidates]
-    figure = base.panels(titles, columns, dark, shared=False, height=500 if together else 300)
+    figure = base.blank(dark) if together else base.panels(titles, columns, dark, shared=False, height=300)
     spans: dict[tuple[int, int], pd.Series] = {}
     crowded = together and points["key"].nunique() > MOST_BANDS
     traces: list[dict[str, Any]] = []
@@ -63,23 +63,29 @@ def accuracy_against_beta(
         )
         for key, run in rows.groupby("key"):
             pen.draw(run.sort_values("epoch"), seen, lines.get(str(key)), finals.get(str(key), np.nan))
+    traces += _key(dark, bool(lines), bool(finals))
     figure.add_traces(traces)  # at once: it takes half as long as one by one
-    _add_key(figure, dark, bool(lines), bool(finals))
-    listed = [str(trace.name) for trace in figure.data if trace.showlegend is not False]
+    listed = [trace["name"] for trace in traces if trace.get("showlegend", True)]
     top = 28 + base.legend_height(listed)
-    figure.update_layout(margin={"l": 60, "t": top, "b": 50}, height=502 + top if together else figure.layout.height)
-    figure.add_vline(x=0, line={"color": base.grey(dark), "width": 1})
+    figure.update_layout(
+        margin={"l": 60, "t": top, "b": 50}, shapes=[_zero(number, dark) for number in range(len(spans))]
+    )
+    if together:
+        figure.update_layout(height=452 + top)
     for (row, column), values in spans.items():
-        figure.update_xaxes(range=_around_zero(values), row=row, col=column)
+        figure.update_xaxes(range=_around_zero(values), **({} if together else {"row": row, "col": column}))
     figure.update_xaxes(exponentformat="power", nticks=12 if together else 5)
     values = np.concatenate([points["accuracy"], [value for value in finals.values() if np.isfinite(value)]])
     room = 0.12 * (float(np.ptp(values)) or 0.1)
     # The band of a short fit can be wider than all accuracies: the points set the range, so that they can be read.
     low, high = max(values.min() - room, -0.03), min(values.max() + room, 1.04)
-    figure.update_yaxes(range=[100 * low, 100 * high], showgrid=True).update_yaxes(title="Accuracy (%)", col=1)
-    title = explanation(f"beta_eff {strength}").axis if together else f"beta_eff, {strength}"
+    figure.update_yaxes(range=[100 * low, 100 * high], showgrid=True)
+    if together:
+        figure.update_yaxes(title="Accuracy (%)")
+        return figure.update_xaxes(title=explanation(f"beta_eff {strength}").axis)
+    figure.update_yaxes(title="Accuracy (%)", col=1)
     for position in range(max(len(spans) - columns, 0), len(spans)):
-        figure.update_xaxes(title=title, row=position // columns + 1, col=position % columns + 1)
+        figure.update_xaxes(title=f"beta_eff, {strength}", row=position // columns + 1, col=position % columns + 1)
     return figure
 
 
@@ -192,21 +198,31 @@ class _Pen:
         )
 
 
-def _add_key(figure: go.Figure, dark: bool, lines: bool, finals: bool) -> None:
+def _key(dark: bool, lines: bool, finals: bool) -> list[dict[str, Any]]:
     """What the marks mean, in grey, as the candidates have the colours."""
     marks = [("epoch, fitted", "circle", 9), ("epoch, not seen", "circle-open", 9)]
     marks += [("prediction h(0)", "circle-open", 14)] if lines else []
     marks += [("true final accuracy", "star", 13)] if finals else []
-    for text, symbol, size in marks:
-        figure.add_scatter(
-            x=[None],
-            y=[None],
-            mode="markers",
-            marker={"symbol": symbol, "size": size, "color": base.grey(dark), "line": {"width": 1.5}},
-            name=text,
-            legendgroup=text,  # groups stand side by side
-            hoverinfo="skip",
-        )
+    return [
+        {
+            "type": "scatter",
+            "x": [None],
+            "y": [None],
+            "mode": "markers",
+            "marker": {"symbol": symbol, "size": size, "color": base.grey(dark), "line": {"width": 1.5}},
+            "name": text,
+            "legendgroup": text,  # groups stand side by side
+            "hoverinfo": "skip",
+        }
+        for text, symbol, size in marks
+    ]
+
+
+def _zero(panel: int, dark: bool) -> dict[str, Any]:
+    """The line beta_eff = 0 in the panel of this number."""
+    number = panel + 1 if panel else ""
+    ends = {"x0": 0, "x1": 0, "xref": f"x{number}", "y0": 0, "y1": 1, "yref": f"y{number} domain"}
+    return {"type": "line", **ends, "line": {"color": base.grey(dark), "width": 1}}
 
 
 def _around_zero(values: pd.Series) -> list[float]:

@@ -21,7 +21,7 @@ def figure(dark: bool = False) -> go.Figure:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_what_a_template_says_is_in_the_layout_below_what_the_figure_says(dark: bool) -> None:
     template = figure(dark).layout.template.layout
-    layout = lean(figure(dark))["layout"]
+    layout = lean(figure(dark), "ink")["layout"]
     assert "template" not in layout
     assert layout["paper_bgcolor"] == template.paper_bgcolor
     assert layout["yaxis"]["gridcolor"] == layout["xaxis2"]["gridcolor"] == template.yaxis.gridcolor
@@ -31,7 +31,7 @@ def test_what_a_template_says_is_in_the_layout_below_what_the_figure_says(dark: 
 
 def test_only_what_is_short_and_flat_is_a_list() -> None:
     many = go.Scatter(y=np.zeros(5001, np.float32))
-    line, heat, long = lean(figure().add_trace(many))["data"]
+    line, heat, long = lean(figure().add_trace(many), "ink")["data"]
     assert line["x"] == [0.1, 0.3333333]
     assert line["y"] == [1, 2]
     assert set(heat["z"]) == {"dtype", "bdata", "shape"}
@@ -39,10 +39,10 @@ def test_only_what_is_short_and_flat_is_a_list() -> None:
 
 
 def test_a_template_of_traces_is_kept() -> None:
-    spec = lean(go.Figure(go.Scatter(y=[1]), {"template": "plotly"}))
+    spec = lean(go.Figure(go.Scatter(y=[1]), {"template": "plotly"}), "ink")
     assert spec["layout"]["template"]["data"]["scatter"]
 
 
 def test_what_is_specified_is_what_is_sent() -> None:
-    spec = lean(figure())
+    spec = lean(figure(), "ink")
     assert json.loads(pio.to_json(Specified(spec), validate=False)) == json.loads(json.dumps(spec))
