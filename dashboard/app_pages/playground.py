@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -13,6 +14,7 @@ from dashboard.lessons.controls import Choice
 from dashboard.lessons.engine import MOST_STEPS, Data, Setup, Training
 
 _BUDGET = 0.05  # seconds of a frame for training steps
+_TOGETHER = 4  # frames of an answer
 _PLAY = "playground"
 _NAMES = ("A", "B")
 _HEADS = {
@@ -36,7 +38,7 @@ _HEADS = {
 
 @dataclass
 class Play:
-    """What a session plays: networks on their way."""
+    """What a session plays: networks on their way, and whether the browser asked for their next frames."""
 
     data: Data
     setups: tuple[Setup, ...]
@@ -44,6 +46,7 @@ class Play:
     strength: str
     trainings: dict[str, Training]
     running: bool = False
+    asked: bool = False
     frame: int = 0
 
 
@@ -96,25 +99,45 @@ def _reset(play: Play) -> None:
 @st.fragment
 @ui.guarded
 def _area(play: Play, choice: Choice) -> None:
-    """What changes from frame to frame."""
-
-    def following() -> None:
-        if play.running:
-            for training in play.trainings.values():
-                training.advance(choice.speed, _BUDGET / len(play.trainings))
-            play.running = not _over(play)
-
+    """What a button changes."""
     if st.session_state.get(controls.SHOWS, choice.shows) != choice.shows:  # a neuron was clicked
         st.rerun()
     play.frame += 1
     _buttons(play, choice)
-    _numbers(play)
+    _moving(play, choice, play.running, play.frame)
     with st.container(key=stage.PICTURES):
         if len(play.trainings) == 1:
-            _one(play.trainings, play.frame, choice)
+            _one(play, choice)
         else:
-            _two(play.trainings, play.frame, choice)
-    live.pacer(play.running, play.frame, following)
+            _two(play, choice)
+
+
+@st.fragment
+@ui.guarded
+def _moving(play: Play, choice: Choice, running: bool, drawn: int) -> None:
+    """What changes from frame to frame: numbers, and what the pictures below show, which ``_area`` drew once."""
+
+    def asked() -> None:
+        play.asked = play.running
+
+    frames: list[dict[str, Any]] = []
+    while play.asked and play.running and len(frames) < _TOGETHER:
+        for training in play.trainings.values():
+            training.advance(choice.speed, _BUDGET / len(play.trainings))
+        play.running = not _over(play)
+        play.frame += 1
+        pictures = [picture for picture in _pictures(play.trainings, choice).values() if picture]
+        frames.append(live.Frame(play.frame, pictures, _numbers(play)).sent())
+    play.asked = False
+    if running and not play.running:  # it came to an end, and buttons have to say so
+        st.rerun()
+    for (key, values), (name, training) in zip(_numbers(play).items(), play.trainings.items(), strict=True):
+        with st.container(horizontal=True):
+            if len(play.trainings) > 1:
+                st.markdown(f"**Network {name}**", width=90)
+            live.numbers(values, key, drawn)
+        _notes(training)
+    live.film(frames, play.running, play.frame, asked)
 
 
 def _buttons(play: Play, choice: Choice) -> None:
@@ -154,23 +177,41 @@ def _over(play: Play) -> bool:
     return all(training.ended for training in play.trainings.values())
 
 
-def _one(trainings: dict[str, Training], frame: int, choice: Choice) -> None:
+def _pictures(trainings: dict[str, Training], choice: Choice) -> dict[tuple[str, str], live.Picture | None]:
+    """All pictures, by what they show and of which network; of both networks in the picture of curves."""
+    key = "play-a" if len(trainings) == 1 else "play-both"
+    found: dict[tuple[str, str], live.Picture | None] = {("curves", ""): stage.curves(trainings, key)}
+    for which, training in trainings.items():
+        own = key if len(trainings) == 1 else f"{key}-{which.lower()}"
+        neuron = controls.neuron(choice.shows, training.setup.hidden)
+        found |= {
+            ("boundary", which): stage.boundary(training, own, choice.test, choice.discrete, neuron),
+            ("layers", which): stage.layers(training, own, _show_neuron),
+            ("phase", which): stage.phase(training, own, None if choice.follow else training.reach),
+            ("line", which): stage.line_graph(training, own, not choice.follow),
+        }
+    return found
+
+
+def _one(play: Play, choice: Choice) -> None:
+    pictures = {name: picture for (name, _), picture in _pictures(play.trainings, choice).items()}
     for pair in (("boundary", "layers"), ("curves", "phase"), ("line",)):
         for column, name in zip(st.columns(len(pair)), pair, strict=True):
             with column:
-                _head(name, trainings)
-                _picture(name, trainings["A"], "play-a", frame, choice)
+                _head(name, play.trainings)
+                _picture(pictures[name], play.frame)
 
 
-def _two(trainings: dict[str, Training], frame: int, choice: Choice) -> None:
-    _head("curves", trainings)
-    stage.curves(trainings, "play-both", frame)
+def _two(play: Play, choice: Choice) -> None:
+    pictures = _pictures(play.trainings, choice)
+    _head("curves", play.trainings)
+    _picture(pictures["curves", ""], play.frame)
     for name in ("boundary", "layers", "phase", "line"):
-        _head(name, trainings)
-        for column, (which, training) in zip(st.columns(2), trainings.items(), strict=True):
+        _head(name, play.trainings)
+        for column, which in zip(st.columns(2), play.trainings, strict=True):
             with column:
                 st.markdown(f"**Network {which}**")
-                _picture(name, training, f"play-both-{which.lower()}", frame, choice)
+                _picture(pictures[name, which], play.frame)
 
 
 def _head(name: str, trainings: dict[str, Training]) -> None:
@@ -181,18 +222,11 @@ def _head(name: str, trainings: dict[str, Training]) -> None:
     glossary.text(text)
 
 
-def _picture(name: str, training: Training, key: str, frame: int, choice: Choice) -> None:
-    if name == "boundary":
-        neuron = controls.neuron(choice.shows, training.setup.hidden)
-        stage.boundary(training, key, frame, choice.test, choice.discrete, neuron)
-    elif name == "layers":
-        stage.layers(training, key, frame, _show_neuron)
-    elif name == "curves":
-        stage.curves({"A": training}, key, frame)
-    elif name == "phase":
-        stage.phase(training, key, frame, None if choice.follow else training.reach)
+def _picture(picture: live.Picture | None, frame: int) -> None:
+    if picture is None:
+        st.markdown(stage.NO_GRAPH)
     else:
-        stage.line_graph(training, key, frame, not choice.follow)
+        live.chart(picture, frame)
 
 
 def _show_neuron(level: int, number: int) -> None:
@@ -202,8 +236,9 @@ def _show_neuron(level: int, number: int) -> None:
     st.session_state[controls.SHOWS] = name if known and name != st.session_state.get(controls.SHOWS) else "Output"
 
 
-def _numbers(play: Play) -> None:
-    """Where each network is, in numbers."""
+def _numbers(play: Play) -> dict[str, dict[str, str]]:
+    """Where each network is, in numbers, by their key on the page."""
+    found = {}
     for name, training in play.trainings.items():
         now = training.history[-1] if training.history[-1].step == training.steps else training.now()
         _, test = training.accuracy()
@@ -217,12 +252,8 @@ def _numbers(play: Play) -> None:
         }
         if not training.points.classes:
             shown.pop("Test accuracy")
-        with st.container(horizontal=True, key=f"play-numbers-{name.lower()}"):
-            if len(play.trainings) > 1:
-                st.markdown(f"**Network {name}**", width=90)
-            for label, value in shown.items():
-                st.metric(label, value, width=120)
-        _notes(training)
+        found[f"play-numbers-{name.lower()}"] = shown
+    return found
 
 
 def _notes(training: Training) -> None:

@@ -10,12 +10,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 from PIL import Image
 
 from dashboard.explain import explanation
 from dashboard.figures import base, scales
-from dashboard.figures.playground import at_once
+from dashboard.figures.playground import at_once, nice
 from ncore.network import LineGraph
 
 MOST_INTERACTIONS = 300
@@ -29,7 +28,7 @@ def layers(
     states: Sequence[np.ndarray],
     features: Sequence[str],
     dark: bool = False,
-) -> go.Figure:
+) -> dict[str, Any]:
     """G_A: a small picture of what each neuron answers over the plane, and synapses coloured by weight.
 
     Args:
@@ -39,7 +38,7 @@ def layers(
         dark: for a dark background.
     """
     heights = [_heights(state.shape[1]) for state in states]
-    end = scales.limit(np.concatenate([w.ravel() for w in weights]), 1.0)
+    end = nice(scales.limit(np.concatenate([w.ravel() for w in weights]), 1.0))
     size = 1.87 / max(4, *(len(ys) for ys in heights))
     images, across, up, names, numbers = [], [], [], [], []
     for level, (state, ys) in enumerate(zip(states, heights, strict=True)):
@@ -98,7 +97,7 @@ def layers(
 
 def line_graph(
     graph: LineGraph, weights: Sequence[np.ndarray], reach: float = 0.0, dark: bool = False
-) -> tuple[go.Figure, str]:
+) -> tuple[dict[str, Any], str]:
     """G_B: a vertex for each synapse, an edge from each synapse to those that it drives.
 
     Args:
@@ -119,7 +118,7 @@ def line_graph(
     start, stop = (places[drawn[name].to_numpy()] for name in ("driver", "driven"))
     table = graph.synapses
     weight = np.concatenate([w.ravel() for w in weights])
-    limit = scales.limit(weight, 1.0)
+    limit = nice(scales.limit(weight, 1.0))
     vertices = {
         "type": "scatter",
         "x": places[:, 0],

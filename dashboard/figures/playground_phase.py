@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashboard.explain import explanation
 from dashboard.figures import base
@@ -19,7 +19,7 @@ def phase(
     trails: Sequence[tuple[Sequence[np.ndarray], Sequence[np.ndarray]]] = (),
     reach: tuple[float, float] | None = None,
     dark: bool = False,
-) -> go.Figure:
+) -> dict[str, Any]:
     """The phase plane: each synapse by its weight and dw/dt, a marker for each layer, with where it came from.
 
     Args:

@@ -3,27 +3,35 @@
 Streamlit names a chart by its content, so a chart whose data change is taken out and another put in: it flickers, and
 zoom and hover are gone. Here the element stays and Plotly.js replaces what differs. Streamlit's copy of Plotly.js can't
 be reached from outside, so the page gets the one of the Python package, once.
+
+While charts run, a *film* sends the next few frames of all of them in one element, so that Streamlit has hardly
+anything to lay out, and each frame is painted on canvases (:mod:`dashboard.lessons.paint`). A chart under the pointer
+or with the keyboard's focus, and every chart that stands still, is drawn by Plotly.js.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 from plotly.offline import get_plotlyjs
 
 from dashboard import ui
+from dashboard.lessons import paint
 from dashboard.plaintext import plain
 from dashboard.views import PREFIX
 
 _SCRIPT = """
 const library = () =>
   new Promise((found) => {
-    const look = () => (window.Plotly?.react ? found(window.Plotly) : setTimeout(look, 30));
+    const look = () => (window.Plotly?.react && window.ncorePaint ? found(window.Plotly) : setTimeout(look, 30));
     look();
   });
 
@@ -34,18 +42,30 @@ const draw = async (box) => {
   box.ncoreBusy = true;
   const plotly = await library();
   while (box.ncoreNext && (box.ncoreSeen || !box.dataset.frame) && box.isConnected) {
-    const { figure, config, frame } = box.ncoreNext;
+    const shown = (box.ncoreLast = box.ncoreNext);
     box.ncoreNext = null;
     try {
-      const { data, layout } = JSON.parse(figure);
-      await plotly.react(box, data, layout, { ...config, responsive: true });
+      const figure = JSON.parse(shown.figure);
+      const quick = Boolean(shown.moving) && !box.matches(":hover, :focus-within");
+      const painted = quick && (await window.ncorePaint.paint(box, figure));
+      if (!painted) {
+        const around = window.ncorePaint.around(figure);
+        await plotly.react(box, figure.data, figure.layout, { ...box.ncoreConfig, responsive: true });
+        box.ncoreAround = around;
+      }
+      box.classList.toggle("ncore-painted", painted);
     } catch (fault) {
       console.error(fault);
     }
-    box.dataset.frame = frame;
+    box.setAttribute("aria-label", shown.alt);
+    box.nextElementSibling.textContent = shown.note;
+    box.dataset.frame = shown.frame;
     if (!box.ncoreHeard && typeof box.on === "function") {
       box.ncoreHeard = true;
       box.on("plotly_click", ({ points }) => box.ncoreClicked?.(points[0]?.customdata));
+      box.addEventListener("pointerenter", () => {
+        if (box.classList.contains("ncore-painted")) box.ncoreShow(box.ncoreNext ?? box.ncoreLast);
+      });
       new ResizeObserver(() => box.isConnected && box.ncoreSeen && plotly.Plots.resize(box)).observe(box.parentElement);
     }
   }
@@ -61,42 +81,139 @@ const watch = (box) =>
 export default function ({ parentElement, data, setTriggerValue }) {
   const box = parentElement.querySelector(".ncore-live");
   box.setAttribute("role", "figure");
-  box.setAttribute("aria-label", data.alt);
   box.style.height = `${data.height}px`;
+  box.dataset.key = data.key;
+  box.ncoreConfig = data.config;
   box.ncoreClicked = (custom) => custom && setTriggerValue("clicked", JSON.parse(JSON.stringify(custom)));
-  box.ncoreNext = data;
+  box.ncoreShow = (version) => {
+    box.ncoreNext = version;
+    draw(box);
+  };
   if (box.ncoreSeen === undefined) {
     box.ncoreSeen = false;
     watch(box);
   }
-  draw(box);
+  // Streamlit may come again with what it had, and by then a film has gone on.
+  const { figure, frame } = data;
+  if (box.ncoreGiven?.figure !== figure || box.ncoreGiven.frame !== frame) box.ncoreShow((box.ncoreGiven = data));
   return () => setTimeout(() => box.isConnected || window.Plotly?.purge(box), 0);
 }
 """
 
-# The next frame is asked for when the last one has been drawn, so that this one is drawn while the next is computed. A
-# timer would ask faster than a busy machine can draw, and a click on Pause would wait behind all those frames.
-_PACER = """
+_NUMBERS_STYLE = """
+.ncore-numbers { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; margin: 0; }
+.ncore-numbers div { width: 7.5rem; }
+.ncore-numbers dt { font-size: 0.875rem; }
+.ncore-numbers dd { font-size: 2rem; line-height: 1.3; margin: 0; font-variant-numeric: tabular-nums; }
+"""
+_NUMBERS = """
+export default function ({ parentElement, data }) {
+  const list = parentElement.querySelector(".ncore-numbers");
+  list.dataset.key = data.key;
+  list.ncoreSay = (values) =>
+    list.replaceChildren(...Object.entries(values).map(([name, value]) => {
+      const pair = document.createElement("div");
+      for (const [tag, text] of [["dt", name], ["dd", value]])
+        pair.appendChild(document.createElement(tag)).textContent = text;
+      return pair;
+    }));
+  // Streamlit may come again with what it had, and by then a film has gone on.
+  if (list.dataset.frame !== `${data.frame}`) list.ncoreSay(data.values);
+  list.dataset.frame = data.frame;
+}
+"""
+
+# A few frames come at a time, because what Streamlit does around each answer takes longer than a frame itself. The next
+# ones are asked for when two of these are left, so that they are computed meanwhile; a timer alone would ask faster than a
+# busy machine can draw, and a click on Pause would wait behind all those frames.
+_FILM = """
+const find = (name, key) => document.querySelector(`.${name}[data-key="${key}"]`);
+
+const show = ({ frame, pictures, numbers }) => {
+  for (const picture of pictures) find("ncore-live", picture.key)?.ncoreShow({ ...picture, frame, moving: true });
+  for (const [key, values] of Object.entries(numbers)) find("ncore-numbers", key)?.ncoreSay(values);
+};
+
+const drawing = (frame) =>
+  [...document.querySelectorAll(".ncore-live")].some((box) => box.ncoreSeen && !(Number(box.dataset.frame) >= frame));
+
+const go = (film) => {
+  clearTimeout(film.timer);
+  const now = performance.now();
+  const rest = film.due - now;
+  if (film.running && (rest > 0 || (drawing(film.shown) && rest > -5000))) {
+    film.timer = setTimeout(go, Math.max(rest, 5), film);
+    return;
+  }
+  const next = film.waiting.shift();
+  if (next) {
+    show(next);
+    film.shown = next.frame;
+    film.due = Math.max(film.due, now - film.every) + film.every;
+  }
+  if (film.running && film.waiting.length <= 2 && film.asked !== film.frame) film.ask((film.asked = film.frame));
+  if (film.waiting.length) go(film);
+};
+
 export default function ({ parentElement, data, setTriggerValue }) {
-  clearTimeout(parentElement.ncoreTimer);
-  if (!data.running) return;
-  const begun = performance.now();
-  const waits = (box) => box.ncoreSeen && !(Number(box.dataset.frame) >= data.frame - 1);
-  const look = () => {
-    const past = performance.now() - begun;
-    const drawing = [...document.querySelectorAll(".ncore-live")].some(waits);
-    if (past >= data.every && (!drawing || past > 5000)) setTriggerValue("next", data.frame);
-    else parentElement.ncoreTimer = setTimeout(look, 15);
-  };
-  look();
-  return () => clearTimeout(parentElement.ncoreTimer);
+  const film = (parentElement.ncoreFilm ??= { waiting: [], due: -Infinity, shown: -1, frame: -1 });
+  film.ask = (frame) => setTriggerValue("next", frame);
+  if (film.frame !== data.frame) {
+    const { frames, frame, running, every } = data;
+    // Without frames the charts have just been drawn anew: what waited is out of date.
+    film.waiting = frames.length ? [...film.waiting, ...frames] : [];
+    Object.assign(film, { frame, running, every });
+  }
+  go(film);
+  return () => clearTimeout(film.timer);
 }
 """
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A chart at a moment.
+
+    Attributes:
+        key: unique on the page; the chart's zoom stays until it changes.
+        figure: ``data`` and ``layout`` for Plotly.js, with a height; arrays may be NumPy's.
+        alt: what the chart shows, for those who don't see it.
+        data: what is drawn, asked for when it is saved.
+        file: name of downloads, without its ending.
+        note: a sentence below it.
+        on_click: called with the ``customdata`` of a point that is clicked.
+    """
+
+    key: str
+    figure: dict[str, Any]
+    alt: str
+    data: Callable[[], pd.DataFrame]
+    file: str
+    note: str = ""
+    on_click: Callable[[Any], None] | None = None
+
+    def sent(self) -> dict[str, str]:
+        """What the browser gets of it in each frame."""
+        layout = {**self.figure["layout"], "uirevision": self.key, "autosize": True}
+        figure = json.dumps({**self.figure, "layout": layout}, default=_typed, separators=(",", ":"))
+        return {"key": self.key, "figure": figure, "alt": plain(self.alt), "note": plain(self.note)}
+
+
+def _typed(value: Any) -> Any:
+    """An array as Plotly.js reads it without a list of texts: its bytes, in base64."""
+    if isinstance(value, np.ndarray):
+        array = value.astype(np.int32) if value.dtype == np.int64 else value
+        shape = {"shape": ", ".join(map(str, array.shape))} if array.ndim > 1 else {}
+        data = base64.b64encode(array.tobytes()).decode()
+        return {"dtype": f"{array.dtype.kind}{array.dtype.itemsize}", "bdata": data, **shape}
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value)} can't be sent to the browser.")
+
+
 @lru_cache(maxsize=1)
 def _library() -> str:
-    return get_plotlyjs() + "\nexport default function () {}\n"
+    return f"{get_plotlyjs()}\n{paint.SCRIPT}\nexport default function () {{}}\n"
 
 
 def begin() -> None:
@@ -104,37 +221,26 @@ def begin() -> None:
     st.components.v2.component("ncore_plotly", js=_library())(key="plotly-library", height="content")
 
 
-def chart(
-    figure: go.Figure,
-    key: str,
-    alt: str,
-    data: Callable[[], pd.DataFrame],
-    file: str = "",
-    frame: int = 0,
-    on_click: Callable[[Any], None] | None = None,
-) -> None:
-    """A figure that is replaced in place; its zoom stays until its key changes.
+def chart(picture: Picture, frame: int = 0) -> None:
+    """A figure that is replaced in place.
 
     Args:
-        figure: with a height.
-        key: unique on the page.
-        alt: what the chart shows, for those who don't see it.
-        data: what is drawn, asked for when it is saved.
-        file: name of downloads, without its ending; the key by default.
+        picture: what it shows.
         frame: number of the version, in the page as ``data-frame`` once it is drawn.
-        on_click: called with the ``customdata`` of a point that is clicked.
     """
-    name = file or key
-    figure.layout.uirevision = key
-    figure.layout.autosize = True
+    key, on_click = picture.key, picture.on_click
     config = {
         "displaylogo": False,
         "doubleClick": "autosize",
         "modeBarButtonsToRemove": ["resetScale2d", "select2d", "lasso2d"],
-        "toImageButtonOptions": {"format": "png", "scale": 2, "filename": f"ncore-{name}"},
+        "toImageButtonOptions": {"format": "png", "scale": 2, "filename": f"ncore-{picture.file}"},
     }
     component = st.components.v2.component(
-        "ncore_live_chart", html='<div class="ncore-live"></div>', js=_SCRIPT, isolate_styles=False
+        "ncore_live_chart",
+        html='<div class="ncore-live"></div><p class="ncore-note"></p>',
+        css=paint.STYLE,
+        js=_SCRIPT,
+        isolate_styles=False,
     )
 
     def clicked() -> None:
@@ -145,10 +251,9 @@ def chart(
         component(
             key=f"live-{key}",
             data={
-                "figure": figure.to_json(validate=False),
+                **picture.sent(),
                 "config": config,
-                "alt": plain(alt),
-                "height": int(figure.layout.height),
+                "height": int(picture.figure["layout"]["height"]),
                 "frame": frame,
             },
             height="content",
@@ -156,8 +261,8 @@ def chart(
         )
         st.download_button(
             "Data as CSV",
-            data=lambda: ui.to_csv(data()),
-            file_name=f"ncore-{name}.csv",
+            data=lambda: ui.to_csv(picture.data()),
+            file_name=f"ncore-{picture.file}.csv",
             mime="text/csv",
             key=f"csv-{key}",
             on_click="ignore",
@@ -166,19 +271,59 @@ def chart(
         )
 
 
-def pacer(running: bool, frame: int, on_next: Callable[[], None], every: float = 0.1) -> None:
-    """Ask for the next frame of this fragment when the charts of this one are drawn.
+def numbers(values: Mapping[str, str], key: str, frame: int) -> None:
+    """Numbers with their names, which a film changes in place; ``frame`` as for :func:`chart`."""
+    component = st.components.v2.component(
+        "ncore_live_numbers",
+        html='<dl class="ncore-numbers"></dl>',
+        css=_NUMBERS_STYLE,
+        js=_NUMBERS,
+        isolate_styles=False,
+    )
+    component(
+        key=f"live-{key}", data={"values": dict(values), "key": key, "frame": frame}, height="content", width="content"
+    )
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The next state of what is on the page.
+
+    Attributes:
+        number: of the frame, larger than the one before.
+        pictures: charts, as they are then.
+        numbers: by key, as they are then.
+    """
+
+    number: int
+    pictures: Sequence[Picture]
+    numbers: Mapping[str, Mapping[str, str]]
+
+    def sent(self) -> dict[str, Any]:
+        """What the browser gets of it."""
+        return {
+            "frame": self.number,
+            "pictures": [picture.sent() for picture in self.pictures],
+            "numbers": {key: dict(values) for key, values in self.numbers.items()},
+        }
+
+
+def film(
+    frames: Sequence[dict[str, Any]], running: bool, frame: int, on_next: Callable[[], None], every: float = 0.08
+) -> None:
+    """The next frames of charts and numbers that are on the page, and the wish for more. To be called in a fragment.
 
     Args:
-        running: whether there is to be a next one.
-        frame: number of this one, as given to :func:`chart`.
-        on_next: called before the next frame is drawn.
-        every: seconds between frames, at least.
+        frames: what :meth:`Frame.sent` gave, in order; none of them if the charts have just been drawn.
+        running: whether there are to be more.
+        frame: number of the last one.
+        on_next: called before the fragment is run for more.
+        every: seconds from one frame to the next, at least.
     """
-    component = st.components.v2.component("ncore_pacer", js=_PACER)
+    component = st.components.v2.component("ncore_film", js=_FILM)
     component(
-        key="live-pacer",
-        data={"running": running, "frame": frame, "every": 1000 * every},
+        key="live-film",
+        data={"frames": list(frames), "running": running, "frame": frame, "every": 1000 * every},
         height="content",
         on_next_change=on_next,
     )

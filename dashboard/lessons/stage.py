@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
 from dashboard import ui
 from dashboard.figures import playground as plane
 from dashboard.figures import playground_graph as graphs
 from dashboard.figures import playground_phase as phases
-from dashboard.lessons import live
 from dashboard.lessons.engine import Moment, Training
+from dashboard.lessons.live import Picture
 from dashboard.lessons.tiny import FEATURES
 
 PICTURES = "pictures"
@@ -34,28 +33,30 @@ NO_BETA = "beta_eff needs two hidden layers or more:<br>it counts chains of thre
 def boundary(
     training: Training,
     key: str,
-    frame: int,
     test: bool = False,
     discrete: bool = False,
     neuron: tuple[int, int] | None = None,
-) -> None:
+) -> Picture:
     """The answer over the plane, or the output of a neuron (its level and number), and the points."""
     level, number = neuron or (-1, 0)
-    field = training.outputs(plane.places())[level][:, number]
+
+    def field() -> np.ndarray:
+        return training.outputs(plane.places())[level][:, number]
+
     name = f"neuron {level}.{number}" if neuron else ""
-    figure = plane.boundary(field, training.points, test=test, discrete=discrete, neuron=name, dark=ui.is_dark())
+    figure = plane.boundary(field(), training.points, test=test, discrete=discrete, neuron=name, dark=ui.is_dark())
     alt = (
         f"The output of {name or 'the network'} over the plane at step {training.steps}, with the "
         f"{len(training.points.train)} training points{' and the test points' if test else ''}."
     )
 
     def table() -> pd.DataFrame:
-        return pd.DataFrame(plane.places(), columns=["x1", "x2"]).assign(answer=field)
+        return pd.DataFrame(plane.places(), columns=["x1", "x2"]).assign(answer=field())
 
-    live.chart(figure, f"{key}-boundary", alt, table, "decision-boundary", frame)
+    return Picture(f"{key}-boundary", figure, alt, table, "decision-boundary")
 
 
-def layers(training: Training, key: str, frame: int, on_neuron: Callable[[int, int], None] | None = None) -> None:
+def layers(training: Training, key: str, on_neuron: Callable[[int, int], None] | None = None) -> Picture:
     """G_A with a picture of what each neuron answers; ``on_neuron`` is called when one is clicked."""
     states = training.outputs(plane.places())
     weights = training.network.weights
@@ -64,47 +65,48 @@ def layers(training: Training, key: str, frame: int, on_neuron: Callable[[int, i
         f"Layer graph at step {training.steps}: neurons in {len(states)} columns, each with a small picture of its "
         f"output over the plane, and {sum(w.size for w in weights)} synapses coloured by weight."
     )
-    figure = graphs.layers(weights, states, labels, ui.is_dark())
 
     def clicked(custom: Any) -> None:
         if on_neuron and isinstance(custom, list) and len(custom) == 2 and all(isinstance(n, int) for n in custom):
             on_neuron(*custom)
 
-    live.chart(figure, f"{key}-layers", alt, lambda: synapses(weights), "layer-graph", frame, clicked)
+    figure = graphs.layers(weights, states, labels, ui.is_dark())
+    return Picture(
+        f"{key}-layers", figure, alt, lambda: synapses(training.network.weights), "layer-graph", on_click=clicked
+    )
 
 
-def line_graph(training: Training, key: str, frame: int, fading: bool = True) -> None:
-    """G_B, or why there is none; ``fading`` draws lines beside the strongest one at the start, and not of now."""
+def line_graph(training: Training, key: str, fading: bool = True) -> Picture | None:
+    """G_B, None where there is none; ``fading`` draws lines beside the strongest one at the start, and not of now."""
     graph = training.line_graph()
     if graph is None:
-        st.markdown(NO_GRAPH)
-        return
+        return None
     weights = training.network.weights
     figure, said = graphs.line_graph(graph, weights, training.first_strength if fading else 0.0, ui.is_dark())
     alt = (
         f"Line graph at step {training.steps}: a vertex for each of the {graph.n_synapses} synapses, and lines from "
         f"driving to driven synapses. {said}"
     )
-    live.chart(
-        figure,
-        f"{key}-line",
-        alt,
-        lambda: graph.strongest(graph.n_interactions).drop(columns="layer"),
-        "line-graph",
-        frame,
-    )
-    st.caption(said)
+
+    def table() -> pd.DataFrame:
+        now = training.line_graph()
+        assert now is not None
+        return now.strongest(now.n_interactions).drop(columns="layer")
+
+    return Picture(f"{key}-line", figure, alt, table, "line-graph", said)
 
 
-def phase(training: Training, key: str, frame: int, reach: tuple[float, float] | None = None) -> None:
+def phase(training: Training, key: str, reach: tuple[float, float] | None = None) -> Picture:
     """Weight against dw/dt; ``reach`` is what the axes have to hold."""
     weights, rates = training.network.weights, training.rates()
     figure = phases.phase(weights, rates, list(training.trail), reach, ui.is_dark())
     alt = f"Weight against dw/dt of {sum(w.size for w in weights)} synapses at step {training.steps}, with trails."
-    live.chart(figure, f"{key}-phase", alt, lambda: synapses(weights, rates), "phase-plane", frame)
+    return Picture(
+        f"{key}-phase", figure, alt, lambda: synapses(training.network.weights, training.rates()), "phase-plane"
+    )
 
 
-def curves(trainings: Mapping[str, Training], key: str, frame: int) -> None:
+def curves(trainings: Mapping[str, Training], key: str) -> Picture:
     """Losses and beta_eff over steps, of one or two networks."""
     histories = {name: with_now(training) for name, training in trainings.items()}
     defined = any(training.defined for training in trainings.values())
@@ -114,10 +116,10 @@ def curves(trainings: Mapping[str, Training], key: str, frame: int) -> None:
     alt = f"Training loss, test loss and beta_eff over steps, up to step {steps}."
 
     def table() -> pd.DataFrame:
-        parts = [pd.DataFrame(moments).assign(network=name) for name, moments in histories.items()]
+        parts = [pd.DataFrame(with_now(training)).assign(network=name) for name, training in trainings.items()]
         return pd.concat(parts, ignore_index=True)
 
-    live.chart(figure, f"{key}-curves", alt, table, "loss-and-beta-eff", frame)
+    return Picture(f"{key}-curves", figure, alt, table, "loss-and-beta-eff")
 
 
 def with_now(training: Training) -> list[Moment]:

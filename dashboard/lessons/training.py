@@ -58,10 +58,10 @@ def come_to_rest() -> Question:
     left, right = st.columns(2)
     with left:
         st.markdown("**Phase plane**")
-        stage.phase(training, "lesson-rest", at, moment(LAST).reach)
+        live.chart(stage.phase(training, "lesson-rest", moment(LAST).reach), at)
     with right:
         st.markdown("**Decision boundary**")
-        stage.boundary(training, "lesson-rest", at)
+        live.chart(stage.boundary(training, "lesson-rest"), at)
     fastest = max(TIMES, key=lambda step: _speed(moment(step)))
     slower = _speed(moment(fastest)) / _speed(moment(LAST))
     return Question(
@@ -86,10 +86,12 @@ def fall() -> Question:
     left, right = st.columns(2)
     with left:
         st.markdown("**Loss and beta_eff**")
-        stage.curves({"A": training}, "lesson-fall", at)
+        live.chart(stage.curves({"A": training}, "lesson-fall"), at)
     with right:
         st.markdown("**Line graph**")
-        stage.line_graph(training, "lesson-fall", at)
+        graph = stage.line_graph(training, "lesson-fall")
+        assert graph is not None
+        live.chart(graph, at)
     values = {step: moment(step).now().beta_eff for step in TIMES}
     highest = max(values, key=values.__getitem__)
     left_over = values[LAST] / values[highest]
@@ -115,10 +117,10 @@ def no_proof() -> Question:
     left, right = st.columns(2)
     with left:
         st.markdown("**Loss and beta_eff**")
-        stage.curves({"A": training}, f"lesson-rate-{rate:g}", LAST)
+        live.chart(stage.curves({"A": training}, f"lesson-rate-{rate:g}"), LAST)
     with right:
         st.markdown("**Decision boundary**")
-        stage.boundary(training, f"lesson-rate-{rate:g}", LAST)
+        live.chart(stage.boundary(training, f"lesson-rate-{rate:g}"), LAST)
     found = {text: moment(LAST, each) for text, each in RATES.items()}
     misleading = [text for text, each in found.items() if kept(each) < 0.1 and each.accuracy()[0] < 0.75]
     return Question(
@@ -150,14 +152,14 @@ def _four(training: Training, key: str) -> None:
     left, right = st.columns(2)
     with left:
         st.markdown("**Decision boundary**")
-        stage.boundary(training, key, training.steps)
+        live.chart(stage.boundary(training, key), training.steps)
         st.markdown("**Phase plane**")
-        stage.phase(training, key, training.steps)
+        live.chart(stage.phase(training, key), training.steps)
     with right:
         st.markdown("**Loss and beta_eff**")
-        stage.curves({"A": training}, key, training.steps)
+        live.chart(stage.curves({"A": training}, key), training.steps)
         st.markdown("**Layer graph**")
-        stage.layers(training, key, training.steps)
+        live.chart(stage.layers(training, key), training.steps)
 
 
 def _speed(training: Training) -> float:

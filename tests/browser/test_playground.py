@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from ncore.store import create_store
@@ -58,8 +61,12 @@ def open_playground(page: Page, address: str, query: str = SMALL) -> None:
 
 
 def number(page: Page, label: str) -> Locator:
-    metric = page.get_by_test_id("stMetric").filter(has_text=re.compile(f"^{re.escape(label)}"))
-    return metric.first.get_by_test_id("stMetricValue")
+    return numbers(page, label).first
+
+
+def numbers(page: Page, label: str) -> Locator:
+    """What is said under this name, of each network."""
+    return page.locator(f'.ncore-numbers div:has(dt:text-is("{label}")) dd')
 
 
 def button(page: Page, name: str) -> Locator:
@@ -73,9 +80,7 @@ def steps(page: Page) -> int:
 def wait_for_steps(page: Page, least: int) -> None:
     page.wait_for_function(
         """(least) => {
-          const metric = [...document.querySelectorAll('[data-testid="stMetric"]')]
-            .find((each) => each.innerText.startsWith("Step"));
-          const shown = metric?.querySelector('[data-testid="stMetricValue"]')?.innerText ?? "0";
+          const shown = document.querySelector(".ncore-numbers dd")?.innerText ?? "0";
           return Number(shown.replaceAll(",", "")) >= least;
         }""",
         arg=least,
@@ -203,6 +208,52 @@ def test_zoom_is_kept_while_it_runs(page: Page, address: str) -> None:
     assert page.evaluate(ranges) == pytest.approx(zoomed)
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_running_chart_looks_like_one_that_stands_still(browser: Browser, address: str, scheme: Any) -> None:
+    page = browser.new_context(viewport={"width": 1440, "height": 2000}, color_scheme=scheme).new_page()
+    page.set_default_timeout(SECONDS)
+    settings = "play-layers=3&play-width1=8&play-width2=8&play-width3=8&play-test=true&play-start=60"
+    open_playground(page, address, settings)
+    boxes = page.locator(LIVE)
+    expect(boxes).to_have_count(5)
+    for box in boxes.all():
+        box.scroll_into_view_if_needed()
+        expect(box).to_have_attribute("data-frame", re.compile("."))
+        still = picture(box)
+        box.evaluate("(box) => box.ncoreShow({ ...box.ncoreGiven, moving: true })")
+        expect(box).to_have_class(re.compile("ncore-painted"))
+        painted = picture(box)
+        box.evaluate("(box) => (box.querySelector('canvas').hidden = true)")
+        key = box.get_attribute("data-key")
+        assert difference(still, painted) < 0.15 * difference(still, picture(box)), key
+    page.context.close()
+
+
+def picture(box: Locator) -> np.ndarray:
+    """Its pixels, without the finest details."""
+    with Image.open(io.BytesIO(box.screenshot())) as image:
+        return np.asarray(image.convert("RGB").reduce(4), dtype=float)
+
+
+def difference(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one - other).mean())
+
+
+def test_a_running_chart_under_the_pointer_says_what_it_shows(page: Page, address: str) -> None:
+    open_playground(page, address)
+    chart = page.locator('[class*="st-key-chart-play-a-boundary"]').locator(LIVE)
+    button(page, "Run").click()
+    expect(chart).to_have_class(re.compile("ncore-painted"), timeout=SECONDS)
+    drag_layer = chart.locator(".nsewdrag").first
+    drag_layer.hover()
+    expect(chart).not_to_have_class(re.compile("ncore-painted"), timeout=SECONDS)
+    expect(chart.locator(".hovertext").first).to_be_visible(timeout=SECONDS)
+    page.mouse.move(5, 5)
+    expect(chart).to_have_class(re.compile("ncore-painted"), timeout=SECONDS)
+    button(page, "Pause").click()
+    expect(chart).not_to_have_class(re.compile("ncore-painted"), timeout=SECONDS)
+
+
 def test_a_click_on_a_neuron_shows_what_it_answers(page: Page, address: str) -> None:
     open_playground(page, address)
     plot = page.locator('[class*="st-key-chart-play-a-layers"]').locator(LIVE)
@@ -227,8 +278,7 @@ def test_two_networks_learn_the_same_points_side_by_side(page: Page, address: st
     open_playground(page, address, f"{SMALL}&play-two=true&play2-layers=0")
     expect(page.get_by_text("There is no line graph yet.")).to_be_attached()
     button(page, "Step").click()
-    values = page.get_by_test_id("stMetric").filter(has_text=re.compile("^Step")).get_by_test_id("stMetricValue")
-    expect(values).to_have_text(["1", "1"], timeout=SECONDS)
+    expect(numbers(page, "Step")).to_have_text(["1", "1"], timeout=SECONDS)
 
 
 def test_a_picture_is_saved_as_png_svg_and_csv(page: Page, address: str) -> None:

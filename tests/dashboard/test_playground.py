@@ -40,11 +40,15 @@ def words(test: AppTest) -> str:
 
 
 def numbers(test: AppTest) -> dict[str, str]:
-    """What the metrics of the first network say."""
-    found: dict[str, str] = {}
-    for metric in test.metric:
-        found.setdefault(metric.label, metric.value)
-    return found
+    """What is said of the first network in numbers."""
+    values: dict[str, str] = sent(test, "ncore_live_numbers")[0]["values"]
+    return values
+
+
+def sent(test: AppTest, component: str) -> list[dict[str, Any]]:
+    """What components of a kind were given."""
+    protos = [element.proto for element in test.get("bidi_component")]
+    return [json.loads(proto.json or proto.mixed.json) for proto in protos if proto.component_name == component]
 
 
 def press(test: AppTest, label: str) -> AppTest:
@@ -92,23 +96,10 @@ def test_every_chart_says_what_it_shows_and_gives_its_data(play: Callable[..., A
         "Line graph",
         "Words on this page",
     ]
-    drawn = figures(test)
+    drawn = sent(test, "ncore_live_chart")
     assert len(drawn) == 5
     assert all(len(chart["alt"]) > 40 for chart in drawn)
     assert len([button for button in test.download_button if button.label == "Data as CSV"]) == 5
-
-
-def figures(test: AppTest) -> list[dict[str, Any]]:
-    """What live charts were given."""
-    found = []
-    for element in test.get("bidi_component"):
-        proto = element.proto
-        data = (
-            json.loads(proto.json or proto.mixed.json or "null") if proto.component_name == "ncore_live_chart" else {}
-        )
-        if data:
-            found.append(data)
-    return found
 
 
 @pytest.mark.parametrize(
@@ -136,7 +127,7 @@ def test_settings_of_the_link_are_followed(
 ) -> None:
     test = play(**settings)
     check(test)
-    everything = words(test) + json.dumps([(f["alt"], f["figure"]) for f in figures(test)], ensure_ascii=False)
+    everything = words(test) + json.dumps(sent(test, "ncore_live_chart"), ensure_ascii=False)
     assert said in everything
     check(test if "grew" in said else press(test, "Step"))
 
