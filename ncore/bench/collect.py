@@ -15,6 +15,7 @@ from ncore.bench.recipe import BenchRecipe, Target
 from ncore.bench.scoring import read_scores
 from ncore.bench.table import about, load_table, merge, write_table
 from ncore.errors import InputError, StoreError
+from ncore.predict.curves import PROBE_LOGME
 from ncore.predict.transfer import TRANSFER_SCORES
 from ncore.probe.job import Job
 from ncore.probe.sweep import run_id
@@ -23,6 +24,7 @@ from ncore.store import create_store
 if TYPE_CHECKING:
     from ncore.store import Run
 
+_SCORES = (*TRANSFER_SCORES, PROBE_LOGME)
 _ENDED = ("finished", "failed")
 _METRICS = {
     ("train", "accuracy"): "train_accuracy",
@@ -122,8 +124,8 @@ def rows(run: Run, target: Target, job: Job, scores: Path) -> pd.DataFrame:
         "test_images": count,
         "test_accuracy": accuracy,
         "test_error": math.sqrt(accuracy * (1 - accuracy) / count) if len(tested) else math.nan,
-        **{f"score_{name}": kept["scores"].get(name, math.nan) for name in TRANSFER_SCORES},
-        **{f"score_seconds_{name}": kept["seconds"].get(name, math.nan) for name in TRANSFER_SCORES},
+        **{f"score_{name}": kept["scores"].get(name, math.nan) for name in _SCORES},
+        **{f"score_seconds_{name}": kept["seconds"].get(name, math.nan) for name in _SCORES},
     }
     return frame.assign(**ends)
 

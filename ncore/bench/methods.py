@@ -110,7 +110,10 @@ def _of_predictor(name: str, memory: Memory, with_benchmark: bool = False) -> Me
         except MissingForecastError:
             return None
 
-    return Method(name, predictor.label, _kind(predictor), forecast)
+    def cost(case: Case, k: int) -> float:
+        return case.cost(k) + sum(case.score_seconds.get(predictor.score, {}).values())
+
+    return Method(name, predictor.label, _kind(predictor), forecast, cost)
 
 
 def _of_score(name: str, label: str) -> Method:

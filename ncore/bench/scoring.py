@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ncore.errors import NcoreError
+from ncore.predict.curves import PROBE_LOGME
 from ncore.probe.candidates import CandidateSpec
 from ncore.probe.job import Job, expand
 
@@ -68,9 +69,10 @@ def write_scores(job: Job, folder: Path) -> None:
 
 
 def _compute(candidate: CandidateSpec, job: Job) -> dict[str, Any]:
-    from ncore.predict.transfer import TRANSFER_SCORES, transfer_scores
+    from ncore.predict.transfer import TRANSFER_SCORES, logme, transfer_scores
     from ncore.probe.candidates import load_candidate
     from ncore.probe.datasets import load_dataset
+    from ncore.probe.recorder import SUITABILITY_SAMPLES
 
     data = load_dataset(expand(job.dataset))
     labels = data.splits["train"].labels
@@ -97,6 +99,10 @@ def _compute(candidate: CandidateSpec, job: Job) -> dict[str, Any]:
             except NcoreError as error:
                 reasons[name] = str(error)
         seconds[name] = before[score.reads] + spent[0]
+    first = slice(SUITABILITY_SAMPLES)
+    with _timed() as spent, contextlib.suppress(NcoreError):  # what a run reads on its probe, from a pass that it makes
+        scores[PROBE_LOGME] = _finite(logme(features[first], labels[first]))
+    seconds[PROBE_LOGME] = spent[0]
     return {"scores": scores, "seconds": seconds, "reasons": reasons}
 
 

@@ -18,7 +18,8 @@ Reading it takes no torch: whoever evaluates a new predictor starts here.
 ``seconds``                         since the run's start, all preparation included; of the processor (one thread), so
                                     that what else the machine did does not count
 ``test_accuracy``, ``test_error``   after the last epoch, and its standard error sqrt(p(1-p)/n); repeated in all rows
-``score_N``, ``score_seconds_N``    transferability score N of the frozen candidate on the training images, and the
+``score_N``, ``score_seconds_N``    transferability score N of the frozen candidate on the training images
+                                    (``probe_logme``: on the first 512, as a run records it), and the
                                     seconds of the processor it takes from the images on; repeated in all rows
 ==================================  ================================================================================
 """

@@ -9,12 +9,13 @@ from importlib.resources import as_file, files
 
 import numpy as np
 
-from ncore.predict.curves import Curve
+from ncore.predict.curves import PROBE_LOGME, Curve
 from ncore.predict.experience import Task
 
 _NAMES = ("task", "dataset", "mode", "candidate", "seed", "epoch", "horizon", "status", "test_accuracy")
 _SERIES = ("validation_accuracy", "validation_loss", "train_accuracy", "train_loss")
 _BETA = "beta_eff_"
+_SCORE = f"score_{PROBE_LOGME}"
 
 
 def benchmark_tasks(mode: str = "", unlike: Collection[str] = ()) -> tuple[Task, ...]:
@@ -51,7 +52,8 @@ def read_tasks(path: object) -> tuple[tuple[str, Task], ...]:
     present = pq.read_schema(path).names
     strengths = [name for name in present if name.startswith(_BETA)]
     series = [name for name in _SERIES if name in present]
-    frame = pq.read_table(path, columns=[*_NAMES, *series, *strengths]).to_pandas()
+    scores = [name for name in (_SCORE,) if name in present]
+    frame = pq.read_table(path, columns=[*_NAMES, *series, *strengths, *scores]).to_pandas()
     frame = frame[(frame["status"] == "finished") & (frame["epoch"] > 0) & frame["test_accuracy"].notna()]
     frame = frame.sort_values(["mode", "task", "candidate", "seed", "epoch"], kind="stable", ignore_index=True)
     numbers = {name: frame[name].to_numpy(np.float64) for name in (*series, *strengths)}
@@ -86,6 +88,7 @@ def read_tasks(path: object) -> tuple[tuple[str, Task], ...]:
             observed=float(first["test_accuracy"]),
             dataset=str(first["task"]),
             mode=str(first["mode"]),
+            scores={PROBE_LOGME: float(first[_SCORE])} if scores and np.isfinite(first[_SCORE]) else {},
             **optional,
         )
         found.setdefault((curve.mode, curve.dataset, str(first["dataset"])), []).append(curve)

@@ -43,6 +43,7 @@ class Calibrated(Predictor):
         self.name, self.label, self.description = predictor.name, predictor.label, predictor.description
         self.min_epochs, self.strength, self.extra = predictor.min_epochs, predictor.strength, predictor.extra
         self.joint, self.learns, self.slow = predictor.joint, predictor.learns, predictor.slow
+        self.score = predictor.score
 
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
         """The predictor's own forecasts; see `Predictor.predict`."""

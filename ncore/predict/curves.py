@@ -14,6 +14,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
+#: LogME of the features of the probe before training, among the `scores` of a `Curve`.
+PROBE_LOGME = "probe_logme"
 #: Series of a `Curve` that a run may lack.
 _OPTIONAL = ("loss", "train_accuracy", "train_loss")
 #: Their split and name among the metrics of a run.
@@ -62,7 +64,7 @@ class Curve:
         mode: The training mode, empty if unknown.
         train_accuracy: Training accuracy, as `loss`.
         train_loss: Training loss, as `loss`.
-        scores: Transferability scores by name, known before training.
+        scores: Transferability scores by name, known before training; "probe_logme" is what runs record at epoch 0.
 
     Raises:
         InputError: The arrays differ in shape, the epochs do not increase from 1, an accuracy is not in [0, 1],
@@ -198,6 +200,7 @@ def _read_curve(store: StoreLike, row: Mapping[Any, Any], epochs: int | None) ->
     status, reason = str(row["status"]), "" if pd.isna(row["reason"]) else str(row["reason"])
     series: dict[tuple[str, str], dict[int, float]] = {}
     beta: dict[str, dict[int, float]] = {}
+    before: dict[tuple[str, str], float] = {}
     try:
         run = store.run(row["run"])
         metrics, capacitance = run.metrics(), run.capacitance()
@@ -206,12 +209,15 @@ def _read_curve(store: StoreLike, row: Mapping[Any, Any], epochs: int | None) ->
     else:
         series = _by_epoch(metrics)
         beta = _whole_graph(capacitance)
+        before = _before_training(metrics)
     accuracy = series.get(("validation", "accuracy"), {})
     known = np.array([epoch for epoch in sorted(accuracy) if epochs is None or epoch <= epochs], dtype=np.int64)
     others: dict[str, Any] = {
         name: _at(known, series[key]) for name, key in zip(_OPTIONAL, _KEYS, strict=True) if key in series
     }
     planned = 0 if pd.isna(row["planned_epochs"]) else int(row["planned_epochs"])
+    if np.isfinite(suits := before.get(("probe", "logme"), np.nan)):
+        others["scores"] = {PROBE_LOGME: suits}
     return Curve(
         candidate=str(row["run"] if pd.isna(row["candidate"]) else row["candidate"]),
         seed=0 if pd.isna(row["seed"]) else int(row["seed"]),
@@ -240,6 +246,14 @@ def _by_epoch(metrics: pd.DataFrame) -> dict[tuple[str, str], dict[int, float]]:
         if rows.size:
             series[split, name] = dict(zip(epoch[rows].tolist(), value[rows].tolist(), strict=True))
     return series
+
+
+def _before_training(metrics: pd.DataFrame) -> dict[tuple[str, str], float]:
+    """Values of epoch 0 by split and name."""
+    first = metrics[metrics["epoch"] == 0]
+    return {
+        (row.split, row.name): float(row.value) for row in first[["split", "name", "value"]].itertuples(index=False)
+    }
 
 
 def _whole_graph(capacitance: pd.DataFrame) -> dict[str, dict[int, float]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ncore.predict.curves import Curve, FloatArray
+from ncore.predict.curves import PROBE_LOGME, Curve, FloatArray
 
 #: Accuracies are kept this far from 0 and 1, where their logit is infinite: half an image of a hundred.
 MARGIN = 0.005
@@ -69,6 +69,7 @@ FEATURES: dict[str, Feature] = {
         Feature("loss", lambda c: _last(_logs(c.loss)), "Minus log of the last validation loss"),
         Feature("train", lambda c: _last(_train(c)), "Logit of the last training accuracy"),
         Feature("train loss", lambda c: _last(_logs(c.train_loss)), "Minus log of the last training loss"),
+        Feature("logme", lambda c: c.scores.get(PROBE_LOGME, np.nan), "LogME of the probe's features before training"),
         Feature("beta", lambda c: _last(_beta(c)), "Minus log of the last relative beta_eff"),
     )
 }

@@ -48,6 +48,7 @@ class Predictor(ABC):
         description: What it does, in a sentence.
         min_epochs: How many epochs it needs.
         strength: The strength of beta_eff that it needs, None if it needs none.
+        score: The score that it reads besides the curves, of `Curve.scores`; empty if none.
         joint: Whether the forecast of a run depends on the other runs of its task.
         learns: Whether its means, not only its intervals, depend on what it was fitted on.
         slow: Whether it takes seconds rather than milliseconds a candidate.
@@ -59,6 +60,7 @@ class Predictor(ABC):
     description: str
     min_epochs: int = 1
     strength: str | None = None
+    score: str = ""
     joint: bool = False
     learns: bool = False
     slow: bool = False

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ncore.predict.curves import Curve, FloatArray
+from ncore.predict.curves import PROBE_LOGME, Curve, FloatArray
 from ncore.predict.experience import Task
 from ncore.predict.features import expit, logit, standardised, table
 from ncore.predict.forecast import Forecast, Predictor
@@ -68,7 +68,7 @@ class Moments:
         """Mean and variance of a candidate's final standing.
 
         Args:
-            standings: Its features on the task, shape (p,).
+            standings: Its features on the task, shape (p,); what is NaN is not known, and not conditioned on.
             past: Its standings on other groups, each of shape (p + 1,).
         """
         p, q, n = standings.size, standings.size + 1, len(past)
@@ -79,8 +79,11 @@ class Moments:
         covariance[n * q :, : n * q] = covariance[: n * q, n * q :].T
         covariance[n * q :, n * q :] = self.task[:p, :p]
         with_final = np.concatenate([*([self.candidate[:, p]] * n), self.task[:p, p]])
-        gain = np.linalg.solve(covariance + RIDGE * np.eye(size), with_final)
-        mean = float(gain @ np.concatenate([*past, standings]))
+        given = np.concatenate([*past, standings])
+        known = np.isfinite(given)
+        with_final = with_final[known]
+        gain = np.linalg.solve((covariance + RIDGE * np.eye(size))[np.ix_(known, known)], with_final)
+        mean = float(gain @ given[known])
         return mean, max(float(self.task[p, p] - gain @ with_final), RIDGE)
 
 
@@ -103,7 +106,7 @@ class History(Predictor):
         name: Name in the registry.
         label: Name in tables.
         description: In a sentence.
-        features: Names of `ncore.predict.features.FEATURES`, "level" first; "score NAME" for a transferability score.
+        features: Names of `ncore.predict.features.FEATURES`, "level" first.
         strength: The strength of beta_eff that one of them needs, None if none does.
         past: Whether standings on other tasks are used for the candidate itself, not only for the covariances.
     """
@@ -122,6 +125,7 @@ class History(Predictor):
     ) -> None:
         self.name, self.label, self.description = name, label, description
         self.features, self.strength, self.past = tuple(features), strength, past
+        self.score = PROBE_LOGME if "logme" in self.features else ""
         self._experience: tuple[Task, ...] = ()
         self._moments: dict[int, Moments | None] = {}
 
@@ -163,13 +167,7 @@ class History(Predictor):
 
 def candidates(curves: Sequence[Curve], features: Sequence[str]) -> tuple[list[str], FloatArray]:
     """Names, sorted, and features of the candidates of a task, shape (n, p): means over their runs, NaN if unknown."""
-    columns = [
-        standardised([curve.scores.get(name[6:], np.nan) for curve in curves])
-        if name.startswith("score ")
-        else table(curves, [name])[:, 0]
-        for name in features
-    ]
-    return means(curves, np.stack(columns, axis=1))
+    return means(curves, table(curves, features))
 
 
 def means(curves: Sequence[Curve], values: FloatArray) -> tuple[list[str], FloatArray]:
@@ -186,8 +184,8 @@ def means(curves: Sequence[Curve], values: FloatArray) -> tuple[list[str], Float
 
 
 def standing(values: FloatArray) -> FloatArray:
-    """Values of the candidates in standard deviations from their mean, at most `FURTHEST`; 0 where unknown."""
-    return np.clip(np.nan_to_num(standardised(values.tolist())), -FURTHEST, FURTHEST)
+    """Values of the candidates in standard deviations from their mean, at most `FURTHEST`; NaN where unknown."""
+    return np.clip(standardised(values.tolist()), -FURTHEST, FURTHEST)
 
 
 def find_moments(experience: Sequence[Task], epoch: int, features: Sequence[str]) -> Moments | None:
@@ -202,7 +200,7 @@ def find_moments(experience: Sequence[Task], epoch: int, features: Sequence[str]
             continue
         names, values = candidates(curves, features)
         final = means(curves, logit(np.array(truth))[:, None])[1][:, 0]
-        rows = np.stack([*(standing(column) for column in values.T), standing(final)], axis=1)
+        rows = np.nan_to_num(np.stack([*(standing(column) for column in values.T), standing(final)], axis=1))
         single.append(rows)
         for name, row in zip(names, rows, strict=True):
             groups.setdefault(task.group, {}).setdefault(name, []).append(row)

@@ -30,6 +30,31 @@ from ncore.predict.regression import CapacitanceForecast, CapacitanceRegression
 #: benchmark by more than its uncertainty (`ncore evaluate`).
 DEFAULT_METHOD = "last"
 
+
+def _learned(name: str, label: str, description: str, past: bool = False) -> list[Predictor]:
+    """A predictor that learns, with and without LogME, and each with and without beta_eff: what either is worth."""
+    found: list[Predictor] = []
+    for logme in (False, True):
+        for beta in (False, True):
+            added = [words for words, wanted in (("LogME", logme), ("beta_eff", beta)) if wanted]
+            found.append(
+                History(
+                    "-".join([name, *(["logme"] if logme else []), *(["beta"] if beta else [])]),
+                    f"{label}, with {' and '.join(added)}" if added else label,
+                    f"As `{name}`, and {_AND[logme, beta]}" if added else description,
+                    ("level", "loss", *(["logme"] if logme else []), *(["beta"] if beta else [])),
+                    strength="relative" if beta else None,
+                    past=past,
+                )
+            )
+    return found
+
+
+_AND = {
+    (True, False): "LogME of the features before training",
+    (False, True): "the relative beta_eff",
+    (True, True): "LogME of the features before training and the relative beta_eff",
+}
 _PREDICTORS: dict[str, Predictor] = {
     predictor.name: Calibrated(predictor)
     for predictor in (
@@ -46,29 +71,8 @@ _PREDICTORS: dict[str, Predictor] = {
         CapacitanceForecast("relative"),
         Pooled(),
         FreezeThaw(),
-        History(
-            "learned",
-            "Learned",
-            "Last accuracy and training loss, weighed as finished runs of other tasks teach",
-            ("level", "train loss"),
-            past=False,
-        ),
-        History(
-            "learned-beta",
-            "Learned, with beta_eff",
-            "The same and the relative beta_eff",
-            ("level", "train loss", "beta"),
-            strength="relative",
-            past=False,
-        ),
-        History("history", "History", "Last accuracy, and where the same candidate stood on other tasks"),
-        History(
-            "history-beta",
-            "History, with beta_eff",
-            "The same and the relative beta_eff",
-            ("level", "beta"),
-            strength="relative",
-        ),
+        *_learned("learned", "Learned", "Last accuracy and validation loss, weighed as other finished tasks teach"),
+        *_learned("history", "History", "The same, and where the same candidate stood on other tasks", past=True),
         Domhan(),
     )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ncore.errors import InputError, UnsupportedError
+from ncore.errors import InputError, NcoreError, UnsupportedError
 from ncore.network.backprop import STRENGTHS, BackPropagation, Pass
 from ncore.network.chain import DenseChain, dense_chain
 from ncore.network.degrees import CapacitanceSums, check_strengths, propagation
@@ -27,6 +28,8 @@ from ncore.store import create_store
 if TYPE_CHECKING:
     from ncore.store import Store
 
+SUITABILITY_SAMPLES = 512
+"""Of the probe, what LogME is read on before training; more would cost seconds."""
 _CHUNK = 256  # probe samples that go through the whole model at once
 
 
@@ -139,7 +142,8 @@ class Recorder:
         self.run_id: str = self.writer.run_id
         try:
             if self.writer.last_epoch < 0:
-                self._write(0, {})
+                features = self._features()
+                self._write(0, self._suitability(features), features)
             else:
                 self._elapsed = opened.run(self.run_id).manifest.summary.get("seconds", 0.0)
         except BaseException:
@@ -247,6 +251,23 @@ class Recorder:
                 "is needed: pass the unit that every forward pass goes through once."
             )
         return torch.cat(caught)
+
+    def _suitability(self, features: Tensor) -> dict[str, dict[str, float]]:
+        """LogME of what the unit is given before training: how well the candidate suits the task as it comes.
+
+        Nothing where the targets are no classes, or are all of one. Read on at most `SUITABILITY_SAMPLES` of the probe,
+        for whose features the pass of beta_eff has paid already.
+        """
+        from ncore.predict.transfer import logme
+
+        if self._targets.ndim != 1 or self._targets.is_floating_point():
+            return {}
+        features, labels = (part[:SUITABILITY_SAMPLES].cpu() for part in (features.detach(), self._targets))
+        try:
+            score = logme(features.double().flatten(1).numpy(), labels.numpy())
+        except NcoreError:
+            return {}
+        return {"probe": {"logme": score}} if math.isfinite(score) else {}
 
     def _trajectories(self, chunk: Pass) -> dict[str, np.ndarray]:
         """Weights, and their rates dw/dt = -dC/dw on the probe, of the synapses between recorded neurons."""

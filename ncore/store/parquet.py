@@ -26,6 +26,32 @@ Wanted = Mapping[str, np.ndarray]
 """Column name -> sorted values; only rows that have one of them in every column are wanted."""
 
 
+MANY = 256
+"""Row groups from which on a reader keeps what it knows of them: asking all of them takes longer than reading some."""
+
+
+class Groups:
+    """The footer of a file, and what its statistics say, column by column once that is asked for.
+
+    Args:
+        metadata: of the file, which never changes.
+    """
+
+    def __init__(self, metadata: pq.FileMetaData) -> None:
+        self.metadata = metadata
+        self._limits: dict[str, tuple[np.ndarray, np.ndarray] | None] = {}
+
+    def possible(self, wanted: Wanted) -> np.ndarray:
+        """Numbers of the row groups that can have rows that are wanted."""
+        left = np.ones(self.metadata.num_row_groups, bool)
+        for name, values in wanted.items():
+            if name not in self._limits:
+                self._limits[name] = _limits(self.metadata, name)
+            if (limits := self._limits[name]) is not None:
+                left &= np.searchsorted(values, limits[0]) < np.searchsorted(values, limits[1], "right")
+        return np.flatnonzero(left)
+
+
 def encode(name: str, table: pa.Table) -> pa.Buffer:
     """A table as a Parquet file in memory."""
     sink = pa.BufferOutputStream()
@@ -80,7 +106,9 @@ def stream_writer(name: str, sink: CheckedSink) -> Iterator[pq.ParquetWriter]:
 
 
 @contextlib.contextmanager
-def open_table(folder: Folder, path: str, name: str, entry: FileEntry) -> Iterator[pq.ParquetFile]:
+def open_table(
+    folder: Folder, path: str, name: str, entry: FileEntry, metadata: pq.FileMetaData | None = None
+) -> Iterator[pq.ParquetFile]:
     """A listed Parquet file, opened with the checks.
 
     Args:
@@ -88,6 +116,7 @@ def open_table(folder: Folder, path: str, name: str, entry: FileEntry) -> Iterat
         path: of the file, in the folder.
         name: of the table that it must hold.
         entry: what the manifest says of it.
+        metadata: what its footer was read as before, if it was.
 
     Raises:
         FileNotFoundError: it is not there.
@@ -98,7 +127,7 @@ def open_table(folder: Folder, path: str, name: str, entry: FileEntry) -> Iterat
     with contextlib.ExitStack() as stack:
         source = _in_pieces(folder, path, entry, stack) or _whole(folder, path, entry)
         try:
-            file = pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False)
+            file = pq.ParquetFile(source, metadata=metadata, page_checksum_verification=True, pre_buffer=False)
             check_table(file, name, where)
             yield file
         except (pa.ArrowException, OSError, ValueError) as error:
@@ -187,7 +216,9 @@ def check_table(file: pq.ParquetFile, name: str, where: str) -> None:
         raise DamagedFileError(where, "foreign", f"its columns are not those of the table {name}")
 
 
-def read_rows(file: pq.ParquetFile, wanted: Wanted, columns: list[str]) -> list[pa.RecordBatch]:
+def read_rows(
+    file: pq.ParquetFile, wanted: Wanted, columns: list[str], groups: Groups | None = None
+) -> list[pa.RecordBatch]:
     """Rows of a file that are wanted, in their order.
 
     Row groups are skipped by their statistics, then by the columns that rows are chosen by; only then is the
@@ -197,9 +228,10 @@ def read_rows(file: pq.ParquetFile, wanted: Wanted, columns: list[str]) -> list[
         file: opened by :func:`open_table`.
         wanted: what rows are chosen by; empty for all.
         columns: to return, in this order.
+        groups: what is known of the file's row groups.
     """
     found: list[pa.RecordBatch] = []
-    for group in range(file.num_row_groups):
+    for group in range(file.num_row_groups) if groups is None else groups.possible(wanted).tolist():
         asked = _undecided(file.metadata.row_group(group), wanted)
         if asked is None:
             continue
@@ -249,6 +281,15 @@ def _undecided(group: Any, wanted: Wanted) -> dict[str, np.ndarray] | None:
             values = values[low:high]
         left[column.path_in_schema] = values
     return left
+
+
+def _limits(metadata: pq.FileMetaData, name: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """The least and the largest value of a column in each row group; None if the statistics of any don't say."""
+    column = metadata.schema.names.index(name)
+    found = [metadata.row_group(group).column(column).statistics for group in range(metadata.num_row_groups)]
+    if any(statistics is None or not statistics.has_min_max for statistics in found):
+        return None
+    return np.array([statistics.min for statistics in found]), np.array([statistics.max for statistics in found])
 
 
 def _is_in(column: pa.ChunkedArray, values: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from ncore.store.folder import Folder
 from ncore.store.layout import MANIFEST
 from ncore.store.lock import status_now
 from ncore.store.manifest import Manifest
-from ncore.store.parquet import Wanted, open_table, read_rows
+from ncore.store.parquet import MANY, Groups, Wanted, open_table, read_rows
 from ncore.store.schema import TABLES
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Run:
         self._seen: tuple[Any, Manifest] | None = None
         # Small tables are read whole again and again while a run grows by a file an epoch.
         self._kept: dict[tuple[str, str], list[pa.RecordBatch]] = {}
+        self._groups: dict[tuple[str, str], Groups] = {}
         self._load()
 
     def __repr__(self) -> str:
@@ -153,8 +154,11 @@ class Run:
                 entry = manifest.files[path]
                 key = (path, entry.crc32)
                 if key not in self._kept:
-                    with open_table(self._folder, path, name, entry) as file:
-                        batches = read_rows(file, asked, schema.names)
+                    known = self._groups.get(key)
+                    with open_table(self._folder, path, name, entry, known and known.metadata) as file:
+                        if known is None and file.num_row_groups >= MANY:
+                            known = self._groups[key] = Groups(file.metadata)
+                        batches = read_rows(file, asked, schema.names, known)
                     if name not in _SMALL:
                         return batches
                     self._kept[key] = batches
@@ -201,6 +205,8 @@ class Run:
                 raise StoreError(f"Run {self.id} was deleted since it was opened.") from error
             raise StoreError(f"There is no run {self.id} here: {self._folder.name_of(MANIFEST)} is missing.") from error
         self._seen = (stamp, manifest)
+        now = {(path, entry.crc32) for path, entry in manifest.files.items()}
+        self._groups = {key: groups for key, groups in self._groups.items() if key in now}
         if manifest.status == "finished":
             self._kept.clear()
         return manifest

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncore.predict import Task, get_predictor, kendall, rank_curves
+from ncore.predict.curves import PROBE_LOGME
 from ncore.predict.features import FEATURES, expit, logit, table
 from ncore.predict.history import FURTHEST, RIDGE, TRUST, History, Moments, find_moments, standing
 
@@ -195,12 +196,12 @@ def test_scores_count_within_their_task(make_curve):
 
     def one(name, scale):
         curves = [
-            make_curve([0.4, 0.5], f"{n}", observed=float(expit(0.5 * score)), scores={"logme": scale * score + 7})
+            make_curve([0.4, 0.5], f"{n}", observed=float(expit(0.5 * score)), scores={PROBE_LOGME: scale * score + 7})
             for n, score in enumerate(rng.normal(size=20))
         ]
         return Task(name, curves)
 
-    fitted = History("s", "s", "s", ("level", "score logme"), past=False).fit(
+    fitted = History("s", "s", "s", ("level", "logme"), past=False).fit(
         [one(f"{x}", x) for x in (0.01, 1.0, 9.0)]
     )
     assert taus(fitted, [one("new", 5.0)], k=2) > 0.99
@@ -212,8 +213,16 @@ def test_scores_count_within_their_task(make_curve):
 
 def test_one_that_diverged_does_not_squeeze_the_others():
     values = standing(np.array([*np.linspace(0, 1, 20), -1000.0, np.nan]))
-    assert values.min() == -FURTHEST
-    assert values[-1] == 0
+    assert np.nanmin(values) == -FURTHEST
+    assert np.isnan(values[-1])
+
+
+def test_what_is_unknown_is_not_conditioned_on():
+    task = np.array([[1.0, 0.6, 0.8], [0.6, 1.0, 0.7], [0.8, 0.7, 1.0]])
+    three = moments(candidate=0 * task, group=0 * task, task=task)
+    two = moments(candidate=np.zeros((2, 2)), group=np.zeros((2, 2)), task=task[np.ix_([0, 2], [0, 2])])
+    assert three.final(np.array([1.2, np.nan]), []) == pytest.approx(two.final(np.array([1.2]), []))
+    assert three.final(np.array([1.2, 0.0]), []) != pytest.approx(two.final(np.array([1.2]), []))
 
 
 @settings(deadline=None, max_examples=40)
