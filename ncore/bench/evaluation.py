@@ -56,6 +56,8 @@ def evaluate_cases(
         - mode, task, dataset, tasks (how many are averaged), candidates, k;
         - method, label, kind, measure, value;
         - over_last, over_last_lower, over_last_upper: value less that of the last accuracy at the same k;
+        - over_last_tasks_lower, over_last_tasks_upper: bounds of the same if only tasks are drawn again, for other
+          tasks with the same candidates; of averages only;
         - recommended_over, and the same bounds: value of the recommended method less this one;
         - seconds, share: the cost of all that the method looks at, absolute and in whole trainings of all candidates.
 
@@ -146,6 +148,10 @@ def _judge(
                     if other in found:
                         beside = _averaged(found[other], measure, draw.tasks, number)
                         row |= _interval(column, sign * (values - beside) + 0.0)
+                if number is None and BASELINE in found:
+                    ours, last = (_over_tasks(found[name], measure, draw.tasks) for name in (method.name, BASELINE))
+                    drawn = _interval("over_last_tasks", ours - last)
+                    row |= {name: drawn[name] for name in ("over_last_tasks_lower", "over_last_tasks_upper")}
                 rows.append(row)
         rows += _reference("chance", "Chance", [_chance(case) for case in here], about)
         rows += _reference("ceiling", "Noise ceiling", [ceilings[id(case)] for case in here], about)
@@ -185,6 +191,12 @@ def _averaged(
     with np.errstate(invalid="ignore", divide="ignore"):
         found: FloatArray = (weights * np.where(known, stacked, 0)).sum(1) / (weights * known).sum(1)
     return found
+
+
+def _over_tasks(values: Sequence[dict[str, FloatArray]], measure: str, weights: FloatArray) -> FloatArray:
+    """The mean over the tasks of each resample, candidates as they are; shape (1 + resamples,)."""
+    whole = [{measure: np.full(len(weights), value[measure][0])} for value in values]
+    return _averaged(whole, measure, weights, None)
 
 
 def _interval(name: str, differences: FloatArray) -> dict[str, float]:

@@ -63,6 +63,20 @@ def test_differences_are_paired_and_to_the_right_method(found):
     assert lower <= mean - last <= upper
 
 
+def test_of_tasks_alone_the_interval_is_the_bootstrap_of_their_differences(found):
+    part = found[(found["mode"] == "all") & (found["k"] == 3) & (found["measure"] == "kendall")]
+    single = part[part["task"] != AVERAGE].pivot(index="task", columns="method", values="value")
+    differences = (single["mean"] - single["last"]).to_numpy()
+    lower, upper = (
+        value(found, "all", AVERAGE, 3, "mean", column=f"over_last_tasks_{end}") for end in ("lower", "upper")
+    )
+    drawn = np.random.default_rng(0).choice(differences, (4000, differences.size)).mean(axis=1)
+    assert [lower, upper] == pytest.approx(
+        np.quantile(drawn, [0.025, 0.975]), abs=0.3 * float(np.ptp(differences)) + 1e-9
+    )
+    assert part.loc[part["task"] != AVERAGE, "over_last_tasks_lower"].isna().all()
+
+
 def test_what_is_not_defined_is_left_out(found):
     first = found[(found["k"] == 1)]
     assert "capacitance-relative" not in set(first["method"])

@@ -7,6 +7,8 @@ from torch import nn
 
 import ncore
 from ncore.errors import InputError, StoreError, UnsupportedError
+from ncore.predict.curves import PROBE_LOGME
+from ncore.predict.transfer import logme
 from ncore.probe.recorder import Recorder, sample_neurons
 
 FEATURES, CLASSES, SAMPLES = 6, 4, 96
@@ -59,6 +61,30 @@ def test_epochs_metrics_and_status(recorded):
     np.testing.assert_allclose(accuracy["value"], [0.1, 0.2, 0.3])
     assert (metrics[metrics["split"] == "train"]["value"] == 1.5).all()
     assert metrics["seconds"].is_monotonic_increasing
+
+
+def test_logme_before_training_is_that_of_the_features_on_the_probe(tmp_path, recorded, model, probe):
+    run, moments = recorded
+    metrics = run.metrics()
+    found = metrics[metrics["name"] == "logme"]
+    assert found[["split", "epoch"]].to_numpy().tolist() == [["probe", 0]]
+    model.load_state_dict(moments[0])
+    model.eval()
+    expected = logme(model[0](probe[0]).detach().numpy(), probe[1].numpy())
+    assert found["value"].item() == pytest.approx(expected, rel=1e-5)
+    (curve,) = ncore.predict.curves_from_store(ncore.open_store(tmp_path))
+    assert curve.scores == {PROBE_LOGME: pytest.approx(expected, rel=1e-5)}
+
+
+def test_without_classes_there_is_no_logme(tmp_path, model, probe):
+    same = (probe[0], torch.zeros(SAMPLES, dtype=torch.long))
+    with recorder(tmp_path / "one-class", model, same) as one_class:
+        pass
+    targets = (probe[0], nn.functional.one_hot(probe[1], CLASSES).float())
+    with recorder(tmp_path / "numbers", model, targets, loss=nn.MSELoss()) as numbers:
+        pass
+    for place, name in (("one-class", one_class.run_id), ("numbers", numbers.run_id)):
+        assert "logme" not in set(ncore.open_store(tmp_path / place).run(name).metrics()["name"])
 
 
 def test_capacitance_is_that_of_the_model_in_evaluation_mode(recorded, model, probe):
