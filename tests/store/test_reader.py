@@ -34,6 +34,14 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         yield record(store, EPOCHS, ROWS, finish=request.param != "parts")
 
 
+def _as_shipped(patch: pytest.MonkeyPatch) -> None:
+    """Undo what the fixture ``run`` changed: pytest can keep it for the tests that don't use it."""
+    for module in ("parquet", "compaction"):
+        patch.setattr(f"ncore.store.{module}.TABLES", TABLES)
+    patch.setattr("ncore.store.parquet.WHOLE", 4 << 20)
+    patch.setattr("ncore.store.reader.MANY", 256)
+
+
 def _small() -> object:
     from dataclasses import replace
 
@@ -86,6 +94,7 @@ def test_what_is_returned_can_be_written_to(run: Run) -> None:
 def test_pruning_reads_only_the_row_groups_that_are_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import pyarrow.parquet as pq
 
+    _as_shipped(monkeypatch)
     run = record(create_store(tmp_path), 4, rows=40_000)
     read: list[int] = []
     original = pq.ParquetFile.read_row_group
@@ -139,12 +148,8 @@ def test_a_missing_file_is_named_with_what_is_left(store: Store) -> None:
 
 @pytest.mark.parametrize("whole", [0, 1 << 30])
 def test_a_flipped_bit_is_never_read_as_data(store: Store, monkeypatch: pytest.MonkeyPatch, whole: int) -> None:
+    _as_shipped(monkeypatch)
     monkeypatch.setattr("ncore.store.parquet.WHOLE", whole)
-    for module in (
-        "parquet",
-        "compaction",
-    ):  # the fixture `run` may still be in use: pages of 37 rows have gaps between
-        monkeypatch.setattr(f"ncore.store.{module}.TABLES", TABLES)
     run = record(store, 3, rows=3000)
     path = Path(run.url) / "trajectories.parquet"
     data = bytearray(path.read_bytes())
