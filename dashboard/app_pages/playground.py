@@ -11,7 +11,7 @@ import streamlit as st
 from dashboard import ui
 from dashboard.lessons import controls, glossary, live, stage
 from dashboard.lessons.controls import Choice
-from dashboard.lessons.engine import MOST_STEPS, Data, Setup, Training
+from dashboard.lessons.engine import MOST_STEPS, Data, Setup, Training, together
 
 _BUDGET = 0.05  # seconds of a frame for training steps
 _TOGETHER = 4  # frames of an answer
@@ -122,8 +122,7 @@ def _moving(play: Play, choice: Choice, running: bool, drawn: int) -> None:
 
     frames: list[dict[str, Any]] = []
     while play.asked and play.running and len(frames) < _TOGETHER:
-        for training in play.trainings.values():
-            training.advance(choice.speed, _BUDGET / len(play.trainings))
+        together(play.trainings.values(), choice.speed, _BUDGET)
         play.running = not _over(play)
         play.frame += 1
         pictures = [picture for picture in _pictures(play.trainings, choice).values() if picture]

@@ -14,7 +14,7 @@ import ncore
 from dashboard.figures import playground as plane
 from dashboard.lessons import controls, glossary
 from dashboard.lessons import points as points_module
-from dashboard.lessons.engine import MOST_STEPS, Data, Setup, Training
+from dashboard.lessons.engine import MOST_STEPS, Data, Setup, Training, together
 from dashboard.lessons.points import DATA_SETS, REACH, points
 from dashboard.lessons.tiny import ACTIVATIONS, FEATURES, Network, features
 from ncore.errors import InputError
@@ -163,10 +163,14 @@ def test_no_more_steps_than_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
     assert training.ended
 
 
-def test_time_bounds_the_steps_of_a_frame() -> None:
-    training = Training(SMALL, Setup(hidden=(8, 8, 8)))
-    training.advance(MOST_STEPS, seconds=0.02)
-    assert 0 < training.steps < MOST_STEPS
+def test_time_bounds_the_steps_of_a_frame_and_networks_stay_side_by_side() -> None:
+    large, small = Training(SMALL, Setup(hidden=(8, 8, 8))), Training(SMALL, Setup(hidden=()))
+    together([large, small], MOST_STEPS, seconds=0.02)
+    assert 0 < large.steps == small.steps < MOST_STEPS
+    small.broken = True
+    before = large.steps
+    together([large, small], 3, seconds=60)
+    assert (large.steps, small.steps) == (before + 3, before)
 
 
 def test_rate_and_penalty_change_on_the_way() -> None:
