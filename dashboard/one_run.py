@@ -46,6 +46,13 @@ def choose() -> Recorded | None:
     return found
 
 
+def others(key: str) -> list[str]:
+    """The runs of the working set beside this one that are looked at next, a few."""
+    chosen, _ = session.split_known(set(sidebar.current().runs()["key"]))
+    place = chosen.index(key) if key in chosen else 0
+    return [name for name in chosen[max(place - 1, 0) : place + 2] if name != key]
+
+
 def _pick(options: list[str], known: Collection[str]) -> str:
     """The box of runs. Its choice is put into the URL by hand: a bound box would write labels, and two can agree."""
     state = st.session_state

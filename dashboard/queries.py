@@ -167,13 +167,17 @@ class Library:
         """Something computed from these runs, computed again when one of them changes."""
         return self._computed.get((what, tuple(map(self.stamp, keys))), make)
 
-    def once(self, what: Hashable, key: str, make: Callable[[], T]) -> T:
-        """Something of finished epochs of a run, which never change: made once, however the run grows."""
-        return self._read.get((what, key, self.row(key)["created"]), make)
+    def once(self, what: Hashable, key: str, make: Callable[[], T], large: bool = False) -> T:
+        """Something of finished epochs of a run, which never change: made once, however the run grows.
+
+        What is ``large`` is forgotten sooner: a few epochs of a million synapses would push out all that was computed.
+        """
+        return (self._read if large else self._computed).get((what, key, self.row(key)["created"]), make)
 
     def has(self, what: Hashable, key: str) -> bool:
         """Whether :meth:`once` still has it."""
-        return (what, key, self.row(key)["created"]) in self._read
+        name = (what, key, self.row(key)["created"])
+        return name in self._computed or name in self._read
 
     def candidates(self) -> list[str]:
         """All candidates of all stores, in the order of their first runs."""

@@ -148,11 +148,17 @@ def values(books: Library, of: Recorded, epoch: int, layer: int) -> Values:
         table = run.trajectory(epoch=epoch)
         return [_placed(of, number, table[table["layer"] == number]) for number in of.layers]
 
-    return books.once(("values", epoch), of.key, read)[layer - 1]
+    return books.once(("values", epoch), of.key, read, large=True)[layer - 1]
 
 
-def read_ahead(books: Library, of: Recorded, epoch: int) -> threading.Timer | None:
-    """Read the weights and rates of the epochs before and after this one, in a while: who looks at one steps on.
+def read_ahead(books: Library, of: Recorded, epoch: int, others: Sequence[str] = ()) -> threading.Timer | None:
+    """Read what is likely to be looked at next, in a while: the epochs before and after, and this one of other runs.
+
+    Args:
+        books: where runs are.
+        of: what is looked at.
+        epoch: that is looked at.
+        others: keys of runs that are one click away.
 
     Returns:
         The timer, which has been started; None where reading is so quick, or so near done, that none is needed.
@@ -160,14 +166,17 @@ def read_ahead(books: Library, of: Recorded, epoch: int) -> threading.Timer | No
     place = of.trajectories.index(epoch) if epoch in of.trajectories else None
     if place is None or of.n_synapses < _QUICK:
         return None
-    near = [at for at in of.trajectories[max(place - 1, 0) : place + 2] if not books.has(("values", at), of.key)]
-    if not near:
+    near = [(of.key, at) for at in of.trajectories[max(place - 1, 0) : place + 2]]
+    wanted = [*near, *((key, epoch) for key in others)]
+    if all(books.has(("values", at), key) for key, at in wanted):
         return None
 
     def read() -> None:
-        for at in near:
+        for key, at in wanted:
             with contextlib.suppress(NcoreError):  # the page says so when it is looked at
-                values(books, of, at, of.layers[0])
+                run = of if key == of.key else recorded(books, key)
+                if at in run.trajectories:
+                    values(books, run, at, run.layers[0])
 
     timer = threading.Timer(_AHEAD, read)
     timer.daemon = True
@@ -184,7 +193,7 @@ def line_graph(books: Library, of: Recorded, epoch: int, strength: str = "absolu
         layers, _ = books.run(of.key).line_graph_factors(epoch)
         return [(layer.inputs, layer.slopes, layer.errors) for layer in layers]
 
-    factors = books.once(("factors", epoch), of.key, read)
+    factors = books.once(("factors", epoch), of.key, read, large=True)
     graph = LineGraph.from_factors(strength, [LayerFactors(*layer) for layer in factors])
     if graph.widths != tuple(map(len, of.neurons)):
         raise StoreError(f"The line graph of epoch {epoch} has widths {graph.widths}, but other neurons were recorded.")
@@ -198,7 +207,7 @@ def degrees(books: Library, of: Recorded, epoch: int) -> tuple[np.ndarray, np.nd
         graph = line_graph(books, of, epoch)
         return graph.in_degree.astype(np.float32), graph.out_degree.astype(np.float32)
 
-    return books.once(("degrees", epoch), of.key, compute)
+    return books.once(("degrees", epoch), of.key, compute, large=True)
 
 
 def interactions(books: Library, of: Recorded, epoch: int, layer: int) -> np.ndarray:

@@ -18,7 +18,7 @@ _LAYER, _PATHS, _WAY = "dynamics-layer", "dynamics-synapses", "dynamics-choice"
 _CHOSEN, _BOX, _IN_URL = "synapses chosen", "synapses box", "synapses in url"
 _PAIR = re.compile(r"\s*(\d{1,9})\s*(?:→|->|-|,|\s)\s*(\d{1,9})\s*")
 _CHOICES = {"moved": "Moved most", "fast": "Fastest now", "own": "My choice"}
-_COURSE_SECONDS = 0.3
+_COURSE_SECONDS = 0.12
 _FEW = 8
 
 
@@ -51,7 +51,7 @@ def _at_an_epoch(of: Recorded) -> None:
         layer = _layer(of)
     _phase(of, epoch, layer)
     _paths(of, epoch, layer)
-    synapses.read_ahead(sidebar.current(), of, epoch)
+    synapses.read_ahead(sidebar.current(), of, epoch, one_run.others(of.key))
 
 
 @ui.guarded

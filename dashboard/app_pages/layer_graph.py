@@ -44,7 +44,7 @@ def _at_an_epoch(of: Recorded) -> None:
     _network(of, epoch)
     _matrix(of, epoch)
     _neighbourhood(of, epoch)
-    synapses.read_ahead(sidebar.current(), of, epoch)
+    synapses.read_ahead(sidebar.current(), of, epoch, one_run.others(of.key))
 
 
 @ui.guarded
