@@ -47,6 +47,24 @@ class Moving:
         return self.before / self.now if self.now > 0 and self.before > 0 else math.nan
 
 
+@dataclass(frozen=True)
+class Tied:
+    """The synapse of a layer with the largest interaction strength, at an epoch with a line graph.
+
+    Attributes:
+        name: of the candidate.
+        epoch: of the line graph.
+        source, target: its neurons, by their number in the whole unit.
+        share: of the interaction strength of the layer; NaN where there is none.
+    """
+
+    name: str
+    epoch: int
+    source: int
+    target: int
+    share: float
+
+
 def recorded_of(books: Library, keys: Iterable[str]) -> Recorded | None:
     """What the first of these runs with weights and rates has of its synapses; None if none has any."""
     for key in keys:
@@ -109,6 +127,38 @@ def graph_in_words(first: Moving, second: Moving) -> str:
         f"{large.sizes[layer] / small.sizes[layer]:.2g} times as large as those of {called(small.name)} (root mean "
         f"square {large.sizes[layer]:.2g} and {small.sizes[layer]:.2g})."
     )
+
+
+def tied(books: Library, of: Recorded, name: str, epoch: int, layer: int) -> Tied | None:
+    """The most strongly tied synapse at the nearest line graph; None where there is no such graph or layer."""
+    graph = of.nearest_line_graph(epoch)
+    if graph is None or layer not in of.layers:
+        return None
+    strengths = synapses.interactions(books, of, graph, layer)
+    source, target = edge_dynamics.strongest_of(of, layer, strengths, 1)[0]
+    total = float(np.nansum(strengths, dtype=np.float64))
+    return Tied(name, graph, source, target, float(np.nanmax(strengths)) / total if total > 0 else math.nan)
+
+
+def tied_in_words(layer: int, first: Tied | None, second: Tied | None) -> str:
+    """Whose interaction hangs more on a single synapse of a layer. Plain text, empty where one has no line graph."""
+    if first is None or second is None:
+        return ""
+    silent = [side for side in (first, second) if not math.isfinite(side.share)]
+    if silent:
+        return f"No interaction passes through layer {layer} of {called(silent[0].name)}: its synapses drive nothing."
+    shares = [
+        f"{side.source} → {side.target} for {called(side.name)} ({_percent(side.share)})" for side in (first, second)
+    ]
+    text = f"Of layer {layer}, the synapse with the most of the interaction strength is {shares[0]} and {shares[1]}"
+    if abs(first.share / second.share - 1) < _LIKE:
+        return f"{text}: about alike."
+    more = first if first.share > second.share else second
+    return f"{text}: {called(more.name)} depends more on a single one."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g}%"
 
 
 def dynamics_in_words(first: Moving, second: Moving) -> list[str]:

@@ -8,20 +8,19 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import compare_synapses, edge_dynamics, one_run, session, sidebar, synapses, ui
+from dashboard import compare_synapses, edge_dynamics, one_run, session, side_by_side_layer, sidebar, synapses, ui
 from dashboard.compare_synapses import Moving, dynamics_in_words, graph_in_words
 from dashboard.figures import dynamics as figures
 from dashboard.figures import layer_graph
 from dashboard.network_view import View, details_for, values_of, view_of
 from dashboard.plaintext import markdown, plain
 from dashboard.queries import Library
+from dashboard.side_by_side_layer import no_layer, two
 from dashboard.synapses import HOW_TO_RECORD, Recorded
 
 _EPOCH, _LAYER = "compare-graph-epoch", "compare-layer"
 _FEW = 800  # synapses that are drawn one by one
-_WIDTH = 510  # pixels of a picture; where there is no room for two, the second is below
 
 
 @st.fragment
@@ -55,12 +54,21 @@ def show(names: Sequence[str], keys: Sequence[Sequence[str]]) -> None:
     st.markdown(f"- {markdown(graph_in_words(*sides))}")
     _networks(books, both, sides)
     ui.section(
+        "A layer and its line graph",
+        "The weights of a layer, on the same scale left and right. Below, its synapse with the largest interaction "
+        "strength: those that drive it on the left, those that it drives on the right.",
+        ("weight", "neighbour", "interaction"),
+    )
+    layer = _layer(both)
+    side_by_side_layer.matrices(books, both, sides, _heads(books, both, sides), layer)
+    side_by_side_layer.neighbourhoods(books, both, sides, layer)
+    ui.section(
         "Edge dynamics",
-        "Weight against dw/dt of the synapses of a layer, on the same axes left and right; at rest on the line.",
+        f"Weight against dw/dt of the synapses of layer {layer}, on the same axes left and right; at rest on the line.",
         ("rate", "speed", "sparse"),
     )
     st.markdown("\n".join(f"- {markdown(text)}" for text in dynamics_in_words(*sides)))
-    _planes(books, both, sides)
+    _planes(books, both, sides, layer)
     _speeds(books, both, sides)
 
 
@@ -78,10 +86,13 @@ def _epoch(both: Sequence[Recorded]) -> int:
     return session.one_of(found, options, options[-1])
 
 
-def _two() -> list[DeltaGenerator]:
-    """A place for each of the two."""
-    row = st.container(horizontal=True)
-    return [row.container(width=_WIDTH) for _ in range(2)]
+def _layer(both: Sequence[Recorded]) -> int:
+    """One layer for the two; one that only one of them has can be chosen, too."""
+    options = sorted({layer for of in both for layer in of.layers})
+    arguments = session.setting(_LAYER)
+    if _LAYER in st.session_state and st.session_state[_LAYER] not in options:
+        st.session_state[_LAYER] = options[0]
+    return session.one_of(st.selectbox("Layer of both", options, width=170, **arguments), options, options[0])
 
 
 def _heads(books: Library, both: Sequence[Recorded], sides: Sequence[Moving]) -> list[str]:
@@ -95,7 +106,7 @@ def _networks(books: Library, both: Sequence[Recorded], sides: Sequence[Moving])
     drawn = [_edges(books, of, side.epoch) for of, side in zip(both, sides, strict=True)]
     end = layer_graph.common_end([edges for _, edges in drawn])
     heads = _heads(books, both, sides)
-    for place, column in enumerate(_two()):
+    for place, column in enumerate(two()):
         of, side, (view, edges) = both[place], sides[place], drawn[place]
         with column:
             st.markdown(heads[place])
@@ -128,12 +139,7 @@ def _edges(books: Library, of: Recorded, epoch: int) -> tuple[View, np.ndarray]:
     return view, books.once((("edges", "weight", detail, None), epoch), of.key, weights)
 
 
-def _planes(books: Library, both: Sequence[Recorded], sides: Sequence[Moving]) -> None:
-    options = sorted({layer for of in both for layer in of.layers})
-    arguments = session.setting(_LAYER)
-    if _LAYER in st.session_state and st.session_state[_LAYER] not in options:
-        st.session_state[_LAYER] = options[0]
-    layer = session.one_of(st.selectbox("Layer", options, width=170, **arguments), options, options[0])
+def _planes(books: Library, both: Sequence[Recorded], sides: Sequence[Moving], layer: int) -> None:
     drawn: list[tuple[go.Figure, pd.DataFrame] | None] = []
     for of, side in zip(both, sides, strict=True):
         if layer not in of.layers:
@@ -147,12 +153,12 @@ def _planes(books: Library, both: Sequence[Recorded], sides: Sequence[Moving]) -
             if pair is not None:
                 pair[0].layout[axis].update(range=[low, high])
     heads = _heads(books, both, sides)
-    for place, column in enumerate(_two()):
+    for place, column in enumerate(two()):
         with column:
             st.markdown(heads[place])
             pair = drawn[place]
             if pair is None:
-                ui.empty(f"It has no layer {layer}.", "Its unit has fewer layers: choose another one.")
+                no_layer(layer)
                 continue
             ui.chart(
                 pair[0],
@@ -182,7 +188,7 @@ def _speeds(books: Library, both: Sequence[Recorded], sides: Sequence[Moving]) -
     """Quantiles of speed over epochs, as far as there is time."""
     counts = []
     heads = [markdown(side.name, 60) for side in sides]
-    for place, column in enumerate(_two()):
+    for place, column in enumerate(two()):
         of, side = both[place], sides[place]
         found, _ = synapses.gathered(
             books,

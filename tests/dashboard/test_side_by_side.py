@@ -11,7 +11,17 @@ from made_up_synapses import record_synapses
 from streamlit.testing.v1 import AppTest
 
 from dashboard import edge_dynamics, synapses
-from dashboard.compare_synapses import Moving, dynamics_in_words, graph_in_words, moving, nearest, recorded_of
+from dashboard.compare_synapses import (
+    Moving,
+    Tied,
+    dynamics_in_words,
+    graph_in_words,
+    moving,
+    nearest,
+    recorded_of,
+    tied,
+    tied_in_words,
+)
 from dashboard.queries import Library
 from ncore.store import create_store
 
@@ -55,6 +65,31 @@ def test_the_nearest_epoch_is_the_earlier_of_two() -> None:
     assert [nearest([0, 2, 6], epoch) for epoch in (0, 1, 3, 4, 9)] == [0, 0, 2, 2, 6]
 
 
+def test_the_most_strongly_tied_synapse_is_that_of_the_line_graph(place: Path) -> None:
+    books = Library([str(place)])
+    of = recorded_of(books, keys_of(books, "one"))
+    assert of is not None
+    found = tied(books, of, "one", 4, 2)
+    assert found is not None
+    graph = books.run(of.key).line_graph(found.epoch)
+    table = graph.synapses.assign(strength=graph.in_degree + graph.out_degree)
+    rows = table[table["layer"] == 2]
+    first = rows.loc[rows["strength"].idxmax()]
+    places = of.neurons[1][int(first["source"])], of.neurons[2][int(first["target"])]
+    assert (found.source, found.target) == places
+    assert found.share == pytest.approx(first["strength"] / rows["strength"].sum())
+    assert tied(books, of, "one", 4, 99) is None
+
+
+def test_words_say_whose_layer_hangs_on_one_synapse() -> None:
+    one, two = Tied("lenet", 4, 1, 2, 0.25), Tied("vit small", 4, 0, 3, 0.05)
+    said = tied_in_words(2, one, two)
+    assert "1 → 2 for lenet (25%) and 0 → 3 for “vit small” (5%): lenet depends more on a single one." in said
+    assert tied_in_words(2, one, replace(two, share=0.24)).endswith("about alike.")
+    assert "layer 2 of “vit small”: its synapses drive nothing" in tied_in_words(2, one, replace(two, share=math.nan))
+    assert tied_in_words(2, one, None) == ""
+
+
 def test_words_name_what_differs() -> None:
     assert "layer 2: those of “vit small” are 2.5 times" in graph_in_words(SLOW, LIVE)
     said = " ".join(dynamics_in_words(SLOW, LIVE))
@@ -87,11 +122,13 @@ def test_page_shows_every_view_of_two_candidates(app: Callable[..., AppTest], pl
         assert part in said
     assert "failed" not in said
     assert "layer by layer" in said
+    assert "Of layer 1, the synapse with the most of the interaction strength is" in said
+    assert said.count("of layer 1") >= 2
     charts = len(test.get("plotly_chart"))
     test.selectbox(key="compare-layer").set_value(4).run()
     assert not test.exception
     assert any("no layer 4" in str(item.value) for item in test.markdown)
-    assert len(test.get("plotly_chart")) == charts - 1
+    assert len(test.get("plotly_chart")) == charts - 3  # its matrix, its neighbourhood and its phase plane
     test.select_slider(key="compare-graph-epoch").set_value(3).run()
     assert not test.exception
     assert any("epoch 2" in str(item.value) for item in test.markdown)
