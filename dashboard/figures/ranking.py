@@ -142,8 +142,7 @@ def bump(
     ticks = [k for k in epochs if len(epochs) <= 12 or k in epochs[:: max(1, len(epochs) // 8)]]
     labels = [f"{k}" for k in ticks]
     if len(truth):
-        ticks, labels = [*[k for k in ticks if end - k > 0.06 * (end - epochs[0])], end], [*labels, "observed"]
-        labels = [*[f"{k}" for k in ticks[:-1]], "observed"]
+        ticks, labels = [*ticks, end], [*labels, "<br>observed"]  # below the epochs, however narrow the figure is
     figure.update_xaxes(
         title="As of epoch",
         tickvals=ticks,
