@@ -16,20 +16,19 @@ _COLUMNS = ("key", "candidate", "seed", "epoch", "beta_eff", "accuracy")
 
 def points(curves: Mapping[str, Curve], strength: str) -> pd.DataFrame:
     """One row a run and epoch: key, candidate, seed, epoch, beta_eff of this strength, accuracy (a fraction)."""
-    parts = [
-        pd.DataFrame(
-            dict(
-                zip(
-                    _COLUMNS,
-                    (key, curve.candidate, curve.seed, curve.epochs, curve.beta[strength], curve.accuracy),
-                    strict=True,
-                )
-            )
-        )
-        for key, curve in curves.items()
-        if strength in curve.beta and curve.epochs.size
-    ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(dict.fromkeys(_COLUMNS, np.zeros(0)))
+    known = {key: curve for key, curve in curves.items() if strength in curve.beta and curve.epochs.size}
+    if not known:
+        return pd.DataFrame(dict.fromkeys(_COLUMNS, np.zeros(0)))
+    counts = [curve.epochs.size for curve in known.values()]
+    once = pd.DataFrame([(key, curve.candidate, curve.seed) for key, curve in known.items()], columns=_COLUMNS[:3])
+    found = once.loc[once.index.repeat(counts)].reset_index(drop=True)
+    for name, parts in (
+        ("epoch", [curve.epochs for curve in known.values()]),
+        ("beta_eff", [curve.beta[strength] for curve in known.values()]),
+        ("accuracy", [curve.accuracy for curve in known.values()]),
+    ):
+        found[name] = np.concatenate(parts)
+    return found
 
 
 def lines(books: Library, curves: Mapping[str, Curve], strength: str, seen: int) -> dict[str, analysis.RidgeLine]:

@@ -189,17 +189,23 @@ class Library:
         Returns:
             Its rows with the columns ``key``, ``candidate`` and ``seed`` in front, and what could not be read.
         """
-        frames, problems = [], []
+        frames: dict[str, pd.DataFrame] = {}
+        problems = []
         for key in keys:
             try:
-                frame = self.metrics(key) if name == "metrics" else self.capacitance(key)
+                frames[key] = self.metrics(key) if name == "metrics" else self.capacitance(key)
             except NcoreError as error:
                 problems.append(Problem(key.partition(SEPARATOR)[2], str(error)))
-                continue
-            row = self.row(key)
-            first = {"key": key, "candidate": row["candidate"], "seed": int(row["seed"])}
-            frames.append(frame.assign(**first)[[*first, *frame.columns]])
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(), problems
+
+        def join() -> pd.DataFrame:
+            parts = []
+            for key, frame in frames.items():
+                row = self.row(key)
+                first = {"key": key, "candidate": row["candidate"], "seed": int(row["seed"])}
+                parts.append(frame.assign(**first)[[*first, *frame.columns]])
+            return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+        return self.remembered(("table", name), frames, join), problems
 
     def row(self, key: str) -> dict[str, Any]:
         """What the listing has of a run; StoreError if it does not have it."""

@@ -43,7 +43,9 @@ def accuracy_against_beta(
         together: all in one panel, with bands if they are few; else a panel a candidate, the first twelve by name.
         dark: for a dark background.
     """
-    points = points[np.isfinite(points["beta_eff"]) & np.isfinite(points["accuracy"])]
+    points = points[np.isfinite(points["beta_eff"]) & np.isfinite(points["accuracy"])].sort_values(
+        "epoch", kind="stable"
+    )
     if points.empty:
         return base.nothing("No epoch has both an accuracy and a finite beta_eff of this kind.", dark)
     candidates = base.ordered(points["candidate"])[: None if together else MOST_PANELS]
@@ -53,16 +55,17 @@ def accuracy_against_beta(
     spans: dict[tuple[int, int], pd.Series] = {}
     crowded = together and points["key"].nunique() > MOST_BANDS
     traces: list[dict[str, Any]] = []
+    by_candidate = dict(iter(points.groupby("candidate", sort=False)))
     for position, candidate in enumerate(candidates):
         place = (1, 1) if together else (position // columns + 1, position % columns + 1)
-        rows = points[points["candidate"] == candidate]
+        rows = by_candidate[candidate]
         # Raw values of different candidates can't be compared, relative ones can: those share their range.
         spans[place] = points["beta_eff"] if together or strength == "relative" else rows["beta_eff"]
         pen = _Pen(
             traces, candidate, style_for(candidate, styles), dark, 0 if together else position, crowded, together
         )
         for key, run in rows.groupby("key"):
-            pen.draw(run.sort_values("epoch"), seen, lines.get(str(key)), finals.get(str(key), np.nan))
+            pen.draw(run, seen, lines.get(str(key)), finals.get(str(key), np.nan))
     traces += _key(dark, bool(lines), bool(finals))
     figure.add_traces(traces)  # at once: it takes half as long as one by one
     listed = [trace["name"] for trace in traces if trace.get("showlegend", True)]
