@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -66,22 +67,23 @@ def test_every_chart_can_be_saved_heard_and_asked_about(page: Page, small: str) 
     assert wrong == []
 
 
-@pytest.mark.parametrize("path", ["ranking", "layer_graph", "dynamics", "compare"])
+@pytest.mark.parametrize("path", ["ranking", "capacitance", "layer_graph", "dynamics", "compare"])
 def test_what_is_saved_is_the_chart(page: Page, small: str, path: str) -> None:
     open_page(page, f"{small}/{path}")
     chart = page.locator(CHARTS).first
     chart.locator(".main-svg").first.hover(force=True)
-    assert saved(page, chart.get_by_label("Download plot as a PNG")).startswith(b"\x89PNG")
-    drawn = saved(page, chart.get_by_label("Download plot as an SVG"))
+    assert saved(page, chart.get_by_label("Download plot as a PNG"), "png").startswith(b"\x89PNG")
+    drawn = saved(page, chart.get_by_label("Download plot as an SVG"), "svg")
     assert drawn.startswith(b"<svg")
     assert len(drawn) > 2000
-    table = pd.read_csv(io.BytesIO(saved(page, chart.get_by_role("button", name="Data as CSV"))))
+    table = pd.read_csv(io.BytesIO(saved(page, chart.get_by_role("button", name="Data as CSV"), "csv")))
     assert len(table) >= 2
     assert table.notna().any().sum() >= 3
 
 
-def saved(page: Page, button: Locator) -> bytes:
-    """What a click on the button downloads."""
+def saved(page: Page, button: Locator, ending: str) -> bytes:
+    """What a click on the button downloads, under a name of ours."""
     with page.expect_download() as waiting:
         button.first.click()
+    assert re.fullmatch(rf"ncore-[a-z0-9-]+\.{ending}", waiting.value.suggested_filename)
     return Path(waiting.value.path()).read_bytes()
