@@ -22,7 +22,7 @@ from pathlib import Path
 
 import dashboard_data as data
 import numpy as np
-from dashboard_browser import Browser, Server, Tab, any_port, chromium, serving, tab
+from dashboard_browser import Browser, Busy, Server, Tab, any_port, chromium, serving, tab
 from dashboard_tensorboard import logs, measure
 
 from dashboard.launch import command, environment
@@ -50,7 +50,7 @@ class Results:
     rows: list[list[str]] = field(default_factory=list)
     largest: dict[str, int] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
-    loads: list[float] = field(default_factory=list)
+    others: list[float] = field(default_factory=list)
     beside: str = ""
 
     def add(self, what: str, ours: Sequence[float], theirs: Sequence[float], limit: float | None) -> None:
@@ -86,8 +86,10 @@ def main() -> None:
         with chromium() as browser:
             for group in grouped(options.only):
                 results = Results()
-                results.loads.append(os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan"))
-                measure_parts(browser, place, keys, group, options, Path(temporary), results)
+                with Busy() as busy:
+                    measure_parts(browser, place, keys, group, options, Path(temporary), results)
+                results.others.append(busy.others)
+                print(f"{', '.join(group)}: other programs took {busy.others:.0%} of the cores", flush=True)
                 for path in [path for path, names in measured(place).items() if set(names) & set(group)]:
                     path.unlink()
                 (place / f"measured-{'-'.join(group)}.json").write_text(json.dumps(asdict(results)))
@@ -117,7 +119,7 @@ def kept(place: Path) -> Results:
         found.rows += part.rows
         found.largest |= part.largest
         found.memory |= part.memory
-        found.loads += part.loads
+        found.others += part.others
         found.beside += part.beside
     return found
 
@@ -261,8 +263,8 @@ def listing(browser: Browser, server: Server, results: Results) -> None:
         page.settle()
         warm = []
         for _ in range(5):
-            page.page.get_by_role("link", name="Report").click()
-            page.settle("document.querySelector('h1')?.innerText === 'Report'")
+            page.page.get_by_role("link", name="Learn").click()
+            page.settle("document.querySelector('h1')?.innerText === 'Learn'")
             link = page.page.get_by_role("link", name="Runs", exact=True)
             warm.append(page.seconds(link.click, f"document.querySelector('h1')?.innerText === 'Runs' && {TABLE}"))
             page.settle()
@@ -282,14 +284,14 @@ def repeated(page: Tab, turns: Turns, count: int, change: Callable[[], float]) -
 
 def report(results: Results, runs: int) -> str:
     """The section of the README."""
-    loads = " to ".join(f"{load:.1f}" for load in sorted({min(results.loads), max(results.loads)}))
+    others = " to ".join(f"{share:.0%}" for share in sorted({min(results.others), max(results.others)}))
     lines = [
         TITLE,
         "",
-        f"In Chromium, {date.today()}, two cores, load average {loads} when a part began: seconds from a key, a click",
-        "or the navigation until the charts that depend on it were drawn anew and painted. *One chart* is a Streamlit",
-        "page with a slider and one small chart, changed in turn with what is measured. Aims are those of the 95th",
-        "percentile.",
+        f"In Chromium, {date.today()}, two cores, of which other programs took {others} while a part was measured:",
+        "seconds from a key, a click or the navigation until the charts that depend on it were drawn anew and painted.",
+        "*One chart* is a Streamlit page with a slider and one small chart, changed in turn with what is measured.",
+        "Aims are those of the 95th percentile.",
         "",
         "| | median, s | p95, s | times one chart | aim |",
         "| --- | --- | --- | --- | --- |",

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -139,6 +140,33 @@ class Tab:
         self.largest = max(self.largest, len(payload))
 
 
+class Busy:
+    """How busy other programs kept the machine's cores inside the block, as far as the system tells (Linux)."""
+
+    others = float("nan")
+
+    def __enter__(self) -> Busy:
+        self._ours: dict[int, float] = {}
+        self._done = threading.Event()
+        self._begun = time.monotonic(), _busy_seconds(), os.times()
+        self._watch = threading.Thread(target=self._look, daemon=True)
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._watch.join()
+        begun, busy, ours = self._begun
+        mine = sum(self._ours.values()) + sum(os.times()[:2]) - sum(ours[:2])
+        cores = os.cpu_count() or 1
+        self.others = max(_busy_seconds() - busy - mine, 0) / (time.monotonic() - begun) / cores
+
+    def _look(self) -> None:
+        """Programs end: so what they took is noted every half second."""
+        while not self._done.wait(0.5):
+            self._ours.update({pid: _seconds_of(pid) for pid in _family(os.getpid())[1:]})
+
+
 def any_port() -> int:
     """A port of this machine that nobody has."""
     with socket.socket() as probe:
@@ -151,6 +179,22 @@ def _family(pid: int) -> list[int]:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return [pid, *(name for child in children for name in _family(int(child)))]
     return [pid]
+
+
+def _busy_seconds() -> float:
+    """Time that all cores together have been busy since the machine began."""
+    with contextlib.suppress(OSError):
+        user, nice, system, *_ = map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:])
+        return (user + nice + system) / os.sysconf("SC_CLK_TCK")
+    return float("nan")
+
+
+def _seconds_of(pid: int) -> float:
+    """Time of the processors that a program has had."""
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def _peak(pid: int) -> float:

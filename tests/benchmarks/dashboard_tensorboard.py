@@ -17,7 +17,7 @@ from dashboard_data import WIDTHS
 
 from ncore.store import open_store
 
-LONGEST = 300  # seconds that TensorBoard has to list a long store
+LONGEST = 150  # seconds that TensorBoard has to list a long store
 # Its pages are custom elements inside each other.
 _DEEP = """
 window.deep = (selector) => {
