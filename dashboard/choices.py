@@ -36,7 +36,7 @@ def epoch(page: str, last: int, needed: int) -> int:
             "As of epoch",
             1,
             last,
-            min(last, max(needed, 3, last // 3)) if key not in st.session_state else None,
+            min(last, max(needed, 3, last // 3)),
             help="The prediction sees the epochs up to this one and nothing later.",
             **arguments,
         )

@@ -113,3 +113,21 @@ def test_a_live_run_is_followed_without_losing_the_view(page: Page, serve: Calla
     shutil.rmtree(tmp_path / "live" / writer.run_id)
     gone = f"() => !document.querySelector('{CHART}').textContent.includes('lenet')"
     page.wait_for_function(gone)
+
+
+def test_steps_back_in_history_show_the_default_and_then_what_was_chosen(page: Page, small: str) -> None:
+    """Streamlit leaves a page by way of its bare address, which so comes first on the way back."""
+    open_page(page, f"{small}/ranking")
+    epoch = page.get_by_role("slider", name="As of epoch")
+    chosen = page.get_by_text(re.compile(r"^As of epoch \d of 6"))
+    default = chosen.inner_text()
+    epoch.press("ArrowRight")
+    expect(chosen).not_to_have_text(default)
+    moved = chosen.inner_text()
+    page.wait_for_url(re.compile("ranking-epoch="))
+    page.get_by_role("link", name="Capacitance").click()
+    expect(page.get_by_role("heading", name="Capacitance", level=1)).to_be_visible()
+    page.go_back()
+    expect(chosen).to_have_text(default)
+    page.go_back()
+    expect(chosen).to_have_text(moved)
