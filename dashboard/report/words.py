@@ -246,10 +246,11 @@ def default_and_why(e: Evidence) -> list[str]:
     said = []
     if e.method == DEFAULT_METHOD:
         said.append(
-            "This is the default: it reads the validation accuracy after the last epoch seen and takes that as the "
-            "final one. It doesn’t extrapolate, so while curves still rise it is too low for all; a ranking only needs "
-            "the order. It is the default because no other method here has been shown to rank better on runs that "
-            "it was not made for, and the simplest of equals is easiest to trust."
+            "This is the default. It weighs three things by what finished runs of other tasks have taught: the last "
+            "validation accuracy, the last validation loss, and LogME, a score of how well a candidate’s features tell "
+            "the classes apart before any training. The three err in different ways, so that together they order "
+            "candidates better than the accuracy alone. Where there is nothing to learn from, it reads the last "
+            "accuracy; a warning says so."
         )
     table = e.methods
     judged = table[table["right"].notna() & (table["pairs"] > 0)]

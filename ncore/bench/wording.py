@@ -360,6 +360,15 @@ def _beta(found: Findings, at: int) -> str:
             f". The paper's own reading, h(0), gets {paper.iloc[0]:.2f} at best "
             f"(“{get_predictor(str(paper.index[0])).label}”)"
         )
+    twin = f"{DEFAULT_METHOD}-beta"
+    if twin in known:
+        told = [
+            f"{-row['recommended_over']:+.3f} ({-row['recommended_over_upper']:+.2f} to "
+            f"{-row['recommended_over_lower']:+.2f}) in mode `{mode}`"
+            for mode in modes
+            if (row := found.row(mode, at, twin)) is not None
+        ]
+        text += f". Added to the recommended method it changes tau by {'; '.join(told)}"
     return f"{text}."
 
 

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.queries import library
 from ncore.cli import main
+from ncore.predict import DEFAULT_METHOD, get_predictor
 from ncore.store import create_store
 
 App = Callable[..., AppTest]
@@ -52,7 +53,7 @@ def test_the_report_is_shown_and_offered(app: App, store: Path) -> None:
     html = preview(test)
     assert "Choose resnet: trained to the end" in html
     assert "judged after 4 of 6 epochs" in html
-    assert "ncore report small --dataset digits --mode all --epochs 4 --method last" in html
+    assert f"ncore report small --dataset digits --mode all --epochs 4 --method {DEFAULT_METHOD}" in html
     labels = [button.proto.label for button in test.main.get("download_button")]
     assert labels == ["Download the report", "Ranking as CSV"]
 
@@ -77,7 +78,7 @@ def test_two_candidates_are_compared(app: App, store: Path) -> None:
     assert not test.exception
     text = said(test)
     assert "resnet is ahead from the first epoch on" in text
-    assert "As of epoch 3, “Last accuracy” predicts" in text
+    assert f"As of epoch 3, “{get_predictor(DEFAULT_METHOD).label}” predicts" in text
     assert test.selectbox(key="compare-first").value == "resnet"
     assert test.selectbox(key="compare-second").value == "lenet"
     table = test.dataframe[0].value
