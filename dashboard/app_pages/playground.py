@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from dashboard import ui
-from dashboard.lessons import controls, glossary, live, stage
+from dashboard.lessons import controls, film, glossary, live, stage
 from dashboard.lessons.controls import Choice
 from dashboard.lessons.engine import MOST_STEPS, Data, Setup, Training, together
 
@@ -103,6 +103,7 @@ def _area(play: Play, choice: Choice) -> None:
     if st.session_state.get(controls.SHOWS, choice.shows) != choice.shows:  # a neuron was clicked
         st.rerun()
     play.frame += 1
+    play.asked = False  # the charts below are the newest state
     _buttons(play, choice)
     _moving(play, choice, play.running, play.frame)
     with st.container(key=stage.PICTURES):
@@ -126,17 +127,18 @@ def _moving(play: Play, choice: Choice, running: bool, drawn: int) -> None:
         play.running = not _over(play)
         play.frame += 1
         pictures = [picture for picture in _pictures(play.trainings, choice).values() if picture]
-        frames.append(live.Frame(play.frame, pictures, _numbers(play)).sent())
+        frames.append(film.Frame(play.frame, pictures, _numbers(play)).sent())
     play.asked = False
     if running and not play.running:  # it came to an end, and buttons have to say so
         st.rerun()
+    # First, so that no frame of a film that is over comes after the numbers and charts below.
+    film.show(frames, play.running, play.frame, asked)
     for (key, values), (name, training) in zip(_numbers(play).items(), play.trainings.items(), strict=True):
         with st.container(horizontal=True):
             if len(play.trainings) > 1:
                 st.markdown(f"**Network {name}**", width=90)
             live.numbers(values, key, drawn)
         _notes(training)
-    live.film(frames, play.running, play.frame, asked)
 
 
 def _buttons(play: Play, choice: Choice) -> None:

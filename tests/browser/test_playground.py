@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from driving import settle
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
@@ -109,6 +110,7 @@ def test_step_run_pause_and_reset(page: Page, address: str) -> None:
 
     button(page, "Pause").click()
     expect(button(page, "Step")).to_be_enabled(timeout=SECONDS)
+    settle(page)
     held = steps(page)
     assert held >= 20
     page.wait_for_timeout(1500)
@@ -141,6 +143,7 @@ def test_it_runs_by_keyboard_and_the_focus_stays(page: Page, address: str) -> No
     expect(button(page, "Run")).to_be_focused()
     page.keyboard.press("Tab")
     expect(button(page, "Step")).to_be_focused()
+    settle(page)
     before = steps(page)
     page.keyboard.press("Enter")
     wait_for_steps(page, before + 1)
