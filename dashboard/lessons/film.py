@@ -41,8 +41,13 @@ const go = (film) => {
     film.shown = next.frame;
     film.due = Math.max(film.due, now - film.every) + film.every;
   }
-  if (film.running && film.waiting.length <= 2 && film.asked !== film.frame) film.ask((film.asked = film.frame));
+  const wanted = film.asked !== film.frame || now - film.askedAt > 10000;  // an answer can be lost
+  if (film.running && film.waiting.length <= 2 && wanted) {
+    Object.assign(film, { asked: film.frame, askedAt: now });
+    film.ask(film.frame);
+  }
   if (film.waiting.length) go(film);
+  else if (film.running) film.timer = setTimeout(go, 1000, film);
 };
 
 export default function ({ parentElement, data, setTriggerValue }) {
