@@ -66,7 +66,8 @@ class Results:
         met = ratio <= 1.5 if limit is None else late <= limit
         aim = ("at most 1.5 times one chart" if limit is None else f"{limit:g} s") + ("" if met else ": missed")
         self.rows.append([what, f"{middle:.2f}", f"{late:.2f}", f"{ratio:.1f}" if len(theirs) else "", aim])
-        print(f"{what:58s} median {middle:6.2f} s, p95 {late:6.2f} s, {ratio:4.1f} times one chart; {aim}", flush=True)
+        times = f"{ratio:4.1f} times one chart; " if len(theirs) else ""
+        print(f"{what:58s} median {middle:6.2f} s, p95 {late:6.2f} s, {times}{aim}", flush=True)
 
 
 def main() -> None:
