@@ -246,11 +246,11 @@ def default_and_why(e: Evidence) -> list[str]:
     said = []
     if e.method == DEFAULT_METHOD:
         said.append(
-            "This is the default. It weighs three things by what finished runs of other tasks have taught: the last "
-            "validation accuracy, the last validation loss, and LogME, a score of how well a candidate’s features tell "
-            "the classes apart before any training. The three err in different ways, so that together they order "
-            "candidates better than the accuracy alone. Where there is nothing to learn from, it reads the last "
-            "accuracy; a warning says so."
+            "This is the default. It weighs the last validation accuracy, the last validation loss, and LogME, a score "
+            "of how well a candidate’s features tell the classes apart before any training, by what finished runs of "
+            "other tasks have taught; and where the same candidate was trained on other data before, how it did "
+            "there. These err in different ways, so that together they order candidates better than the accuracy "
+            "alone. Where there is nothing to learn from, it reads the last accuracy; a warning says so."
         )
     table = e.methods
     judged = table[table["right"].notna() & (table["pairs"] > 0)]
