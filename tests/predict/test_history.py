@@ -201,9 +201,7 @@ def test_scores_count_within_their_task(make_curve):
         ]
         return Task(name, curves)
 
-    fitted = History("s", "s", "s", ("level", "logme"), past=False).fit(
-        [one(f"{x}", x) for x in (0.01, 1.0, 9.0)]
-    )
+    fitted = History("s", "s", "s", ("level", "logme"), past=False).fit([one(f"{x}", x) for x in (0.01, 1.0, 9.0)])
     assert taus(fitted, [one("new", 5.0)], k=2) > 0.99
     # Where all candidates are at one level they end as far apart as on the other tasks.
     curves, truth = one("new", 5.0).as_of(2)
