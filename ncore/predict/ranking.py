@@ -123,7 +123,7 @@ def rank_curves(
         ...     Curve("small", 0, early, np.array([0.5, 0.6]), {}, horizon=4),
         ...     Curve("large", 0, early, np.array([0.7, 0.8]), {}, horizon=4),
         ... ]
-        >>> rank_curves(curves, epochs=2)[["candidate", "predicted", "rank"]]
+        >>> rank_curves(curves, epochs=2, method="last")[["candidate", "predicted", "rank"]]
           candidate  predicted  rank
         0     large        0.8     1
         1     small        0.6     2

@@ -65,7 +65,7 @@ def test_the_figure_tells_better_from_worse_by_shape_and_names_the_chosen_one() 
     drawn = {trace.name: (trace.marker.symbol, len(trace.x)) for trace in figure.data}
     assert drawn == {
         "shown to be better": ("circle", 1),
-        "not shown to be better or worse": ("diamond", 1),
+        "not shown to be better or worse": ("diamond", 2),
         "shown to be worse": ("x", 1),
     }
     assert [text for text in figure.layout.yaxis.ticktext if "▶" in text] == ["<b>▶ Loss</b>"]

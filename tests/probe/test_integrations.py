@@ -247,8 +247,8 @@ def test_lightning(lightning, tmp_path):
     assert metric(run, "train", "loss") == by_epoch(module.seen["train_loss"], rel=1e-6)
     assert metric(run, "validation", "accuracy") == by_epoch(module.seen["val_acc"])
     assert metric(run, "validation", "loss") == by_epoch(module.seen["val_loss"])
-    assert len(run.metrics()) == 4 * EPOCHS
-    assert run.metrics().groupby("epoch")["step"].first().tolist() == [4, 8, 12]
+    assert len(run.metrics()) == 1 + 4 * EPOCHS  # LogME before training
+    assert run.metrics().groupby("epoch")["step"].first().tolist() == [0, 4, 8, 12]
     np.testing.assert_array_equal(unit_weights(run, EPOCHS), flat(module.network.head))
     assert not np.array_equal(unit_weights(run, 0), unit_weights(run, 1))
 
@@ -394,8 +394,8 @@ def test_transformers(transformers, tmp_path):
         ("validation", "score", "eval_score"),
     ):
         assert metric(run, split, name) == by_epoch(logged(trainer, key))
-    assert len(run.metrics()) == 6 * EPOCHS
-    assert run.metrics().groupby("epoch")["step"].first().tolist() == [4, 8, 12]
+    assert len(run.metrics()) == 1 + 6 * EPOCHS  # LogME before training
+    assert run.metrics().groupby("epoch")["step"].first().tolist() == [0, 4, 8, 12]
     # The model at the end is the best one, the run's last epoch is the last one.
     np.testing.assert_array_equal(unit_weights(run, 1), flat(trainer.model.classifier[1]))
     assert not np.array_equal(unit_weights(run, EPOCHS), flat(trainer.model.classifier[1]))
@@ -451,7 +451,7 @@ def test_transformers_evaluation_by_steps_and_of_several_sets(transformers, tmp_
     )  # fmt: skip
     run = only_run(tmp_path / "a")
     assert run.epochs == [0, 1, 2, 3]  # the last of them is half an epoch, as 10 steps are
-    assert run.metrics()["step"].unique().tolist() == [4, 8, 10]
+    assert run.metrics()["step"].unique().tolist() == [0, 4, 8, 10]
     for split in ("validation", "test"):
         losses = logged(trainer, f"eval_{split}_loss")  # after 3, 6, 9 and 10 steps
         assert len(set(losses)) == 4

@@ -156,7 +156,7 @@ def check(place):
     assert run.epochs == list(range(len(run.epochs)))
     for epochs in (run.capacitance()["epoch"], run.trajectory()["epoch"]):
         assert epochs.unique().tolist() == run.epochs
-    assert run.metrics()["epoch"].unique().tolist() == run.epochs[1:]
+    assert run.metrics()["epoch"].unique().tolist() == run.epochs  # LogME is epoch 0's
     for epoch in run.recorded_epochs("line_graph"):
         run.line_graph(epoch)
     if run.status == "finished":
