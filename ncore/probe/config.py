@@ -35,8 +35,8 @@ class TrainingSettings(Settings):
     ``mode``: "backbone" trains what is below a frozen unit (Algorithm 1 of the paper), "unit" freezes the
     backbone and trains the unit on features computed once, "all" trains both. Learning rates are per step of
     the optimizer; ``schedule`` is followed step by step, after ``warmup_epochs`` of linear warm-up.
-    ``memory_format`` "channels_last" makes convolutions up to twice as fast, on CPUs too, for models that do not
-    rely on how their tensors lie in memory (``view`` instead of ``flatten``).
+    ``memory_format`` "channels_last" makes many convolutions faster, depthwise ones up to twice on CPUs, for models
+    that do not rely on how their tensors lie in memory (``view`` instead of ``flatten``).
     """
 
     mode: Mode = "backbone"
