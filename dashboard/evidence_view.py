@@ -11,6 +11,7 @@ from dashboard import evidence, session, sidebar, ui
 from dashboard.explain import explanation
 from dashboard.figures import evidence as figures
 from dashboard.plaintext import plain
+from dashboard.selection import MOST_RUNS
 from ncore.predict import Curve
 
 _MODES = {"backbone": "backbone trained", "unit": "unit trained", "all": "all trained"}
@@ -101,7 +102,7 @@ def _own(method: str, k: int) -> None:
     runs = books.runs()
     known = runs[runs["dataset"].notna() & runs["mode"].notna() & runs["test_accuracy"].notna()]
     enough = known.groupby(["dataset", "mode"])["candidate"].transform("nunique") >= evidence.FEWEST
-    keys = tuple(known.loc[enough, "key"])
+    keys = tuple(known.loc[enough, "key"].head(MOST_RUNS))
     if not keys:
         st.caption(
             f"No dataset has {evidence.FEWEST} finished candidates yet. As soon as one has, this shows how the methods "
@@ -113,9 +114,14 @@ def _own(method: str, k: int) -> None:
     record = books.remembered(("own record", tuple(methods), k), keys, lambda: evidence.own_record(tasks, methods, k))
     named = "; ".join(f"{plain(dataset, 40)} ({mode})" for dataset, mode in list(tasks)[:4])
     more = f" and {len(tasks) - 4} more" if len(tasks) > 4 else ""
+    newest = (
+        f" Of {sum(enough):,} finished runs the {MOST_RUNS} that began last were used."
+        if sum(enough) > len(keys)
+        else ""
+    )
     st.caption(
-        f"Had one ranked as of epoch {k}: {named}{more}. The benchmark's runs on the same data, if any, were not used. "
-        "A few pairs more or less can be luck."
+        f"Had one ranked as of epoch {k}: {named}{more}.{newest} The benchmark's runs on the same data, if any, were "
+        "not used. A few pairs more or less can be luck."
     )
     _table(record, method)
 

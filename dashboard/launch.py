@@ -101,7 +101,7 @@ def command(port: int, browser: bool, door: login.Login | None = None, secrets: 
             "secrets.files": str(secrets),  # one file, the one that was checked
         }
     flags = [f"--{name}={value}" for name, given in options.items() for value in _each(given)]
-    return [sys.executable, "-m", "streamlit", "run", str(_HERE / "app.py"), *flags]
+    return [sys.executable, "-m", "dashboard.serve", *flags]
 
 
 def _each(given: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -63,6 +63,9 @@ FIELDS = {
         Field("notes", "Notes", "text"),
     )
 }
+ROWS_OF_PAGE = 1000
+"""Of the table: what is more is on further pages, because a browser takes long over a table of megabytes."""
+
 SPARKLINE = "curve"
 SHOWN = (
     "candidate",

@@ -14,8 +14,6 @@ from ncore.errors import NcoreError
 
 RUN, EPOCH = "network-run", "network-epoch"
 _SHOWN, _BOX, _IN_URL = "run shown", "run box", "run in url"
-MOST_RUNS = 300
-"""Runs to choose from at most when there is no working set."""
 SECONDS, SECONDS_ON = 0.12, 0.4
 """For what each part of a page may read before it is shown, at first and when reading goes on by itself."""
 _CLICKED = "chosen by click"
@@ -31,7 +29,7 @@ def choose() -> Recorded | None:
         selection.no_runs()
         return None
     chosen, _ = session.split_known(set(runs["key"]))
-    options = chosen or runs["key"].head(MOST_RUNS).tolist()
+    options = chosen or runs["key"].head(selection.MOST_RUNS).tolist()
     key = _pick(options, set(runs["key"]))
     if not chosen and len(runs) > len(options):
         st.caption(f"The newest {len(options)} of {len(runs):,} runs are listed; choose others on the page Runs.")

@@ -19,7 +19,8 @@ import pandas as pd
 from dashboard.analysis import Clock, clock_of
 from dashboard.memory import Memory
 from ncore.errors import NcoreError, StoreError
-from ncore.predict import Curve, curves_from_store
+from ncore.predict import Curve
+from ncore.predict.curves import read_curve
 from ncore.store import Run, Store, open_store
 
 T = TypeVar("T")
@@ -71,7 +72,7 @@ class Library:
         self._lock = Lock()
         self._seen: tuple[int, ...] = ()
         self._runs = _joined([])
-        self._rows: dict[str, dict[str, Any]] = {}
+        self._rows = _Rows(self._runs)
         self._read = Memory(_READ_BYTES)
         self._computed = Memory(_COMPUTED_BYTES)
         self._open = Memory(_OPEN_RUNS_BYTES)
@@ -88,7 +89,7 @@ class Library:
             seen = tuple(source.changes for source in self.sources)
             if seen != self._seen:
                 self._runs = _joined(self.sources)
-                self._rows = {row["key"]: row for row in self._runs.to_dict("records")}
+                self._rows = _Rows(self._runs)
                 self._seen = seen
             return self._runs
 
@@ -146,7 +147,9 @@ class Library:
 
     def curve(self, key: str) -> Curve:
         """The learning curve of a run; one that can't be read has status "unreadable" and its reason."""
-        return self._read.get(("curve", *self.stamp(key)), lambda: curves_from_store(_One(self, self.row(key)))[0])
+        return self._read.get(
+            ("curve", *self.stamp(key)), lambda: read_curve(self.row(key), lambda: _Tables(self, key))
+        )
 
     def clocks(self, keys: Iterable[str]) -> dict[str, list[Clock]]:
         """Wall times of runs by candidate, of those that can be read and have finished an epoch."""
@@ -219,20 +222,23 @@ class Library:
             ) from None
 
 
-class _One:
-    """A store of a single run, as ``ncore.predict`` reads one."""
+class _Rows(dict[str, dict[str, Any]]):
+    """Rows of a listing by key, made when they are asked for: of 10,000 runs few are."""
 
-    def __init__(self, library: Library, row: dict[str, Any]) -> None:
-        self._library, self._row = library, row
+    def __init__(self, runs: pd.DataFrame) -> None:
+        self._columns = {str(name): runs[name].tolist() for name in runs}
+        self._numbers = {key: number for number, key in enumerate(self._columns["key"])}
 
-    def runs(self) -> pd.DataFrame:
-        return pd.DataFrame([self._row])
-
-    def run(self, run_id: str, /) -> _Tables:
-        return _Tables(self._library, self._row["key"])
+    def __missing__(self, key: str) -> dict[str, Any]:
+        number = self._numbers[key]
+        values = {name: column[number] for name, column in self._columns.items()}
+        row = self[key] = {name: None if value is pd.NA else value for name, value in values.items()}
+        return row
 
 
 class _Tables(NamedTuple):
+    """A run whose tables the library keeps."""
+
     library: Library
     key: str
 

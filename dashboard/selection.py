@@ -13,6 +13,9 @@ from dashboard.plaintext import plain
 from dashboard.queries import SEPARATOR, Problem
 from ncore.predict import Curve
 
+MOST_RUNS = 300
+"""That are shown at most while none is chosen, the newest: each is read."""
+
 _MODES = {"backbone": "backbone trained, unit frozen", "unit": "unit trained, backbone frozen", "all": "all trained"}
 
 
@@ -24,12 +27,14 @@ class Task:
         keys: of the runs.
         dataset, mode: of all of them.
         chosen: whether they are the working set.
+        older: how many runs of the same kind are left out, because they are too many.
     """
 
     keys: tuple[str, ...]
     dataset: str
     mode: str
     chosen: bool
+    older: int = 0
 
 
 def task(page: str) -> Task | None:
@@ -61,14 +66,21 @@ def task(page: str) -> Task | None:
     runs = runs[runs["dataset"] == dataset]
     mode = _choose("Trained", runs["mode"], f"{page}-mode")
     runs = runs[runs["mode"] == mode]
-    return Task(tuple(runs["key"]), dataset, mode, not whole)
+    keys = tuple(runs["key"].head(MOST_RUNS))
+    return Task(keys, dataset, mode, not whole, len(runs) - len(keys))
 
 
-def said(task: Task, runs: int) -> str:
+def said(task: Task) -> str:
     """Which runs are shown, in a sentence."""
+    runs = len(task.keys)
     number = "1 run" if runs == 1 else f"{runs:,} runs"
     if task.chosen:
         return f"Showing your working set: {number}."
+    if task.older:
+        return (
+            f"Nothing is chosen, so this shows one dataset: its {number} that began last, of {runs + task.older:,}. "
+            "Choose others on the page Runs."
+        )
     return (
         f"Nothing is chosen, so this shows all {number} of one dataset; choose some in the sidebar or on the page Runs."
     )

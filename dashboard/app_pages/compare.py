@@ -30,7 +30,7 @@ def page() -> None:
         if task is None:
             return
         method = choices.method("compare")
-    st.caption(selection.said(task, len(task.keys)))
+    st.caption(selection.said(task))
     books = sidebar.current()
     curves = {key: books.curve(key) for key in task.keys}
     ui.problems(selection.unreadable(task.keys, list(curves.values())), "run")

@@ -26,7 +26,7 @@ def page() -> None:
         if task is None:
             return
         method = choices.method("ranking")
-    st.caption(selection.said(task, len(task.keys)))
+    st.caption(selection.said(task))
     books = sidebar.current()
     curves = [books.curve(key) for key in task.keys]
     ui.problems(selection.unreadable(task.keys, curves), "run")

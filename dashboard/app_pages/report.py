@@ -28,7 +28,7 @@ def page() -> None:
         if task is None:
             return
         method = choices.method("report")
-    st.caption(selection.said(task, len(task.keys)))
+    st.caption(selection.said(task))
     books = sidebar.current()
     curves = [books.curve(key) for key in task.keys]
     ui.problems(selection.unreadable(task.keys, curves), "run")
@@ -56,7 +56,8 @@ def page() -> None:
         return words.recommendation(evidence), *pages, evidence.ranking
 
     try:
-        sentence, file, preview, ranking = books.remembered(("report", method, k, scheme, task.chosen), task.keys, make)
+        what = ("report", method, k, scheme, task.chosen, task.older)
+        sentence, file, preview, ranking = books.remembered(what, task.keys, make)
     except InputError as error:
         ui.empty("This can't be reported.", markdown(error))
         return
@@ -85,7 +86,7 @@ def page() -> None:
 def _place(books: Library, task: selection.Task) -> str:
     """The store's name, if the report is on all that one store has on the dataset: then a command makes it again."""
     numbers = {books.row(key)["number"] for key in task.keys}
-    return "" if task.chosen or len(numbers) > 1 else books.sources[numbers.pop()].label
+    return "" if task.chosen or task.older or len(numbers) > 1 else books.sources[numbers.pop()].label
 
 
 def _images(books: Library, keys: tuple[str, ...]) -> int:

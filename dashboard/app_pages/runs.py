@@ -16,7 +16,7 @@ DETAILS = 5
 """Chosen runs whose details are shown at most."""
 
 SPARKLINES = 200
-"""Rows that have a sparkline at most: each takes a look into its run."""
+"""Rows of a page that have a sparkline at most: each takes a look into its run."""
 
 SPARKLINE_SECONDS = 0.25
 """Time for reading sparklines before the table is shown without the rest of them, which then follow."""
@@ -46,7 +46,7 @@ def page() -> None:
         ui.empty("No run fits.", f"None of the {len(runs):,} runs meets the search and the filters above.")
         return
     _actions(found, len(runs))
-    _table(found, columns)
+    _table(_rows_of_page(found), columns)
     _details()
 
 
@@ -112,6 +112,20 @@ def _condition(name: str, runs: pd.DataFrame) -> Any:
             for word in ("from", "to")
         ]
     return None if bounds == [None, None] else tuple(bounds)
+
+
+def _rows_of_page(found: pd.DataFrame) -> pd.DataFrame:
+    """All runs, or those of one page, to choose above the table, if they are too many for one."""
+    size = listing.ROWS_OF_PAGE
+    if len(found) <= size:
+        return found
+    last = -(-len(found) // size)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        number = min(st.pagination(last, **session.setting("runs-page")), last)
+        found = found.iloc[size * (number - 1) : size * number]
+        first = size * (number - 1) + 1
+        st.caption(f"Rows {first:,} to {first + len(found) - 1:,}. Search, filters and order are those of all runs.")
+    return found
 
 
 def _table(found: pd.DataFrame, columns: list[str]) -> None:

@@ -1,7 +1,8 @@
 """Learning curves as predictors see them: what the first epochs of each run showed, and nothing later."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -172,7 +173,7 @@ def curves_from_store(
         raise InputError("The store holds 0 runs, but a ranking needs one or more: record some with `ncore sweep`.")
     for column, wanted in (("dataset", dataset), ("mode", mode)):
         runs = _only(runs, column, wanted)
-    return [_read_curve(store, row, epochs) for row in runs.to_dict("records")]
+    return [read_curve(row, partial(store.run, row["run"]), epochs) for row in runs.to_dict("records")]
 
 
 def _only(runs: pd.DataFrame, column: str, wanted: str | None) -> pd.DataFrame:
@@ -195,15 +196,15 @@ def _only(runs: pd.DataFrame, column: str, wanted: str | None) -> pd.DataFrame:
     return runs[~known | (runs[column] == wanted)]
 
 
-def _read_curve(store: StoreLike, row: Mapping[Any, Any], epochs: int | None) -> Curve:
-    """The curve of one row of `store.runs()`."""
+def read_curve(row: Mapping[Any, Any], run: Callable[[], RunLike], epochs: int | None = None) -> Curve:
+    """The curve of one row of `store.runs()`, whose run is opened by `run()`; see :func:`curves_from_store`."""
     status, reason = str(row["status"]), "" if pd.isna(row["reason"]) else str(row["reason"])
     series: dict[tuple[str, str], dict[int, float]] = {}
     beta: dict[str, dict[int, float]] = {}
     before: dict[tuple[str, str], float] = {}
     try:
-        run = store.run(row["run"])
-        metrics, capacitance = run.metrics(), run.capacitance()
+        tables = run()
+        metrics, capacitance = tables.metrics(), tables.capacitance()
     except StoreError as error:  # one damaged run must not hide the others
         status, reason = "unreadable", str(error)
     else:
@@ -238,10 +239,11 @@ def _by_epoch(metrics: pd.DataFrame) -> dict[tuple[str, str], dict[int, float]]:
     """Value by epoch >= 1, of the last step of an epoch, by split and name; what is not finite is left out."""
     epoch = metrics["epoch"].to_numpy(np.int64)
     step, value = (metrics[column].to_numpy(np.float64, na_value=np.nan) for column in ("step", "value"))
+    splits, names = (metrics[column].to_numpy(object) for column in ("split", "name"))
     usable = (epoch >= 1) & np.isfinite(value)
     series: dict[tuple[str, str], dict[int, float]] = {}
     for split, name in (("validation", "accuracy"), *_KEYS):
-        rows = np.flatnonzero(usable & ((metrics["split"] == split) & (metrics["name"] == name)).to_numpy(bool))
+        rows = np.flatnonzero(usable & (splits == split) & (names == name))
         rows = rows[np.argsort(step[rows], kind="stable")]  # a value without a step, NaN, is its epoch's last word
         if rows.size:
             series[split, name] = dict(zip(epoch[rows].tolist(), value[rows].tolist(), strict=True))
@@ -250,10 +252,9 @@ def _by_epoch(metrics: pd.DataFrame) -> dict[tuple[str, str], dict[int, float]]:
 
 def _before_training(metrics: pd.DataFrame) -> dict[tuple[str, str], float]:
     """Values of epoch 0 by split and name."""
-    first = metrics[metrics["epoch"] == 0]
-    return {
-        (row.split, row.name): float(row.value) for row in first[["split", "name", "value"]].itertuples(index=False)
-    }
+    first = (metrics["epoch"] == 0).to_numpy(bool)
+    split, name, value = (metrics[column].to_numpy(object)[first] for column in ("split", "name", "value"))
+    return {(split, name): float(value) for split, name, value in zip(split, name, value, strict=True)}
 
 
 def _whole_graph(capacitance: pd.DataFrame) -> dict[str, dict[int, float]]:

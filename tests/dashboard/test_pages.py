@@ -187,6 +187,56 @@ def test_more_runs_than_a_link_can_hold_are_cut_off(app: App, store: Path) -> No
     assert "100 chosen runs are not" in words(test)
 
 
+def test_a_long_list_has_pages_and_an_order_of_its_own(app: App, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboard.listing.ROWS_OF_PAGE", 2)
+    chosen = keys_of(store)[:1]
+    test = app(store, runs=chosen, **{"runs-page": "2"})
+    check_no_failure(test)
+    assert table_of(test).index.tolist() == [2, 3]
+    assert "Rows 3 to 4." in words(test)
+    assert test.session_state["runs-table"]["selection"]["rows"] == []
+    assert test.query_params["runs"] in (chosen[0], chosen)  # it is on the other page, and stays chosen
+    test.text_input[0].set_value("resnet").run()  # they fit on one page
+    assert table_of(test)["candidate"].tolist() == ["resnet", "resnet"]
+    assert "Search, filters and order" not in words(test)
+    monkeypatch.setattr("dashboard.listing.ROWS_OF_PAGE", 4)
+    assert len(keys_of(store)) == 6
+    last = app(store, **{"runs-page": "2"})
+    assert len(table_of(last)) == 2
+    assert "Rows 5 to 6." in words(last)
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "99", "x", ""])
+def test_a_page_that_is_not_there_is_the_first(
+    app: App, store: Path, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    monkeypatch.setattr("dashboard.listing.ROWS_OF_PAGE", 2)
+    test = app(store, **{"runs-page": number})
+    check_no_failure(test)
+    assert table_of(test).index.tolist() == [0, 1]
+
+
+def test_a_list_that_has_become_shorter_is_still_shown(app: App, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboard.listing.ROWS_OF_PAGE", 1)
+    test = app(store, **{"runs-page": str(len(keys_of(store)))})
+    assert len(table_of(test)) == 1
+    test.text_input[0].set_value("resnet").run()
+    check_no_failure(test)
+    assert table_of(test)["candidate"].tolist() == ["resnet"]
+
+
+@pytest.mark.parametrize("page", ["ranking", "capacitance", "report", "compare"])
+def test_of_too_many_runs_the_newest_are_shown(
+    app: App, store: Path, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    every = app(store, page=page)
+    monkeypatch.setattr("dashboard.selection.MOST_RUNS", 4)
+    some = app(store, page=page)
+    check_no_failure(some)
+    assert "shows all" in words(every)
+    assert "its 4 runs that began last, of " in words(some)
+
+
 def test_search_sort_and_columns_narrow_the_table(app: App, store: Path) -> None:
     test = app(store)
     test.text_input[0].set_value("resnet").run()
