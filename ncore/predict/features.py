@@ -42,6 +42,17 @@ def expit(value: FloatArray) -> FloatArray:
     return 1 / (1 + np.exp(-value))
 
 
+def rise(curve: Curve) -> float:
+    """What the accuracy of a run gained in the second half of its epochs, in logits; 0 of a single epoch.
+
+    Example:
+        >>> round(rise(Curve("net", 0, np.array([1, 2, 3]), np.array([0.5, 0.6, 0.8]), {}, 9)), 3)  # since epoch 1
+        1.386
+    """
+    seen = logit(curve.accuracy)
+    return float(seen[-1] - seen[max(seen.size // 2, 1) - 1])
+
+
 def _logs(values: FloatArray | None) -> FloatArray:
     """-log of what is positive: it rises as losses and couplings fall; NaN elsewhere."""
     if values is None:

@@ -96,14 +96,35 @@ def test_the_past_ranks_better_than_the_level_alone(drawn):
     assert taus(LEVEL.fit(tasks), new) > taus(last, new) + 0.2
 
 
-def test_intervals_are_about_right_before_calibration(drawn):
-    tasks, new = drawn
-    fitted, inside = LEVEL.fit(tasks), []
-    for task in new:
-        curves, truth = task.as_of(3)
+def held(fitted, tasks, k=3):
+    """The share of finals in 90% intervals, and the intervals' widths in standard deviations of logits, (runs,)."""
+    inside, widths = [], []
+    for task in tasks:
+        curves, truth = task.as_of(k)
         for forecast, final in zip(fitted.predict(curves), truth, strict=True):
             inside.append(abs(forecast.mean - final) < 1.645 * forecast.sd)
-    assert np.mean(inside) == pytest.approx(0.9, abs=0.07)
+            widths.append(forecast.sd / (forecast.mean * (1 - forecast.mean)))
+    return np.mean(inside), np.array(widths)
+
+
+def test_intervals_are_about_right_before_calibration(drawn, monkeypatch):
+    tasks, new = drawn
+    monkeypatch.setattr("ncore.predict.history.RISE", 0.0)  # these tasks rise, but differ little in how far
+    assert held(LEVEL.fit(tasks), new)[0] == pytest.approx(0.9, abs=0.07)
+    calibrated = get_predictor("history").fit(tasks)
+    assert held(calibrated, new)[0] == pytest.approx(0.9, abs=0.07)
+    monkeypatch.undo()
+    assert held(get_predictor("history").fit(tasks), new)[0] == pytest.approx(0.9, abs=0.07)
+
+
+def test_intervals_are_wider_while_curves_rise(drawn, monkeypatch):
+    tasks, new = drawn
+    fitted = LEVEL.fit(tasks)
+    rising = held(fitted, new)[1]  # from the first to the third epoch by one in logits, all of them
+    monkeypatch.setattr("ncore.predict.history.RISE", 0.0)
+    alone = held(fitted, new)[1]
+    assert np.sqrt(rising**2 - alone**2) == pytest.approx(np.ones(rising.size), abs=0.05)
+    assert held(fitted, new, 1)[1] == pytest.approx(held(LEVEL.fit(tasks), new, 1)[1])  # one epoch shows no rise
 
 
 def test_the_covariances_are_found(make_curve):
