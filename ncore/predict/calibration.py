@@ -9,6 +9,10 @@ Candes, Ramdas, Tibshirani, *Predictive inference with the jackknife+*, Annals o
 the same weight, as runs of one task miss together (Dunn, Wasserman, Ramdas, *Distribution-free prediction sets for
 two-layer hierarchical models*, JASA 118, 2023). Coverage is guaranteed for runs that are exchangeable with those of
 the experience; for a new task that is an assumption which a benchmark has to check, and which it can't with few tasks.
+
+Where a predictor tells the error that all runs of a task share from that of each by itself, the second gets a factor of
+its own, from residuals less their common part on each task: the order of runs, and the probability of being the best,
+rest on it alone.
 """
 
 import math
@@ -62,13 +66,13 @@ class _Fitted(Calibrated):
     def __init__(self, origin: Calibrated, fitted: Predictor, experience: tuple[Task, ...]) -> None:
         super().__init__(fitted)
         self._origin, self._experience = origin, experience
-        self._factors: dict[int, float] = {}
+        self._factors: dict[int, tuple[float, float]] = {}
         self._held_out: dict[str, Predictor] = {}
 
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
         forecasts = self.predictor.predict(curves)
         return [
-            Forecast(forecast.mean, forecast.sd * self.factor(int(curve.epochs[-1])), forecast.warning)
+            _stretched(forecast, *self._factors_of(int(curve.epochs[-1])))
             for curve, forecast in zip(curves, forecasts, strict=True)
         ]
 
@@ -77,26 +81,33 @@ class _Fitted(Calibrated):
 
     def factor(self, epoch: int) -> float:
         """What standard deviations are multiplied by when a run has been seen until `epoch`."""
+        return self._factors_of(epoch)[0]
+
+    def _factors_of(self, epoch: int) -> tuple[float, float]:
+        """The factor, and that of what is not shared."""
         if epoch not in self._factors:
-            scores = [score for task in self._experience if (score := self._scores(task, epoch)).size]
-            self._factors[epoch] = conformal_factor(scores)
+            judged = [found for task in self._experience if (found := self._judged(task, epoch))[1]]
+            whole = conformal_factor([normalised_residuals(*found) for found in judged])
+            apart = all(forecast.shared > 0 for forecasts, _ in judged for forecast in forecasts)
+            own = conformal_factor([own_residuals(*found) for found in judged]) if apart else whole
+            self._factors[epoch] = whole, own
         return self._factors[epoch]
 
-    def _scores(self, task: Task, epoch: int) -> FloatArray:
-        """Normalised residuals on one task, by what was learned on the other groups; empty if it can't be judged."""
+    def _judged(self, task: Task, epoch: int) -> tuple[list[Forecast], list[float]]:
+        """Forecasts on one task by what was learned on the other groups, and the truth; empty if it can't be judged."""
         alone = all(other.group == task.group for other in self._experience)
         if epoch < self.min_epochs or (self.learns and alone):  # what has learned nothing is another predictor
-            return np.empty(0)
+            return [], []
         curves, truth = task.as_of(epoch)
         if self.strength is not None:
             chosen = [index for index, curve in enumerate(curves) if self.strength in curve.beta]
             curves, truth = [curves[index] for index in chosen], [truth[index] for index in chosen]
         if not curves:
-            return np.empty(0)
+            return [], []
         if not self.joint and len(curves) > MOST_RUNS:
             evenly = np.linspace(0, len(curves) - 1, MOST_RUNS).astype(int)
             curves, truth = [curves[index] for index in evenly], [truth[index] for index in evenly]
-        return normalised_residuals(self._without(task.group).predict(curves), truth)
+        return self._without(task.group).predict(curves), truth
 
     def _without(self, group: str) -> Predictor:
         """The predictor fitted on the other groups."""
@@ -120,6 +131,31 @@ def normalised_residuals(forecasts: Sequence[Forecast], truth: Sequence[float]) 
         miss = abs(final - forecast.mean)
         scores.append(miss / forecast.sd if forecast.sd > 0 else (math.inf if miss > 0 else 0.0))
     return np.array(scores)
+
+
+def own_residuals(forecasts: Sequence[Forecast], truth: Sequence[float]) -> FloatArray:
+    """The same of what is not shared, after the shared error that fits a task best (by weighted least squares).
+
+    Example:
+        >>> alike = [Forecast(0.5, 0.5, shared=0.4), Forecast(0.6, 0.5, shared=0.4)]
+        >>> own_residuals(alike, [0.8, 0.9]).round(9).tolist()  # both are 0.3 above: the order is as it was
+        [0.0, 0.0]
+    """
+    miss = np.array(truth) - np.array([forecast.mean for forecast in forecasts])
+    own = np.array([forecast.own for forecast in forecasts])
+    shared = np.array([forecast.shared for forecast in forecasts])
+    if not (own > 0).all() or not (shared > 0).any():
+        return normalised_residuals(forecasts, truth)
+    shift = float((miss * shared / own**2).sum() / (shared**2 / own**2).sum())
+    scores: FloatArray = np.abs(miss - shift * shared) / own
+    return scores
+
+
+def _stretched(forecast: Forecast, whole: float, own: float) -> Forecast:
+    """The forecast with its standard deviation, and the part that is not shared, multiplied."""
+    sd = forecast.sd * whole
+    shared = math.sqrt(max(sd**2 - (forecast.own * own) ** 2, 0.0)) if forecast.shared > 0 else 0.0
+    return Forecast(forecast.mean, sd, forecast.warning, min(shared, sd))
 
 
 def conformal_factor(scores: Sequence[FloatArray], level: float = LEVEL) -> float:

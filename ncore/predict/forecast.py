@@ -18,14 +18,17 @@ class Forecast:
         mean: Predicted accuracy, in [0, 1].
         sd: Its standard deviation before clipping, >= 0.
         warning: What to know before trusting it; empty if nothing.
+        shared: The part of `sd` that stems from an error made for all runs of the task alike, in [0, sd]: it moves them
+            together and leaves their order as it is. 0 where a predictor doesn't tell it apart.
 
     Raises:
-        InputError: The mean is not in [0, 1], or sd is negative or not finite.
+        InputError: The mean is not in [0, 1], or sd is negative or not finite, or less than its part.
     """
 
     mean: float
     sd: float
     warning: str = ""
+    shared: float = 0.0
 
     def __post_init__(self) -> None:
         if not (0 <= self.mean <= 1 and 0 <= self.sd < math.inf):
@@ -33,6 +36,13 @@ class Forecast:
                 f"The forecast {self.mean} +- {self.sd} must have a mean in [0, 1] and a finite standard deviation "
                 ">= 0: the predictor has to clip it."
             )
+        if not 0 <= self.shared <= self.sd:
+            raise InputError(f"The shared part {self.shared} of a standard deviation must be in [0, {self.sd}].")
+
+    @property
+    def own(self) -> float:
+        """The standard deviation of what is not shared: sqrt(sd^2 - shared^2)."""
+        return math.sqrt(max(self.sd**2 - self.shared**2, 0.0))
 
 
 class Predictor(ABC):

@@ -163,8 +163,9 @@ class History(Predictor):
                 past = [found for group in moments.past.values() if (found := group.get(curve.candidate)) is not None]
                 mean, variance = moments.final(standings[names.index(curve.candidate)], past if self.past else [])
                 accuracy = float(expit(np.array(centre + spread * mean)))
-                sd = accuracy * (1 - accuracy) * np.sqrt(spread**2 * variance + shared**2)  # the delta method
-                forecasts[id(curve)] = Forecast(accuracy, max(MIN_SD, float(sd)))
+                slope = accuracy * (1 - accuracy)  # of the accuracy in its logit: the delta method
+                sd = slope * math.hypot(spread * math.sqrt(variance), shared)
+                forecasts[id(curve)] = Forecast(accuracy, max(MIN_SD, sd), shared=slope * shared)
         return [forecasts[id(curve)] for curve in curves]
 
     def moments(self, epoch: int) -> Moments | None:

@@ -84,7 +84,8 @@ def rank_curves(
 
     The seeds of a candidate are combined into the forecast for one more run of it: its mean is the mean of theirs, its
     variance the mean of their variances plus the variance between their means. Each candidate is then a normal
-    distribution clipped to [0, 1], independent of the others.
+    distribution clipped to [0, 1]. An error that the predictor says is shared by all leaves their order as it is, and
+    has no part in `p_best`; the rest is independent of the others'.
 
     A failed or unreadable run has no say in the prediction but is named in the warnings, even if it failed after
     `epochs`. A candidate with no other run, or with no finished epoch yet, comes last, with NaN for its prediction.
@@ -149,6 +150,7 @@ def rank_curves(
         groups.setdefault(curve.candidate, []).append(index)
     longest = max(curve.horizon for curve in usable)
     half_width = NormalDist().inv_cdf(0.5 + level / 2)
+    apart = all(forecast.shared > 0 for forecast in forecasts.values())
     rows = []
     for candidate, members in groups.items():
         seen = [used[index] for index in members]
@@ -161,7 +163,7 @@ def rank_curves(
                 "predicted": mean,
                 "lower": float(np.clip(mean - half_width * sd, 0, 1)),
                 "upper": float(np.clip(mean + half_width * sd, 0, 1)),
-                "sd": sd,
+                "own": combine([forecast for _, forecast in rated], apart)[1],
                 "seeds": len(rated),
                 "epochs": min((int(curve.epochs[-1]) for curve, _ in rated), default=0),
                 "observed": math.fsum(observed) / len(observed) if observed else math.nan,
@@ -170,18 +172,22 @@ def rank_curves(
         )
     table = pd.DataFrame(rows)
     table["rank"] = table["predicted"].rank(ascending=False, method="min", na_option="bottom").astype(int)
-    table["p_best"] = probability_of_best(table["predicted"].to_numpy(), table["sd"].to_numpy(), seed)
+    table["p_best"] = probability_of_best(table["predicted"].to_numpy(), table["own"].to_numpy(), seed)
     table = table.sort_values(["rank", "p_best", "candidate"], ascending=[True, False, True], ignore_index=True)
     table = table[list(COLUMNS)]
     table.attrs = {"method": predictor.name, "label": predictor.label, "epochs": epochs, "level": level}
     return table
 
 
-def combine(forecasts: Sequence[Forecast]) -> tuple[float, float]:
+def combine(forecasts: Sequence[Forecast], apart: bool = False) -> tuple[float, float]:
     """Mean and standard deviation for one more run of a candidate, from the forecasts of its seeds.
 
     The variance is the mean variance within the seeds plus the unbiased variance between their means (none for a
     single seed). Both are NaN if there is no forecast.
+
+    Args:
+        forecasts: Of its runs.
+        apart: Leave out the error that they share with all other candidates.
 
     Example:
         >>> combine([Forecast(0.75, 0.0), Forecast(0.25, 0.0)])[0]
@@ -191,7 +197,7 @@ def combine(forecasts: Sequence[Forecast]) -> tuple[float, float]:
     if n == 0:
         return math.nan, math.nan
     mean = math.fsum(forecast.mean for forecast in forecasts) / n
-    within = math.fsum(forecast.sd**2 for forecast in forecasts) / n
+    within = math.fsum((forecast.own if apart else forecast.sd) ** 2 for forecast in forecasts) / n
     between = math.fsum((forecast.mean - mean) ** 2 for forecast in forecasts) / max(n - 1, 1)
     return mean, math.sqrt(within + between)
 

@@ -129,7 +129,8 @@ class StoppingRule:
 def standing(curves: Sequence[Curve], predictor: Predictor, seed: int = 0) -> Standing:
     """Forecast every candidate from all that was seen of it, and compare.
 
-    A run that reached its horizon is taken at its last accuracy, with the noise of a reading.
+    A run that reached its horizon is taken at its last accuracy, with the noise of a reading. An error that all
+    forecasts share leaves their order as it is, and is left out.
 
     Args:
         curves: The runs of one task, all as of one epoch or as far as they got by then; those that failed or have no
@@ -149,7 +150,8 @@ def standing(curves: Sequence[Curve], predictor: Predictor, seed: int = 0) -> St
             forecast = read(curve, float(curve.accuracy[-1]))
         forecasts.setdefault(curve.candidate, []).append(forecast)
     names = list(forecasts)
-    means, sds = np.array([combine(members) for members in forecasts.values()]).T
+    apart = all(forecast.shared > 0 for members in forecasts.values() for forecast in members)
+    means, sds = np.array([combine(members, apart) for members in forecasts.values()]).T
     draws = np.clip(means + sds * _normal(means.size, seed), 0, 1)
     best = draws.max(axis=1, keepdims=True)
     at_best = draws == best

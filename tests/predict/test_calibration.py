@@ -1,5 +1,6 @@
 """Conformal calibration: coverage on exchangeable runs, the quantile, and that nothing is judged by itself."""
 
+import math
 from statistics import NormalDist
 
 import numpy as np
@@ -8,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncore.predict import Calibrated, Forecast, Predictor, Task, get_predictor
-from ncore.predict.calibration import MIN_RUNS, MOST_RUNS, conformal_factor, normalised_residuals
+from ncore.predict.calibration import (
+    MIN_RUNS,
+    MOST_RUNS,
+    conformal_factor,
+    normalised_residuals,
+    own_residuals,
+)
 
 Z = NormalDist().inv_cdf(0.95)
 
@@ -72,6 +79,39 @@ def test_what_cannot_be_calibrated_stays_as_it_is():
 def test_residuals_of_certain_forecasts():
     forecasts = [Forecast(0.5, 0.0), Forecast(0.5, 0.0), Forecast(0.5, 0.125)]
     assert normalised_residuals(forecasts, [0.5, 0.6, 0.75]).tolist() == [0.0, np.inf, 2.0]
+
+
+@given(shift=st.floats(-0.3, 0.3), seed=st.integers(0, 100))
+def test_own_residuals_are_those_of_least_squares(shift, seed):
+    rng = np.random.default_rng(seed)
+    own, shared, mean = rng.uniform(0.01, 0.1, 5), rng.uniform(0.01, 0.3, 5), rng.uniform(0.3, 0.7, 5)
+    truth = mean + shift * shared + 0.05 * rng.normal(size=5)
+    forecasts = [Forecast(m, math.hypot(o, s), shared=s) for m, o, s in zip(mean, own, shared, strict=True)]
+    fit, *_ = np.linalg.lstsq((shared / own)[:, None], (truth - mean) / own)
+    expected = np.abs((truth - mean) / own - fit[0] * shared / own)
+    np.testing.assert_allclose(own_residuals(forecasts, truth.tolist()), expected, rtol=1e-6, atol=1e-9)
+
+
+def test_what_is_shared_has_a_factor_apart(make_curve):
+    """Tasks move by 0.1 as a whole, runs by 0.01 each; the predictor says 0.05 of both."""
+
+    class Both(Predictor):
+        name, label, description, joint = "both", "Both", "Both parts", True
+
+        def predict(self, curves):
+            return [Forecast(0.5, math.hypot(0.05, 0.05), shared=0.05) for _ in curves]
+
+    rng = np.random.default_rng(4)
+    tasks = [
+        Task(
+            f"t{number}",
+            [make_curve([0.5, 0.5, 0.5], f"c{n}", observed=0.5 + move + 0.01 * rng.normal()) for n in range(40)],
+        )
+        for number, move in enumerate(0.1 * rng.normal(size=30))
+    ]
+    (found,) = Calibrated(Both()).fit(tasks).predict([make_curve([0.5, 0.5])])
+    assert found.sd == pytest.approx(0.1, rel=0.3)
+    assert found.own == pytest.approx(0.01, rel=0.1)
 
 
 def test_unfitted_it_is_the_predictor_itself(make_curve):

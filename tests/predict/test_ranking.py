@@ -114,6 +114,29 @@ def test_combine_is_the_variance_of_one_more_run():
     assert all(math.isnan(value) for value in combine([]))
 
 
+def test_what_candidates_share_widens_intervals_but_not_the_doubt_who_is_best(make_curve):
+    class Together(Predictor):
+        name, label, description = "t", "T", "Told"
+        shared = 0.0
+
+        def predict(self, curves):
+            return [Forecast(float(c.accuracy[-1]), math.hypot(0.05, self.shared), shared=self.shared) for c in curves]
+
+    curves = [make_curve([0.4], "a"), make_curve([0.5], "b")]
+    apart, predictor = rank_curves(curves, epochs=1, method=Together()), Together()
+    predictor.shared = 0.12
+    together = rank_curves(curves, epochs=1, method=predictor)
+    assert together["p_best"].tolist() == apart["p_best"].tolist()
+    ratio = (together["upper"] - together["lower"]) / (apart["upper"] - apart["lower"])
+    assert ratio.tolist() == pytest.approx([13 / 5] * 2)
+
+
+@pytest.mark.parametrize("shared", [-0.1, 0.2, math.nan])
+def test_a_part_is_no_larger_than_the_whole(shared):
+    with pytest.raises(InputError, match="shared part"):
+        Forecast(0.5, 0.1, shared=shared)
+
+
 def test_the_level_sets_the_width(make_curve):
     curves = [make_curve([0.4, 0.5, 0.55])]
     narrow, wide = (rank_curves(curves, level=level).iloc[0] for level in (0.5, 0.9))

@@ -16,6 +16,9 @@ class Told(Predictor):
     def __init__(self, **forecasts):
         self.forecasts = forecasts
 
+    def also(self, **forecasts):
+        return Told(**self.forecasts, **forecasts)
+
     def predict(self, curves):
         return [Forecast(*self.forecasts[curve.candidate]) for curve in curves]
 
@@ -34,6 +37,18 @@ def test_probability_and_regret_of_two_normal_forecasts():
     # E max(d, 0) of a normal d with mean -0.1 and sd 0.05: 0.05 (phi(2) - 2 (1 - Phi(2))).
     assert now.expected_regret == pytest.approx(100 * 0.05 * (0.05399 - 2 * 0.02275), abs=0.01)
     assert sum(now.p_best) == pytest.approx(1)
+
+
+def test_an_error_that_all_share_leaves_the_order_as_it_is():
+    apart = standing([curve("a", 0.5), curve("b", 0.5)], Told(a=(0.6, 0.03), b=(0.5, 0.04)))
+    sds = [np.hypot(own, 0.2) for own in (0.03, 0.04)]
+    together = Told(a=(0.6, sds[0], "", 0.2), b=(0.5, sds[1], "", 0.2))
+    now = standing([curve("a", 0.5), curve("b", 0.5)], together)
+    assert now.p_best == pytest.approx(apart.p_best)
+    assert now.expected_regret == pytest.approx(apart.expected_regret)
+    # Beside a candidate that has ended, what the others have in common counts.
+    done = curve("c", *np.linspace(0.5, 0.7, 20))
+    assert 0.2 < standing([curve("a", 0.5), curve("b", 0.5), done], together.also(c=(0.7, 0.01))).probability("a") < 0.4
 
 
 def test_a_finished_run_is_what_it_ended_at():
