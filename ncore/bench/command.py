@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ncore.bench.cases import Case, cases_from_store, cases_from_table, leave_dataset_out, leave_task_out
+from ncore.bench.cases import Case, as_if_unrelated, cases_from_store, cases_from_table
 from ncore.bench.evaluation import evaluate_cases
 from ncore.bench.memory import COMMITTED, Memory
 from ncore.bench.methods import among_strangers, predictors, scores, whole_training
@@ -54,9 +54,10 @@ def evaluate(
         *scores(cases),
         whole_training(),
     ]
-    learn = leave_task_out if loose else leave_dataset_out
+    if loose:
+        cases = as_if_unrelated(cases)
     try:
-        found = evaluate_cases(cases, methods, ks=_ks(epochs), resamples=resamples, learn=learn)
+        found = evaluate_cases(cases, methods, ks=_ks(epochs), resamples=resamples)
     finally:
         memory.save()
     if output is not None:

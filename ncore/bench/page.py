@@ -16,12 +16,14 @@ import pandas as pd
 import yaml
 
 from ncore.bench import figures, nas_page
-from ncore.bench.cases import Case, cases_from_table
-from ncore.bench.evaluation import AVERAGE
+from ncore.bench.cases import Case, as_if_unrelated, cases_from_table
+from ncore.bench.evaluation import AVERAGE, evaluate_cases
+from ncore.bench.methods import predictors
 from ncore.bench.replay import replay, summary
 from ncore.bench.table import COMMITTED, about, load_table
 from ncore.bench.wording import Findings, conclusions, limits, markdown_table, number, protocol
 from ncore.errors import InputError
+from ncore.predict import DEFAULT_METHOD
 
 EVALUATION, REPLAY, FACTS = "evaluation.parquet", "replay.parquet", "facts.json"
 FOLDER = Path(__file__).parent
@@ -69,6 +71,7 @@ def write_results(folder: Path, path: Path | None, evaluation: pd.DataFrame) -> 
     nas_page.write_results(folder, cases)
     made = about(path)
     facts = _facts(table, cases) | {"table": fingerprint(path), "made": made, "planned": _planned(made)}
+    facts["related"] = _related(cases, sorted(evaluation["k"].unique()))
     (results / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -144,6 +147,17 @@ def _planned(made: dict[str, Any]) -> dict[str, Any]:
     """How many tasks, and which modes, the recipe of a table plans."""
     recipe = yaml.safe_load(made.get("recipe", "")) or {}
     return {"tasks": len(recipe.get("tasks", ())), "modes": sorted(recipe.get("modes", ()))}
+
+
+def _related(cases: Sequence[Case], ks: Sequence[int]) -> list[dict[str, Any]]:
+    """Means of the recommended method where other tasks of the same images are known, as in a user's own store."""
+    found = evaluate_cases(as_if_unrelated(cases), predictors([DEFAULT_METHOD]), ks=ks, resamples=1)
+    found = found[(found["task"] == AVERAGE) & (found["method"] == DEFAULT_METHOD)]
+    found = found[found["measure"].isin(["coverage", "kendall", "error"])]
+    return [
+        {"mode": str(row.mode), "k": int(row.k), "measure": str(row.measure), "value": round(float(row.value), 6)}
+        for row in found.itertuples(index=False)
+    ]
 
 
 def _whole(value: float) -> int:
