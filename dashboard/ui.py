@@ -61,6 +61,7 @@ def chart(
     data: pd.DataFrame | Callable[[], pd.DataFrame],
     file: str = "",
     on_click: Callable[[list[Any]], None] | None = None,
+    place: str = "",
 ) -> None:
     """A figure that keeps its zoom when its data change, with its data as CSV.
 
@@ -71,6 +72,8 @@ def chart(
         data: what is drawn, or what makes a table of it: that is called when it is asked for.
         file: name of downloads, without its ending; the key by default.
         on_click: called with the ``customdata`` of a point that is clicked, before the page is drawn again.
+        place: the same for all charts that come into one place of the page, by the key of one of them: when one takes
+            the other's place, the browser would else put the old one, drawn again, into a new place first.
     """
     plot = f"plot-{key}"
 
@@ -89,7 +92,7 @@ def chart(
         "modeBarButtonsToRemove": ["resetScale2d", "select2d", "lasso2d"],
         "toImageButtonOptions": {"format": "png", "scale": 2, "filename": f"ncore-{file or key}"},
     }
-    with st.container(key=f"{PREFIX}{key}", gap="xxsmall"):
+    with st.container(key=f"{PREFIX}{place or key}", gap="xxsmall"):
         drawn = Specified(with_view(lean(figure, base.ink(is_dark())), key))
         st.plotly_chart(drawn, theme=None, key=plot, config=config, alt=plain(alt), **choosing)
         download(data, f"csv-{key}", file or key)

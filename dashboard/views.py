@@ -33,6 +33,7 @@ export default function ({ parentElement, setStateValue }) {
   let timer;
 
   const keyOf = (plot) => {
+    if (plot.layout?.meta?.key) return plot.layout.meta.key;
     const box = plot.closest(`[class*="${PREFIX}"]`);
     const name = box && [...box.classList].find((item) => item.startsWith(PREFIX));
     return name ? name.slice(PREFIX.length) : null;
@@ -184,6 +185,7 @@ def with_view(spec: dict[str, Any], key: str) -> dict[str, Any]:
         drawn[key] = content, st.session_state.get(_KEPT, {}).get(key, {})
     seen = apply_view(spec, drawn[key][1])
     seen["layout"]["datarevision"] = content[:16]
+    seen["layout"]["meta"] = {**seen["layout"].get("meta", {}), "key": key}
     return seen
 
 

@@ -57,7 +57,7 @@ def page() -> None:
         scale = st.segmented_control(
             "Scale", ("linear", "log"), default="linear", required=True, **session.setting("capacitance-scale")
         )
-    note = selection.said(task, len(task.keys))
+    note = selection.said(task)
     if len(keys) < len(task.keys):
         note += f" The newest {MOST_RUNS} of them are drawn."
     st.caption(note)
@@ -95,6 +95,7 @@ def _over_epochs(rows: pd.DataFrame, styles: dict[str, Style], strength: str, lo
         f"The {strength} beta_eff of {whole['candidate'].nunique()} candidates over epochs.",
         whole,
         f"beta-eff-{strength}",
+        place="beta-eff",
     )
     _flags(whole, log, strength)
     if strength.startswith("model-"):
@@ -108,6 +109,7 @@ def _over_epochs(rows: pd.DataFrame, styles: dict[str, Style], strength: str, lo
             "The part of beta_eff that passes through each layer, over epochs.",
             parts,
             f"beta-eff-{strength}-by-layer",
+            place="layers",
         )
 
 
@@ -184,6 +186,7 @@ def _against_accuracy(
         f"Validation accuracy against the {strength} beta_eff, a path for each run, with the line that is read at 0.",
         points,
         f"accuracy-against-beta-{strength}",
+        place="plane",
     )
     names = {curve.candidate for curve in curves.values()}
     if layout == "panels" and len(names) > MOST_PANELS:

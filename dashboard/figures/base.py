@@ -20,6 +20,8 @@ NAME_LENGTH = 32
 PANEL_COLUMNS = 3
 MOST_MARKERS = 24
 """Markers of a line at most: each takes the browser as long as the line does; hover labels are at all points."""
+FEW_MARKERS = 8
+"""The same where lines are many, and told apart by single markers; who zooms in sees more of them."""
 _LEGEND_WIDTH = 1000  # pixels
 _GREY = {False: "#5B6670", True: "#A9B4BE"}
 _PAPER = {False: ("#FFFFFF", "#0A0F16", "#E3E8ED"), True: ("#11161D", "#E8EDF2", "#2D3844")}
@@ -170,8 +172,9 @@ def add_band(
     low, mean, high = (
         (scale * table[column].to_numpy(np.float64)).astype(np.float32) for column in ("low", "mean", "high")
     )
-    shown = name(candidate)
-    if (table["n"] > 1).any():
+    shown, counts = name(candidate), table["n"].to_numpy()
+    same = len(set(counts.tolist())) == 1
+    if counts.max() > 1:
         figure.add_scatter(
             x=np.concatenate([across, across[::-1]]),
             y=np.concatenate([high, low[::-1]]),
@@ -195,8 +198,8 @@ def add_band(
         name=shown,
         legendgroup=shown,
         showlegend=legend,
-        customdata=table["n"].to_numpy(),
-        hovertemplate=f"<b>{shown}</b><br>{hover}<br>seeds: %{{customdata}}<extra></extra>",
+        customdata=None if same else counts,
+        hovertemplate=f"<b>{shown}</b><br>{hover}<br>seeds: {counts[0] if same else '%{customdata}'}<extra></extra>",
         row=row,
         col=col,
     )

@@ -13,6 +13,8 @@ from dashboard.figures import base
 from dashboard.figures.styles import Style, style_for
 
 ILL_CONDITIONED_BELOW = 0.05  # as ncore.network says
+MOST_MARKED = 12
+"""Candidates whose lines have many markers."""
 
 
 def over_epochs(
@@ -45,6 +47,7 @@ def over_epochs(
             style_for(candidate, styles),
             dark=dark,
             hover="epoch %{x}: beta_eff %{y:.4g}",
+            markers=base.MOST_MARKERS if len(candidates) <= MOST_MARKED else base.FEW_MARKERS,
         )
     bad = whole[~(whole["conditioning"] >= ILL_CONDITIONED_BELOW)]
     if len(bad):

@@ -18,7 +18,7 @@ from dashboard.figures.styles import Style, style_for
 MOST_PANELS = 12
 MOST_BANDS = 12
 """Runs in one panel that have a band: those of more would hide each other, and what is below."""
-_FEW_MARKERS = 8  # of a path, where there are many
+_GAP = (None, None, "circle", 0, 0, "#000000", "")  # between points that no line joins
 
 
 def accuracy_against_beta(
@@ -105,14 +105,11 @@ class _Pen:
     legend: bool
 
     def draw(self, run: pd.DataFrame, seen: int, line: RidgeLine | None, final: float) -> None:
-        """Band, line, path, prediction and truth of one run."""
-        if line is not None:
-            self._line(line)
+        """Band, path, line, prediction and truth of one run."""
+        if line is not None and not self.crowded:
+            self._band(line)
         self._path(run, seen)
-        if line is not None:
-            self._reading(line)
-        if np.isfinite(final):
-            self._final(final)
+        self._readings(line, final)
 
     def _add(self, kind: str, **trace: Any) -> None:
         shown = base.name(self.candidate)
@@ -135,26 +132,14 @@ class _Pen:
                 "size": 9,
                 "color": np.where(fitted, colour, base.paper(self.dark)).tolist(),
                 "line": {"color": colour, "width": 1.5},
-                "maxdisplayed": _FEW_MARKERS if self.crowded else base.MOST_MARKERS,
+                "maxdisplayed": base.FEW_MARKERS if self.crowded else base.MOST_MARKERS,
             },
             showlegend=self.legend,
-            customdata=np.stack([run["epoch"], run["seed"]], axis=1),
-            hovertemplate=f"<b>{base.name(self.candidate)}</b>, seed %{{customdata[1]}}<br>epoch %{{customdata[0]}}: "
+            customdata=run["epoch"].to_numpy(),
+            hovertemplate=f"<b>{base.name(self.candidate)}</b>, seed {run['seed'].iloc[0]}<br>epoch %{{customdata}}: "
             "beta_eff %{x:.4g}, validation accuracy %{y:.1f}%<extra></extra>",
         )
         self.legend = False  # one entry a candidate
-
-    def _line(self, line: RidgeLine) -> None:
-        if not self.crowded:
-            self._band(line)
-        self._add(
-            "line",
-            x=line.beta.astype(np.float32),
-            y=base.percent(line.mean),
-            mode="lines",
-            line={"color": self.style.colour(self.dark), "width": 1.5, "dash": "dash"},
-            hoverinfo="skip",
-        )
 
     def _band(self, line: RidgeLine) -> None:
         self._add(
@@ -168,36 +153,39 @@ class _Pen:
             hoverinfo="skip",
         )
 
-    def _reading(self, line: RidgeLine) -> None:
-        zero = int(np.argmin(np.abs(line.beta)))
-        low, mid, high = (float(100 * values[zero]) for values in (line.lower, line.mean, line.upper))
-        cut = "" if 0 <= mid <= 100 else ", cut off at what an accuracy can be"
+    def _readings(self, line: RidgeLine | None, final: float) -> None:
+        """The fitted line, what is read from it at 0, and the truth: one trace, as each takes long to begin."""
+        colour, shown = self.style.colour(self.dark), base.name(self.candidate)
+        points: list[tuple[float | None, float | None, str, float, float, str, str]] = []
+        if line is not None:
+            zero = int(np.argmin(np.abs(line.beta)))
+            low, mid, high = (float(100 * values[zero]) for values in (line.lower, line.mean, line.upper))
+            cut = "" if 0 <= mid <= 100 else ", cut off at what an accuracy can be"
+            said = f"h(0) = {mid:.1f}%{cut}<br>90% interval: {low:.1f} – {high:.1f}%"
+            ends = [(float(line.beta[end]), float(100 * line.mean[end])) for end in (0, -1)]
+            points += [(*end, "circle", 0, 0, colour, f"the fitted line<br>{said}") for end in ends]
+            points += [_GAP, (0, min(max(mid, 0.0), 100.0), "circle-open", 14, 2.5, colour, said), _GAP]
+        if np.isfinite(final):
+            said = f"true final accuracy: {100 * final:.1f}%"
+            points.append((0, 100 * final, "star", 14, 1, base.ink(self.dark), said))
+        if not points:
+            return
+        x, y, symbols, sizes, widths, edges, texts = map(list, zip(*points, strict=True))
         self._add(
             "h(0)",
-            x=[0],
-            y=[min(max(mid, 0.0), 100.0)],
-            mode="markers",
-            marker={"symbol": "circle-open", "size": 14, "color": self.style.colour(self.dark), "line": {"width": 2.5}},
-            cliponaxis=False,
-            hovertemplate=f"<b>{base.name(self.candidate)}</b><br>h(0) = {mid:.1f}%{cut}<br>"
-            f"90% interval: {low:.1f} – {high:.1f}%<extra></extra>",
-        )
-
-    def _final(self, final: float) -> None:
-        self._add(
-            "true",
-            x=[0],
-            y=[100 * final],
-            mode="markers",
+            x=x,
+            y=y,
+            mode="lines+markers",
+            line={"color": colour, "width": 1.5, "dash": "dash"},
             marker={
-                "symbol": "star",
-                "size": 14,
-                "color": self.style.colour(self.dark),
-                "line": {"width": 1, "color": base.ink(self.dark)},
+                "symbol": symbols,
+                "size": sizes,
+                "color": colour,
+                "opacity": 1,
+                "line": {"width": widths, "color": edges},
             },
             cliponaxis=False,
-            hovertemplate=f"<b>{base.name(self.candidate)}</b><br>"
-            f"true final accuracy: {100 * final:.1f}%<extra></extra>",
+            hovertemplate=[f"<b>{shown}</b><br>{text}<extra></extra>" for text in texts],
         )
 
 

@@ -87,3 +87,22 @@ def saved(page: Page, button: Locator, ending: str) -> bytes:
         button.first.click()
     assert re.fullmatch(rf"ncore-[a-z0-9-]+\.{ending}", waiting.value.suggested_filename)
     return Path(waiting.value.path()).read_bytes()
+
+
+def test_a_chart_takes_the_place_of_another_at_once(page: Page, small: str) -> None:
+    """The one before must not be drawn again on its way out: with 50 runs that takes longer than the new one."""
+    open_page(page, f"{small}/capacitance")
+    page.evaluate(
+        """() => {
+          const plots = () => [...document.querySelectorAll(".js-plotly-plot")];
+          const before = new Set(plots());
+          window.put = new Set();
+          new MutationObserver(() => plots().filter((plot) => !before.has(plot) && plot.layout?.meta)
+            .forEach((plot) => window.put.add(plot.layout.meta.key)))
+            .observe(document.body, { childList: true, subtree: true });
+        }"""
+    )
+    page.get_by_text("absolute", exact=True).first.click()
+    page.wait_for_url("**capacitance-strength=absolute**")
+    settle(page)
+    assert {key.split("-")[1] for key in page.evaluate("[...window.put]")} == {"absolute"}

@@ -63,6 +63,11 @@ def trace(figure: go.Figure, name: str) -> go.Scatter:
     return found[0]
 
 
+def marks_of(trace: go.Scatter) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Symbols and sizes of its points; what only a line goes through has the size 0."""
+    return trace.marker.symbol, trace.marker.size
+
+
 def test_forecast_shows_predictions_and_what_was_observed(books: Library) -> None:
     curves = [books.curve(key) for key in books.runs()["key"]]
     table = rank_curves(curves, epochs=3)
@@ -151,9 +156,11 @@ def test_the_plane_has_path_line_prediction_and_truth() -> None:
     assert path.y == pytest.approx(100 * points["accuracy"], rel=1e-5)
     assert len(set(path.marker.color[:4])) == 1
     assert path.marker.color[4] != path.marker.color[3]
-    assert trace(figure, "a (h(0))").x == (0,)
-    assert trace(figure, "a (h(0))").y[0] == pytest.approx(100 * line.mean[0])
-    assert trace(figure, "a (true)").y == (88.0,)
+    read = trace(figure, "a (h(0))")
+    marks = {symbol: (x, y) for x, y, symbol, size in zip(read.x, read.y, *marks_of(read), strict=True) if size}
+    assert marks == {"circle-open": (0, pytest.approx(100 * line.mean[0])), "star": (0, 88.0)}
+    assert read.y[:2] == pytest.approx(100 * line.mean[[0, -1]])  # the line, which ends there
+    assert read.x[:3] == (line.beta[0], line.beta[-1], None)
     low, high = figure.layout.xaxis.range
     assert low < 0 < points["beta_eff"].max() < high
 
@@ -164,8 +171,10 @@ def test_a_prediction_beyond_all_accuracies_is_cut_off_as_the_predictor_does() -
     assert line is not None
     assert line.mean[0] > 1
     figure = plane.accuracy_against_beta(points, {"0~0": line}, {}, {}, "relative", seen=6)
-    assert trace(figure, "a (h(0))").y == (100.0,)
-    assert "cut off" in trace(figure, "a (h(0))").hovertemplate
+    read = trace(figure, "a (h(0))")
+    ring = marks_of(read)[0].index("circle-open")
+    assert read.y[ring] == 100.0
+    assert "cut off" in read.hovertemplate[ring]
 
 
 def test_candidates_have_panels_of_their_own_up_to_a_limit() -> None:
