@@ -6,13 +6,14 @@ What is read is kept by epoch, so a run that grows is never read again from its 
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,9 @@ HOW_TO_RECORD = (
     "neuron instead of a sample of each layer."
 )
 _QUICK = 50_000  # synapses that are read at once
-_AHEAD = 0.3  # seconds that the page has for itself before the next epochs are read
+_AHEAD = 0.5  # seconds that the page and the browser have for themselves before the next epochs are read
+_waiting: WeakKeyDictionary[Library, threading.Timer] = WeakKeyDictionary()
+_log = logging.getLogger("ncore.dashboard")
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,13 @@ def values(books: Library, of: Recorded, epoch: int, layer: int) -> Values:
     return books.once(("values", epoch), of.key, read, large=True)[layer - 1]
 
 
-def read_ahead(books: Library, of: Recorded, epoch: int, others: Sequence[str] = ()) -> threading.Timer | None:
+def read_ahead(
+    books: Library,
+    of: Recorded,
+    epoch: int,
+    others: Sequence[str] = (),
+    show: Callable[[Recorded, int], object] | None = None,
+) -> threading.Timer | None:
     """Read what is likely to be looked at next, in a while: the epochs before and after, and this one of other runs.
 
     Args:
@@ -159,29 +168,48 @@ def read_ahead(books: Library, of: Recorded, epoch: int, others: Sequence[str] =
         of: what is looked at.
         epoch: that is looked at.
         others: keys of runs that are one click away.
+        show: computes what a page shows of a run at an epoch; it is called in another thread.
 
     Returns:
-        The timer, which has been started; None where reading is so quick, or so near done, that none is needed.
+        The timer, which has been started; None where reading is so quick, or so near done, that none is needed. A later
+        call takes its place, unless it has begun.
     """
     place = of.trajectories.index(epoch) if epoch in of.trajectories else None
     if place is None or of.n_synapses < _QUICK:
         return None
     near = [(of.key, at) for at in of.trajectories[max(place - 1, 0) : place + 2]]
     wanted = [*near, *((key, epoch) for key in others)]
-    if all(books.has(("values", at), key) for key, at in wanted):
+    if show is None and all(_has(books, key, at) for key, at in wanted):
         return None
 
     def read() -> None:
         for key, at in wanted:
-            with contextlib.suppress(NcoreError):  # the page says so when it is looked at
+            try:
                 run = of if key == of.key else recorded(books, key)
                 if at in run.trajectories:
                     values(books, run, at, run.layers[0])
+                    if show is not None:
+                        show(run, at)
+            except NcoreError:
+                continue  # the page says so when it is looked at
+            except Exception:  # nobody has asked for it yet: whoever does is told
+                _log.debug("Reading ahead failed", exc_info=True)
 
     timer = threading.Timer(_AHEAD, read)
     timer.daemon = True
+    if (before := _waiting.get(books)) is not None:
+        before.cancel()
+    _waiting[books] = timer
     timer.start()
     return timer
+
+
+def _has(books: Library, key: str, epoch: int) -> bool:
+    """Whether weights and rates are there; also of a run that has been deleted, of which there is nothing to read."""
+    try:
+        return books.has(("values", epoch), key)
+    except NcoreError:
+        return True
 
 
 def line_graph(books: Library, of: Recorded, epoch: int, strength: str = "absolute") -> LineGraph:

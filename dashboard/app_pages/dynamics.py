@@ -12,9 +12,11 @@ import streamlit as st
 from dashboard import edge_dynamics, one_run, session, sidebar, synapses, ui
 from dashboard.figures import dynamics as figures
 from dashboard.plaintext import plain
+from dashboard.queries import Library
 from dashboard.synapses import HOW_TO_RECORD, Recorded
 
 _LAYER, _PATHS, _WAY = "dynamics-layer", "dynamics-synapses", "dynamics-choice"
+_RANGE, _SHARES = "dynamics-range", (1.0, 0.99)
 _CHOSEN, _BOX, _IN_URL = "synapses chosen", "synapses box", "synapses in url"
 _PAIR = re.compile(r"\s*(\d{1,9})\s*(?:→|->|-|,|\s)\s*(\d{1,9})\s*")
 _CHOICES = {"moved": "Moved most", "fast": "Fastest now", "own": "My choice"}
@@ -51,7 +53,14 @@ def _at_an_epoch(of: Recorded) -> None:
         layer = _layer(of)
     _phase(of, epoch, layer)
     _paths(of, epoch, layer)
-    synapses.read_ahead(sidebar.current(), of, epoch, one_run.others(of.key))
+    books, share = sidebar.current(), st.session_state.get(_RANGE)
+
+    def show(other: Recorded, at: int) -> None:
+        """What is slow of the phase plane of another epoch or run."""
+        if share in _SHARES and layer in other.layers and np.prod(other.shapes[layer - 1]) > edge_dynamics.MOST_POINTS:
+            _density(books, other, at, layer, share)
+
+    synapses.read_ahead(books, of, epoch, one_run.others(of.key), show)
 
 
 @ui.guarded
@@ -80,23 +89,19 @@ def _phase(of: Recorded, epoch: int, layer: int) -> None:
             }
         )
         figure = figures.phase_points(found.weight, found.rate, sources, targets, ui.is_dark())
-        ui.chart(figure, f"phase-{layer}", alt, table, f"phase-layer-{layer}-epoch-{epoch}", on_click=_clicked)
+        ui.chart(figure, f"phase-{layer}", alt, table, f"phase-layer-{layer}-epoch-{epoch}", _clicked, "phase")
         st.caption(f"All {count:,} recorded synapses are drawn. Click one to follow its path below.")
     else:
         share = st.segmented_control(
             "Range",
-            (1.0, 0.99),
+            _SHARES,
             default=1.0,
             format_func={1.0: "All", 0.99: "Middle 99%"}.__getitem__,
             required=True,
-            **session.setting("dynamics-range"),
+            **session.setting(_RANGE),
         )
-        share = session.one_of(share, (1.0, 0.99), 1.0)
-        cells = books.once(
-            ("density", epoch, layer, share),
-            of.key,
-            lambda: edge_dynamics.density(*synapses.values(books, of, epoch, layer), share),
-        )
+        share = session.one_of(share, _SHARES, 1.0)
+        cells = _density(books, of, epoch, layer, share)
         still = cells.still
         ui.chart(
             figures.phase_density(cells, ui.is_dark()),
@@ -104,6 +109,7 @@ def _phase(of: Recorded, epoch: int, layer: int) -> None:
             alt,
             lambda: edge_dynamics.filled_cells(cells),
             f"phase-layer-{layer}-epoch-{epoch}",
+            place="phase",
         )
         beyond = f" {cells.outside:,} lie outside these axes." if cells.outside else ""
         st.caption(f"{count:,} synapses, counted in {cells.counts.size:,} cells of equal size.{beyond}")
@@ -112,6 +118,15 @@ def _phase(of: Recorded, epoch: int, layer: int) -> None:
             f":material/info: {ui.percent(still)} of these synapses have a rate of exactly 0: nothing on the probe "
             "passes through them (an input that is always 0, or a dead neuron), or their errors have vanished."
         )
+
+
+def _density(books: Library, of: Recorded, epoch: int, layer: int, share: float) -> edge_dynamics.Density:
+    """How many synapses of a layer are where in the phase plane."""
+    return books.once(
+        ("density", epoch, layer, share),
+        of.key,
+        lambda: edge_dynamics.density(*synapses.values(books, of, epoch, layer), share),
+    )
 
 
 @ui.guarded
@@ -151,6 +166,7 @@ def _paths(of: Recorded, epoch: int, layer: int) -> None:
         f"Paths of {len(chosen)} synapses of layer {layer} through the plane of weight and dw/dt.",
         table,
         f"paths-layer-{layer}",
+        place="paths",
     )
     if epochs < len(of.trajectories):
         one_run.go_on(epochs, len(of.trajectories))

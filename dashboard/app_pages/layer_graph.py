@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,12 @@ from dashboard import edge_dynamics, neighbourhood, one_run, session, sidebar, s
 from dashboard.figures import layer_graph as figures
 from dashboard.figures import neighbourhood as close
 from dashboard.network_view import DETAILS, View, details_for, values_of, view_of
+from dashboard.queries import Library
 from dashboard.synapses import HOW_TO_RECORD, Recorded
 
 LAYER, SOURCE, TARGET, KIND = "network-layer", "network-source", "network-target", "network-look"
+COLOUR, DETAIL = "network-colour", "network-detail"
+MATRIX_LAYER, MATRIX_COLOUR = "network-matrix-layer", "network-matrix-colour"
 MOST_FRAMES = 60
 LARGE, FRAMES_OF_LARGE = 300_000, 11  # of more synapses fewer epochs are played: each is a look into all of them
 _DETAIL_NAMES = {"layers": "Layers", "groups": "Groups", "strongest": "Strongest", "all": "All synapses"}
@@ -44,7 +48,7 @@ def _at_an_epoch(of: Recorded) -> None:
     _network(of, epoch)
     _matrix(of, epoch)
     _neighbourhood(of, epoch)
-    synapses.read_ahead(sidebar.current(), of, epoch, one_run.others(of.key))
+    synapses.read_ahead(sidebar.current(), of, epoch, one_run.others(of.key), _same_of_others())
 
 
 @ui.guarded
@@ -68,17 +72,7 @@ def _network(of: Recorded, epoch: int) -> None:
     if shown != epoch:
         st.markdown(_other_epoch(of, epoch, shown))
     books = sidebar.current()
-    ranked = (quantity, shown) if detail == "strongest" else None  # by what synapses are chosen
-    view = books.once(
-        ("view", detail, ranked),
-        of.key,
-        lambda: view_of(of.neurons, _matrices(of, shown, quantity) if ranked else (), detail),
-    )
-    what = ("edges", quantity, detail, ranked)
-
-    def one(at: int) -> np.ndarray:
-        return values_of(view, of.neurons, _matrices(of, at, quantity), quantity == "interaction")
-
+    view, what, one = _edges(books, of, shown, quantity, detail)
     values, planned = {shown: books.once((what, shown), of.key, lambda: one(shown))}, [shown]
     if playing and len(epochs) > 1:
         most = FRAMES_OF_LARGE if of.n_synapses > LARGE else MOST_FRAMES
@@ -100,6 +94,7 @@ def _network(of: Recorded, epoch: int) -> None:
         lambda: _edge_table(view, values, quantity),
         f"network-{quantity}",
         on_click=_clicked,
+        place="network-graph",
     )
     st.caption(
         f"{view.note} The strongest colours stand for the strongest 1% of what is drawn."
@@ -109,25 +104,58 @@ def _network(of: Recorded, epoch: int) -> None:
         one_run.go_on(len(values), len(planned))
 
 
+def _edges(
+    books: Library, of: Recorded, shown: int, quantity: str, detail: str
+) -> tuple[View, Hashable, Callable[[int], np.ndarray]]:
+    """What is drawn of the network, and a name and a function for its edges' values at an epoch."""
+    ranked = (quantity, shown) if detail == "strongest" else None  # by what synapses are chosen
+    view = books.once(
+        ("view", detail, ranked),
+        of.key,
+        lambda: view_of(of.neurons, _matrices(books, of, shown, quantity) if ranked else (), detail),
+    )
+
+    def one(at: int) -> np.ndarray:
+        return values_of(view, of.neurons, _matrices(books, of, at, quantity), quantity == "interaction")
+
+    return view, ("edges", quantity, detail, ranked), one
+
+
+def _same_of_others() -> Callable[[Recorded, int], None]:
+    """What computes, of other epochs and runs, what this session now sees of one; it needs no session."""
+    books, state = sidebar.current(), st.session_state
+    quantity, detail = str(state.get(COLOUR)), str(state.get(DETAIL))
+    layer, colour = state.get(MATRIX_LAYER), str(state.get(MATRIX_COLOUR))
+    synapse = None if state.get(KIND) == "neuron" else _chosen_synapse()
+
+    def show(of: Recorded, epoch: int) -> None:
+        if quantity in ("weight", "rate") and detail in details_for(of.neurons):
+            _, what, one = _edges(books, of, epoch, quantity, detail)
+            books.once((what, epoch), of.key, lambda: one(epoch))
+        if isinstance(layer, int) and layer in of.layers and colour in ("weight", "rate"):
+            _small_matrix(books, of, epoch, layer, colour)
+        shown = of.nearest_line_graph(epoch)
+        if synapse is not None and shown is not None:
+            _neighbours(books, of, shown, synapse)
+
+    return show
+
+
 @st.fragment
 @ui.guarded
 def _matrix(of: Recorded, epoch: int) -> None:
     """The matrix of a layer."""
     ui.section("Matrix of a layer", "A row for each target neuron, a column for each source.", ("weight", "rate"))
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        layer = _layer(of, "Layer", "network-matrix-layer")
-        quantity = _quantity(of, "network-matrix-colour")
+        layer = _layer(of, "Layer", MATRIX_LAYER)
+        quantity = _quantity(of, MATRIX_COLOUR)
     shown = epoch if quantity != "interaction" else of.nearest_line_graph(epoch)
     if shown is None:
         ui.empty("There is no line graph.", HOW_TO_RECORD)
         return
     if shown != epoch:
         st.markdown(_other_epoch(of, epoch, shown))
-    matrix = sidebar.current().once(
-        ("matrix", quantity, shown, layer),
-        of.key,
-        lambda: figures.reduced_matrix(_matrix_of(of, shown, layer, quantity)),
-    )
+    matrix = _small_matrix(sidebar.current(), of, shown, layer, quantity)
     sources, targets = of.neurons[layer - 1], of.neurons[layer]
     figure, left_out = figures.weight_matrix(
         matrix, sources, targets, figures.QUANTITIES[quantity], layer, ui.is_dark()
@@ -138,9 +166,19 @@ def _matrix(of: Recorded, epoch: int) -> None:
         f"Heatmap of the {_QUANTITY_NAMES[quantity].lower()} of layer {layer} at epoch {shown}. {left_out}",
         lambda: _cells(figure, quantity),
         f"matrix-{quantity}-layer-{layer}",
+        place="matrix",
     )
     if left_out:
         st.caption(left_out)
+
+
+def _small_matrix(books: Library, of: Recorded, epoch: int, layer: int, quantity: str) -> figures.Reduced:
+    """What is drawn of the matrix of a layer."""
+    return books.once(
+        ("matrix", quantity, epoch, layer),
+        of.key,
+        lambda: figures.reduced_matrix(_matrix_of(books, of, epoch, layer, quantity)),
+    )
 
 
 @st.fragment
@@ -208,16 +246,9 @@ def _around_synapse(of: Recorded, epoch: int, synapse: tuple[int, int, int]) -> 
     books = sidebar.current()
     layer, source, target = synapse
     local = of.local(*synapse)
-    graphs = [synapses.line_graph(books, of, epoch, strength) for strength in ("absolute", "signed")]
-    known = epoch in of.trajectories
-    after = synapses.values(books, of, epoch, layer + 1) if known and layer < of.layers[-1] else None
-    table = books.once(
-        ("neighbours", epoch, local),
-        of.key,
-        lambda: neighbourhood.of_synapse(graphs[0], graphs[1], of, local, after),
-    )
+    table = _neighbours(books, of, epoch, synapse)
     weight = rate = np.nan
-    if known:
+    if epoch in of.trajectories:
         row, column = divmod(local - of.offset(layer), len(of.neurons[layer - 1]))
         weight, rate = (float(matrix[row, column]) for matrix in synapses.values(books, of, epoch, layer))
     st.markdown(f"**Synapse {source} → {target} of layer {layer}, epoch {epoch}.** ")
@@ -236,6 +267,19 @@ def _around_synapse(of: Recorded, epoch: int, synapse: tuple[int, int, int]) -> 
     )
     with st.expander(f"All {len(table):,} neighbours as a table"):
         st.dataframe(table, hide_index=True, column_config={"share": st.column_config.NumberColumn(format="percent")})
+
+
+def _neighbours(books: Library, of: Recorded, epoch: int, synapse: tuple[int, int, int]) -> pd.DataFrame:
+    """The neighbours of a synapse at an epoch with a line graph."""
+    local, layer = of.local(*synapse), synapse[0]
+
+    def compute() -> pd.DataFrame:
+        absolute, signed = (synapses.line_graph(books, of, epoch, strength) for strength in ("absolute", "signed"))
+        known = epoch in of.trajectories and layer < of.layers[-1]
+        after = synapses.values(books, of, epoch, layer + 1) if known else None
+        return neighbourhood.of_synapse(absolute, signed, of, local, after)
+
+    return books.once(("neighbours", epoch, local), of.key, compute)
 
 
 def _around_neuron(of: Recorded, epoch: int, level: int, number: int) -> None:
@@ -290,6 +334,13 @@ def _chosen(of: Recorded) -> tuple[int, int, int] | None:
     return (layer, source, target) if 0 <= layer < len(of.neurons) else None
 
 
+def _chosen_synapse() -> tuple[int, int, int] | None:
+    """Layer, source and target of the synapse that is looked at."""
+    found = [st.session_state.get(name) for name in (LAYER, SOURCE, TARGET)]
+    layer, source, target = (number if isinstance(number, int) else -1 for number in found)
+    return (layer, source, target) if layer > 0 else None
+
+
 def _layer(of: Recorded, label: str, key: str) -> int:
     return _one_of(label, list(of.layers), key, lambda n: f"{n} ({' × '.join(map(str, of.shapes[n - 1][::-1]))})")
 
@@ -312,7 +363,7 @@ def _one_of(label: str, options: list[int], key: str, text: Any, index: int = 0)
     return session.one_of(found, options, options[0])
 
 
-def _quantity(of: Recorded, key: str = "network-colour") -> str:
+def _quantity(of: Recorded, key: str = COLOUR) -> str:
     options = ["weight", "rate"] if of.trajectories else []
     options += ["interaction"] if of.line_graphs else []
     found = st.segmented_control(
@@ -337,17 +388,16 @@ def _detail(of: Recorded) -> str:
         default=best,
         format_func=_DETAIL_NAMES.__getitem__,
         required=True,
-        **session.setting("network-detail"),
+        **session.setting(DETAIL),
     )
     return session.one_of(found, [name for name in DETAILS if name in options], best)
 
 
-def _matrices(of: Recorded, epoch: int, quantity: str) -> list[np.ndarray]:
-    return [_matrix_of(of, epoch, layer, quantity) for layer in of.layers]
+def _matrices(books: Library, of: Recorded, epoch: int, quantity: str) -> list[np.ndarray]:
+    return [_matrix_of(books, of, epoch, layer, quantity) for layer in of.layers]
 
 
-def _matrix_of(of: Recorded, epoch: int, layer: int, quantity: str) -> np.ndarray:
-    books = sidebar.current()
+def _matrix_of(books: Library, of: Recorded, epoch: int, layer: int, quantity: str) -> np.ndarray:
     if quantity == "interaction":
         return synapses.interactions(books, of, epoch, layer)
     found = synapses.values(books, of, epoch, layer)

@@ -233,6 +233,37 @@ def test_epochs_beside_are_read_ahead_of_large_runs(
     assert synapses.read_ahead(library_of, whole, 99) is None
 
 
+def test_what_a_page_shows_is_computed_ahead_and_faults_stay_silent(
+    library_of: Library, whole: synapses.Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synapses, "_QUICK", 0)
+    monkeypatch.setattr(synapses, "_AHEAD", 0)
+    seen: list[tuple[str, int]] = []
+
+    def show(of: synapses.Recorded, epoch: int) -> None:
+        seen.append((of.key, epoch))
+        raise RuntimeError("a fault that nobody has asked for")
+
+    timer = synapses.read_ahead(library_of, whole, 0, ["0~deleted"], show)
+    assert timer is not None
+    timer.join(30)  # pytest fails the test if its thread ends by an exception
+    assert seen == [(whole.key, 0), (whole.key, 1)]
+
+
+def test_looking_ahead_again_takes_the_place_of_what_has_not_begun(
+    library_of: Library, whole: synapses.Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synapses, "_QUICK", 0)
+    monkeypatch.setattr(synapses, "_AHEAD", 600)
+    first, second = (synapses.read_ahead(library_of, whole, epoch, [], lambda of, epoch: None) for epoch in (1, 2))
+    assert first is not None
+    assert second is not None
+    assert first.finished.is_set()
+    assert not second.finished.is_set()
+    second.cancel()
+    assert not library_of.has(("values", 1), whole.key)
+
+
 # the page
 
 

@@ -16,7 +16,7 @@ from dashboard import neighbourhood, synapses
 from dashboard.figures import layer_graph, scales
 from dashboard.figures import neighbourhood as close
 from dashboard.network_view import details_for, grouped, reduced, values_of, view_of
-from dashboard.queries import Library
+from dashboard.queries import Library, library
 from ncore.errors import StoreError
 from ncore.store import create_store
 
@@ -317,6 +317,21 @@ def test_page_says_which_epoch_of_the_line_graph_it_shows(app: Callable[..., App
     test = app(recorded_store, page="layer_graph", network_epoch="3")
     test.select_slider(key="network-epoch").set_value(3).run()
     assert "not at 3: this shows epoch **2**" in texts(test)
+
+
+def test_page_computes_ahead_what_it_shows_of_other_epochs(
+    app: Callable[..., AppTest], recorded_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synapses, "_QUICK", 0)
+    monkeypatch.setattr(synapses, "_AHEAD", 0)
+    app(recorded_store, page="layer_graph", network_epoch="1")
+    books = library((str(recorded_store),))
+    key = key_of(books, "whole")
+    wanted: list[tuple[object, ...]] = [(("edges", "weight", "all", None), 2), ("matrix", "weight", 2, 1)]
+    end = time.monotonic() + 60
+    while not all(books.has(what, key) for what in wanted):
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_page_of_a_sample_says_what_is_missing(app: Callable[..., AppTest], recorded_store: Path) -> None:
