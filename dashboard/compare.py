@@ -85,8 +85,6 @@ def _prediction(first: Side, second: Side, k: int, method: str) -> str:
             f"As of epoch {k}, “{label}” predicts {percent(high)} for {called(ahead.name)} and {percent(low)} for "
             f"{called(behind.name)}, {points(high - low)} less"
         )
-    overlap = behind.row["upper"] >= ahead.row["lower"]
-    start += f"; their 90% intervals {'overlap' if overlap else 'don’t overlap'}"
     if isinstance(table, str):
         return f"{start}."
     wins = float(table.loc[table["candidate"] == ahead.name, "p_best"].iloc[0])

@@ -159,7 +159,9 @@ EXPLANATIONS: dict[str, Explanation] = {
         "The final accuracy of one more run of the candidate should lie in here nine times out of ten.",
         "`mean ± 1.645 · sd`, with the variance within seeds plus that between them, cut off at 0 and 100%",
         "narrower is surer.",
-        "It is not calibrated: for naive methods it is a rule of thumb, and one seed can't tell how seeds differ.",
+        "It is calibrated on finished runs of other datasets; on data of another kind it may hold less. What is "
+        "uncertain for all candidates alike, such as how far curves will still rise, is part of it, so that intervals "
+        "can overlap although the order is sure. One seed can't tell how seeds differ.",
     ),
     "coverage": Explanation(
         "Coverage",
@@ -173,7 +175,8 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Probability of being best",
         "%",
         "How often the candidate comes out first when all predictions are drawn from their intervals.",
-        "share of 10,000 draws of independent normal distributions, cut off at 0 and 100%",
+        "share of 10,000 draws of independent normal distributions, cut off at 0 and 100%; an error that the method "
+        "says all candidates share is left out, as it doesn't change their order",
         "higher is better; they add up to 100%.",
         "No more than the intervals that it is drawn from.",
     ),
@@ -183,7 +186,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Place by predicted final accuracy; equal predictions share a place.",
         "",
         "1 is best.",
-        "Neighbours whose intervals overlap may well change places.",
+        "Neighbours may well change places: the probability of being best says how sure the first one is.",
     ),
     "h0": Explanation(
         "h(0)",

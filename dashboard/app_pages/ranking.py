@@ -48,7 +48,8 @@ def page() -> None:
 
     ui.section(
         "Prediction and outcome",
-        f"Seen up to epoch {k} only. Where intervals overlap, the order may still change.",
+        f"Seen up to epoch {k} only. How sure the order is, the probabilities say: much of an interval is often shared "
+        "by all candidates.",
         ("predicted", "interval", "p_best", "test_accuracy"),
     )
     ui.chart(

@@ -79,8 +79,9 @@ def _evidence(e: Evidence) -> str:
         (
             "1. Where each candidate is expected to end",
             drawing.forecast(e.rated, styles),
-            f"The mark is the predicted share of images classified correctly, the line its 90% interval{known}. Where "
-            f"lines overlap, the order is not certain. “Is best” is the probability of ending first.{note}",
+            f"The mark is the predicted share of images classified correctly, the line its 90% interval{known}. Lines "
+            "can overlap although the order is sure, if what is uncertain moves all candidates together: “is best” is "
+            f"the probability of ending first.{note}",
         ),
         (
             "2. What the prediction saw",

@@ -13,6 +13,8 @@ from dashboard.report.evidence import NAIVE, Evidence
 from ncore.predict import DEFAULT_METHOD
 
 CERTAIN = 0.9
+RIVAL = 0.05
+"""Probability of being best from which a candidate may still end first."""
 
 
 class Option(NamedTuple):
@@ -109,13 +111,12 @@ def early(e: Evidence) -> list[str]:
 def uncertainty(e: Evidence) -> list[str]:
     """How sure all this is."""
     table, said = e.rated, []
-    first = table.iloc[0]
     if len(table) > 1:
-        overlap = int((table["upper"].iloc[1:] >= first["lower"]).sum())
+        close = int((table["p_best"].iloc[1:] >= RIVAL).sum())
         said.append(
-            f"As of epoch {e.k}, the 90% intervals of {overlap} of the {len(table) - 1} other candidates reach into "
-            f"that of {called(first['candidate'])}: "
-            + ("their order may still change." if overlap else "the first place looks settled.")
+            f"As of epoch {e.k}, {close or 'none'} of the {len(table) - 1} other candidates may still end first with a "
+            f"probability of {percent(RIVAL, 0)} or more: "
+            + ("their order may still change." if close else "the first place looks settled.")
         )
         names, sum_of = e.shortlist(CERTAIN)
         if len(names) < len(table):

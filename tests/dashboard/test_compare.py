@@ -45,7 +45,7 @@ def test_the_prediction_is_that_of_the_ranking() -> None:
     first, second = sides([curve("a", [0.5, 0.6, 0.7])], [curve("b", [0.6, 0.7, 0.75])])
     text = in_words(first, second, 3, "last")[0]
     assert text.startswith("As of epoch 3, “Last accuracy” predicts 75.0% for b and 70.0% for a, 5.0 points less")
-    assert "their 90% intervals overlap" in text
+    assert "better of the two with a probability of" in text
     assert "b is the better of the two with a probability of" in text
 
 
