@@ -79,7 +79,11 @@ def network(
     signed = quantity.signed and not grouped
     end = common_end(list(values.values())) if end is None else end
     figure = base.blank(dark, HEIGHT).update_layout(margin={"r": 104, "b": 46})
-    figure.add_traces(_lines(view, values[epoch], end, signed, dark))
+    lines = _lines(view, values[epoch], end, signed, dark)
+    if len(values) > 1:
+        figure.add_traces(lines)
+    else:  # what doesn't move need not be traces: the browser draws shapes sooner
+        figure.update_layout(shapes=[_shape(line) for line in lines if len(line["x"])])
     figure.add_traces(_marks(view, values[epoch], end, signed, quantity, dark))
     if chosen is not None:
         _mark_chosen(figure, view, chosen, dark)
@@ -182,6 +186,20 @@ def _lines(view: View, values: np.ndarray, end: float, signed: bool, dark: bool)
             }
         )
     return traces
+
+
+def _shape(line: dict[str, Any]) -> dict[str, Any]:
+    """A trace of single lines, each followed by a gap, as a shape."""
+    x, y = (line[axis].reshape(-1, 3)[:, :2].tolist() for axis in "xy")
+    path = "".join(f"M{x0:g},{y0:.5g}L{x1:g},{y1:.5g}" for (x0, x1), (y0, y1) in zip(x, y, strict=True))
+    return {
+        "type": "path",
+        "layer": "below",
+        "path": path,
+        "line": line["line"],
+        "opacity": line["opacity"],
+        "fillcolor": "rgba(0,0,0,0)",
+    }
 
 
 def _marks(view: View, values: np.ndarray, end: float, signed: bool, quantity: Quantity, dark: bool) -> dict[str, Any]:

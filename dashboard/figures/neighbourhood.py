@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -32,22 +34,22 @@ def around_synapse(table: pd.DataFrame, synapse: tuple[int, int, int], dark: boo
     count = max(1, *(len(side) for side in drawn.values()))
     figure = base.blank(dark, 120 + 30 * count)
     end = float(max((side["strength"].max() for side in drawn.values() if len(side)), default=1.0))
+    shapes: list[dict[str, Any]] = []
     for role, x in (("drives", -1.0), ("driven", 1.0)):
         side = drawn[role]
         heights = np.linspace(1, -1, len(side)) if len(side) > 1 else np.zeros(len(side))
-        figure.add_traces(
-            [
-                {
-                    "type": "scatter",
-                    "x": [x, 0],
-                    "y": [height, 0],
-                    "mode": "lines",
-                    "line": {"color": scales.colour_at(0.25 + 0.75 * share, False, dark), "width": 1 + 7 * share},
-                    "hoverinfo": "skip",
-                }
-                for height, share in zip(heights, side["strength"] / end, strict=True)
-            ]
-        )
+        shapes += [  # not traces: the browser draws a shape in a quarter of the time
+            {
+                "type": "line",
+                "layer": "below",
+                "x0": x,
+                "y0": float(height),
+                "x1": 0,
+                "y1": 0,
+                "line": {"color": scales.colour_at(0.25 + 0.75 * share, False, dark), "width": 1 + 7 * share},
+            }
+            for height, share in zip(heights, side["strength"] / end, strict=True)
+        ]
         if len(side):
             _add_side(figure, side, x, heights, end, dark)
     layer, source, target = synapse
@@ -73,7 +75,7 @@ def around_synapse(table: pd.DataFrame, synapse: tuple[int, int, int], dark: boo
             x=x, y=1.13, yanchor="bottom", text=text, showarrow=False, font={"color": base.grey(dark)}
         )
     figure.update_xaxes(visible=False, range=[-1.75, 1.75]).update_yaxes(visible=False, range=[-1.2, 1.35])
-    figure.update_layout(showlegend=False)
+    figure.update_layout(showlegend=False, shapes=shapes)
     hidden = [
         f"{len(sides[role]) - MOST} that {text}"
         for role, text in (("drives", "drive it"), ("driven", "it drives"))

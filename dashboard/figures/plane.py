@@ -163,7 +163,7 @@ class _Pen:
             cut = "" if 0 <= mid <= 100 else ", cut off at what an accuracy can be"
             said = f"h(0) = {mid:.1f}%{cut}<br>90% interval: {low:.1f} – {high:.1f}%"
             ends = [(float(line.beta[end]), float(100 * line.mean[end])) for end in (0, -1)]
-            points += [(*end, "circle", 0, 0, colour, f"the fitted line<br>{said}") for end in ends]
+            points += [(*end, "circle", 0, 0, colour, f"the fitted line<br>{said}" if end[0] else said) for end in ends]
             points += [_GAP, (0, min(max(mid, 0.0), 100.0), "circle-open", 14, 2.5, colour, said), _GAP]
         if np.isfinite(final):
             said = f"true final accuracy: {100 * final:.1f}%"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,11 @@ def whole(library_of: Library) -> synapses.Recorded:
 
 def matrices(books: Library, of: synapses.Recorded, epoch: int) -> list[np.ndarray]:
     return [synapses.values(books, of, epoch, layer).weight for layer in of.layers]
+
+
+def lines_of(path: str) -> list[str]:
+    """The single lines, each "Mx,yLx,y", of a shape."""
+    return re.findall("M[^M]+", path)
 
 
 def texts(test: AppTest) -> str:
@@ -184,8 +190,12 @@ def test_the_network_is_drawn_at_every_detail(
     figure = layer_graph.network(view, {1: edges}, layer_graph.QUANTITIES["weight"], WIDTHS, 1, (2, 0, 1), dark)
     marks = next(trace for trace in figure.data if trace.name == "synapses")
     assert len(marks.x) == len(view.edges)
-    lines = [trace for trace in figure.data if trace.mode == "lines"]
-    assert sum(len(trace.x) // 3 for trace in lines) == len(view.edges)
+    assert sum(shape.path.count("M") for shape in figure.layout.shapes) == len(view.edges)
+    drawn = {tuple(map(float, re.split("[ML,]", line)[1:])) for s in figure.layout.shapes for line in lines_of(s.path)}
+    row = view.edges.iloc[-1]
+    assert (row["layer"] - 1, pytest.approx(row["y0"], abs=1e-4), row["layer"], pytest.approx(row["y1"], abs=1e-4)) in [
+        *drawn
+    ]
     assert figure.layout.xaxis.ticktext[0] == "inputs<br>6 neurons"
     assert any(trace.name == "chosen" for trace in figure.data)
     assert not figure.frames
@@ -280,7 +290,7 @@ def test_the_neighbourhood_draws_at_most_a_dozen_on_a_side() -> None:
         }
     )
     figure, left_out = close.around_synapse(table, (1, 0, 1))
-    assert len([trace for trace in figure.data if trace.mode == "lines"]) == 12
+    assert len(figure.layout.shapes) == 12
     assert "18 that drive it" in left_out
     blank, _ = close.around_synapse(table.assign(strength=0.0), (1, 0, 1))
     assert "No interaction" in blank.layout.annotations[0].text
