@@ -10,6 +10,7 @@ chart takes turns with what is measured, so that the ratios hold on a busy machi
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -77,7 +78,7 @@ def main() -> None:
         "--data", type=Path, help="where the stores are kept for the next time; else in a temporary folder"
     )
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to measure")
-    parser.add_argument("--changes", type=int, default=30, help="of the epoch, on each page")
+    parser.add_argument("--changes", type=int, default=30, help="of each kind, on each page")
     parser.add_argument("--runs", type=int, default=10_000, help="of the long store")
     parser.add_argument("--write", action="store_true", help="write the figures into the README beside this script")
     options = parser.parse_args()
@@ -234,8 +235,8 @@ def synapses(
     slider = page.page.get_by_role("slider", name="Epoch")
     ours, theirs = repeated(page, turns, changes, lambda: page.charts(lambda: slider.press("ArrowLeft"), charts))
     results.add(f"{name}: another epoch, a million synapses", ours, theirs, 0.5)
-    seeds = iter([1, 0] * 10)
-    ours, theirs = repeated(page, turns, 10, lambda: page.charts(choosing(page, next(seeds)), charts))
+    seeds = itertools.cycle([1, 0])
+    ours, theirs = repeated(page, turns, changes, lambda: page.charts(choosing(page, next(seeds)), charts))
     results.add(f"{name}: another run, a million synapses", ours, theirs, 0.5)
     results.largest[name] = page.largest
 
@@ -255,13 +256,13 @@ def overlay(page: Tab, server: Server, keys: Sequence[str], changes: int, turns:
     slider = page.page.get_by_role("slider", name="Fit the epochs up to")
     ours, theirs = repeated(page, turns, changes, lambda: page.charts(lambda: slider.press("ArrowLeft"), ["plane"]))
     results.add("Capacitance: another epoch, 50 runs over each other", ours, theirs, 1.0)
-    strengths = iter(["absolute", "relative"] * 10)
+    strengths = itertools.cycle(["absolute", "relative"])
 
     def other() -> float:
         button = page.page.get_by_text(re.compile(f"^{next(strengths)}$")).first
         return page.charts(button.click, ["beta", "plane"])
 
-    ours, theirs = repeated(page, turns, 10, other)
+    ours, theirs = repeated(page, turns, changes, other)
     results.add("Capacitance: another strength, 50 runs in both charts", ours, theirs, 1.0)
     results.largest["Capacitance, 50 runs"] = page.largest
 
