@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -35,9 +34,7 @@ ARGUMENTS = (
     "--disable-sync",
 )
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-WIDE = {"width": 1440, "height": 1000}
 PATIENCE = 120_000  # milliseconds; a machine can be busy
-HERE_ONLY = re.compile(r"(http|ws)://(127\.0\.0\.1|localhost)[:/]|data:|blob:|about:")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -145,6 +142,8 @@ def small(serve: Callable[..., str], stores: dict[str, Path]) -> str:
 @pytest.fixture(scope="module")
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """What the pages of a module share: a cache, so that scripts are loaded once."""
+    from driving import WIDE
+
     opened = browser.new_context(viewport=WIDE, accept_downloads=True)
     yield opened
     opened.close()
@@ -153,19 +152,10 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
     """A page that fails the test on a fault in JavaScript, on a dialog and on a request to anywhere else."""
+    from driving import watched
+
     faults: list[str] = []
     opened = watched(context.new_page(), faults)
     yield opened
     opened.close()
     assert faults == []
-
-
-def watched(page: Page, faults: list[str]) -> Page:
-    """Write down what a page must never do."""
-    page.set_default_timeout(PATIENCE)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("dialog", lambda dialog: (faults.append(f"dialog {dialog.message}"), dialog.dismiss()))
-    page.on(
-        "request", lambda request: None if HERE_ONLY.match(request.url) else faults.append(f"request to {request.url}")
-    )
-    return page

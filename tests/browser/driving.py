@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -10,8 +11,10 @@ from typing import Any
 from playwright.sync_api import Error, Page
 
 PATIENCE = 120.0  # seconds; a machine can be busy
+WIDE = {"width": 1440, "height": 1000}
 READY = '[data-testid="stMain"] h1'
 LESSONS = ("Learn", "Playground", "For teachers")  # pages that show no runs
+HERE_ONLY = re.compile(r"(http|ws)://(127\.0\.0\.1|localhost)[:/]|data:|blob:|about:")
 CHARTS = '[class*="st-key-chart-"]:not(.st-key-chart-views)'
 
 # What the page is like, as a text that changes when it does; nothing while it is being drawn.
@@ -28,6 +31,17 @@ _SETTLED = """() => {
   if (main.innerText.match(/Read \\d+ of \\d+ epochs; the rest follows|Reading …/)) return null;
   return `${main.scrollHeight} ${main.getElementsByTagName("*").length} ${main.innerText.length}`;
 }"""
+
+
+def watched(page: Page, faults: list[str]) -> Page:
+    """Write down what a page must never do."""
+    page.set_default_timeout(1000 * PATIENCE)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("dialog", lambda dialog: (faults.append(f"dialog {dialog.message}"), dialog.dismiss()))
+    page.on(
+        "request", lambda request: None if HERE_ONLY.match(request.url) else faults.append(f"request to {request.url}")
+    )
+    return page
 
 
 def any_port() -> int:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import WIDE
-from driving import open_page, pages_of, settle, until
+from driving import WIDE, open_page, pages_of, settle, until
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from ncore.store import create_store

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import WIDE, watched
-from driving import open_page, settle, until
+from driving import WIDE, open_page, settle, until, watched
 from playwright.sync_api import Browser, Locator, Page, TimeoutError, expect
 
 pytestmark = pytest.mark.browser
