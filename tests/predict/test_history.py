@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from ncore.predict import Task, get_predictor, kendall, rank_curves
 from ncore.predict.curves import PROBE_LOGME
 from ncore.predict.features import FEATURES, expit, logit, table
-from ncore.predict.history import FURTHEST, RIDGE, TRUST, History, Moments, find_moments, standing
+from ncore.predict.history import (
+    FURTHEST,
+    LIFT_RIDGE,
+    MIN_TASKS,
+    RIDGE,
+    TRUST,
+    History,
+    Moments,
+    find_moments,
+    standing,
+)
 
 LEVEL = History("test", "Test", "test")
 CANDIDATE = np.array([[0.6, 0.5], [0.5, 0.7]])
@@ -125,6 +135,32 @@ def test_intervals_are_wider_while_curves_rise(drawn, monkeypatch):
     alone = held(fitted, new)[1]
     assert np.sqrt(rising**2 - alone**2) == pytest.approx(np.ones(rising.size), abs=0.05)
     assert held(fitted, new, 1)[1] == pytest.approx(held(LEVEL.fit(tasks), new, 1)[1])  # one epoch shows no rise
+
+
+def test_tasks_that_rose_more_steeply_go_on_further(make_curve):
+    """In logits, a task that rose by r since its first epoch gains 2 r more."""
+
+    def task(number, steep):
+        levels = np.linspace(-1, 1, 6)
+        curves = [
+            make_curve(
+                expit(np.array([level - steep, level, level + steep, level + 2 * steep])),
+                f"c{n}",
+                observed=float(expit(level + 2 * steep)),
+            )
+            for n, level in enumerate(levels)
+        ]
+        return Task(f"t{number}", curves, f"g{number % 2}")
+
+    tasks = [task(number, steep) for number, steep in enumerate([0.1, 0.2, 0.3, 0.4, 0.5])]
+    moments = find_moments(tasks, 2, ("level",))
+    assert moments.rise == pytest.approx(0.3)
+    assert moments.lift == pytest.approx(0.6)
+    assert moments.steepness == pytest.approx(2 / (1 + LIFT_RIDGE))
+    levels = logit(np.array([0.4, 0.6]))
+    assert moments.scale(levels, 0.5)[0] == pytest.approx(levels.mean() + 0.6 + 0.2 * moments.steepness)
+    few = find_moments(tasks[: MIN_TASKS - 1], 2, ("level",))
+    assert few.steepness == 0
 
 
 def test_the_covariances_are_found(make_curve):
