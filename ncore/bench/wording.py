@@ -351,7 +351,7 @@ def _price(found: Findings, at: int) -> str:
         reached += bool(first["value"] < GOAL_REGRET)
         told.append(
             f"in mode `{mode}` the first choice after {first['k']} epochs loses {first['value']:.2f} points at "
-            f"{first['share']:.1%}"
+            f"{first['share']:.1%}{_worst(found, mode, int(first['k']))}"
         )
     played = found.played[found.played["strategy"].str.startswith("ncore sweep")]
     stops, stopped = [], 0
@@ -385,6 +385,17 @@ def _price(found: Findings, at: int) -> str:
             f"is reached in {stopped} of {len(modes)} modes."
         )
     return text
+
+
+def _worst(found: Findings, mode: str, k: int) -> str:
+    """The task on which the recommended method loses most, if it makes the difference to the goal."""
+    part = found.evaluation
+    part = part[(part["mode"] == mode) & (part["k"] == k) & (part["measure"] == "regret")]
+    part = part[(part["method"] == DEFAULT_METHOD) & (part["task"] != AVERAGE)]
+    lost = part.set_index("task")["value"].sort_values(ascending=False, kind="stable")
+    if len(lost) < 2 or lost.mean() < GOAL_REGRET:
+        return ""
+    return f" ({lost.iloc[0]:.1f} on {lost.index[0]}, {lost.iloc[1:].mean():.2f} on the others)"
 
 
 def _beta(found: Findings, at: int) -> str:
