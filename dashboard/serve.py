@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 import threading
 from pathlib import Path
 
 APP = Path(__file__).resolve().with_name("app.py")
-_NEEDED = ("pandas", "plotly.graph_objects", "dashboard.app_pages", "dashboard.views", "dashboard.listing")
+_NEEDED = ("dashboard.ui", "dashboard.listing")
 
 
 def main() -> None:
@@ -24,8 +25,10 @@ def prepare() -> None:
     """List the stores, and load what the first page needs; what is wrong with a store, the page says."""
     from dashboard.launch import configured_stores
     from dashboard.queries import library
+    from ncore.errors import NcoreError
 
-    library(configured_stores()).runs()
+    with contextlib.suppress(NcoreError):
+        library(configured_stores()).runs()
     for module in _NEEDED:
         importlib.import_module(module)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dashboard import launch
+from dashboard.serve import prepare
 from ncore.errors import InputError
 
 
@@ -41,6 +42,12 @@ def test_stores_reach_the_server_whatever_they_are_called(tmp_path: Path, monkey
 def test_a_variable_of_another_form_is_refused(value: str) -> None:
     with pytest.raises(InputError, match="JSON list"):
         launch.configured_stores({launch.STORES_VARIABLE: value})
+
+
+@pytest.mark.parametrize("stores", ["nonsense", '["nowhere"]', "[]"])
+def test_what_is_wrong_with_a_store_is_left_to_the_page(monkeypatch: pytest.MonkeyPatch, stores: str) -> None:
+    monkeypatch.setenv(launch.STORES_VARIABLE, stores)
+    prepare()
 
 
 def test_without_the_variable_there_are_no_stores() -> None:
