@@ -40,6 +40,9 @@ RISE = 1.0
 #: How far curves will go on is expected from how steeply they rose, if so many tasks can tell. The slope is shrunk by
 #: this share of the rises' variance.
 MIN_TASKS, LIFT_RIDGE = 4, 0.5
+#: Candidates that a task needs for the error that they share to be told apart from their own: two are two standard
+#: deviations from each other however close they are, and would be in order for sure.
+ENOUGH = 8
 #: Finished candidates, task by task, that a model needs at least.
 MIN_RUNS = 10
 
@@ -166,6 +169,7 @@ class History(Predictor):
             known = [seen for curve in curves if (seen := curve.until(epoch)).usable]
             names, values = candidates(known, self.features)
             standings = np.stack([standing(column) for column in values.T], axis=1)
+            enough = len(names) >= ENOUGH
             rising = _mean_rise(known)
             centre, spread = moments.scale(values[:, 0], rising)
             shared = math.hypot(moments.lift_sd, RISE * max(0.0, rising))
@@ -175,7 +179,7 @@ class History(Predictor):
                 accuracy = float(expit(np.array(centre + spread * mean)))
                 slope = accuracy * (1 - accuracy)  # of the accuracy in its logit: the delta method
                 sd = slope * math.hypot(spread * math.sqrt(variance), shared)
-                forecasts[id(curve)] = Forecast(accuracy, max(MIN_SD, sd), shared=slope * shared)
+                forecasts[id(curve)] = Forecast(accuracy, max(MIN_SD, sd), shared=slope * shared if enough else 0.0)
         return [forecasts[id(curve)] for curve in curves]
 
     def moments(self, epoch: int) -> Moments | None:

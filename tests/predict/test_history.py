@@ -9,6 +9,7 @@ from ncore.predict import Task, get_predictor, kendall, rank_curves
 from ncore.predict.curves import PROBE_LOGME
 from ncore.predict.features import FEATURES, expit, logit, table
 from ncore.predict.history import (
+    ENOUGH,
     FURTHEST,
     LIFT_RIDGE,
     MIN_TASKS,
@@ -161,6 +162,15 @@ def test_tasks_that_rose_more_steeply_go_on_further(make_curve):
     assert moments.scale(levels, 0.5)[0] == pytest.approx(levels.mean() + 0.6 + 0.2 * moments.steepness)
     few = find_moments(tasks[: MIN_TASKS - 1], 2, ("level",))
     assert few.steepness == 0
+
+
+def test_of_few_candidates_nothing_is_said_to_be_shared(make_curve, drawn):
+    """Two that are nearly level may end in either order."""
+    fitted = get_predictor("history").fit(drawn[0])
+    curves = [make_curve([0.3, 0.4, 0.45 + 0.002 * n], f"new {n}") for n in range(ENOUGH)]
+    assert all(forecast.shared > 0 for forecast in fitted.predict(curves))
+    pair = rank_curves(curves[:2], epochs=3, method=fitted)
+    assert pair["p_best"].max() < 0.75
 
 
 def test_the_covariances_are_found(make_curve):
