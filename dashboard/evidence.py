@@ -16,7 +16,7 @@ from ncore.errors import InputError
 from ncore.predict import DEFAULT_METHOD, Curve, get_predictor
 
 if TYPE_CHECKING:
-    from ncore.bench.wording import Findings
+    from ncore.bench.findings import Findings
 
 NAIVE = "last"
 FEWEST = 4

@@ -73,8 +73,9 @@ def _benchmark(method: str, k: int, mode: str) -> None:
 @ui.guarded
 def _words() -> None:
     """Conclusions, protocol and limits, as on the page of the docs."""
+    from ncore.bench.conclusions import conclusions
     from ncore.bench.page import AT, FOLDER
-    from ncore.bench.wording import conclusions, limits, protocol
+    from ncore.bench.protocol import limits, protocol
 
     found = evidence.benchmark()
     if found is None:

@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from ncore.bench.cases import Case
+from ncore.bench.markdown import markdown_table, number
 from ncore.bench.nas_evaluation import HERE, PUBLISHED, evaluate_nas
 from ncore.bench.nas_table import COMMITTED
 from ncore.bench.table import about, load_table
-from ncore.bench.wording import markdown_table, number
 
 EVALUATION, FACTS = "nas_evaluation.parquet", "nas_facts.json"
 _TRUTHS = {

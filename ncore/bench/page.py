@@ -17,11 +17,14 @@ import yaml
 
 from ncore.bench import figures, nas_page
 from ncore.bench.cases import Case, as_if_unrelated, cases_from_table
+from ncore.bench.conclusions import best_play, conclusions
 from ncore.bench.evaluation import AVERAGE, evaluate_cases
+from ncore.bench.findings import Findings
+from ncore.bench.markdown import markdown_table, number
 from ncore.bench.methods import predictors
+from ncore.bench.protocol import limits, protocol
 from ncore.bench.replay import replay, summary
 from ncore.bench.table import COMMITTED, about, load_table
-from ncore.bench.wording import Findings, conclusions, limits, markdown_table, number, protocol
 from ncore.errors import InputError
 from ncore.predict import DEFAULT_METHOD
 
@@ -278,14 +281,13 @@ def _by_task(evaluation: pd.DataFrame, mode: str, methods: Sequence[str]) -> str
 
 
 def _stopping(found: Findings) -> str:
-    best = found.best_play()
     return (
         "Strategies of early stopping, replayed on the recorded curves, seed by seed: what the candidate that they end "
         "with is worth, and how many epochs they train. `ncore sweep --stop` trains all candidates to a look (epochs "
         "1, 2, 3, 5, 8, 13), keeps the smallest set that holds the best with the probability 1 − risk, and goes on "
         "with those; its forecasts are by the recommended method, learned on other datasets. Optuna's pruners see the "
         "candidates one after the other, in random orders, as trials of a study; successive halving in rounds is the "
-        f"synchronous form. {best}"
+        f"synchronous form. {best_play(found)}"
     )
 
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from ncore.bench.command import evaluate
+from ncore.bench.markdown import join, markdown_table
 from ncore.bench.page import FOLDER, fingerprint, read_results, render
 from ncore.bench.table import COMMITTED
-from ncore.bench.wording import join, markdown_table
 from ncore.errors import InputError
 
 

@@ -1,109 +1,20 @@
-"""The sentences of the page on the benchmark, each computed from the results."""
+"""What came out of the benchmark, goal by goal: sentences computed from the results."""
 
 from __future__ import annotations
-
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from ncore.bench.evaluation import AVERAGE
+from ncore.bench.findings import CONFIRMING, Findings
+from ncore.bench.markdown import join
 from ncore.bench.replay import WHOLE
 from ncore.predict import DEFAULT_METHOD, get_predictor, predictor_names
 
 GOAL_REGRET, GOAL_SHARE = 1.0, 0.15
 _OURS = ("learned", "history", "pooled", "forecast-")
 """How the names of this project's own predictors begin: they are no peers."""
-CONFIRMING = ("cifar10", "cifar10-animals", "digits", "fashion-mnist", "fashion-mnist-1000")
-"""Tasks that were run in the modes all and backbone after the recommended method had been chosen."""
 _LEVEL = 0.005
 """Differences in Kendall's tau that two digits don't show."""
-
-
-@dataclass(frozen=True)
-class Findings:
-    """All results.
-
-    Attributes:
-        evaluation: as `ncore.bench.evaluation.evaluate_cases` returns it.
-        played: as `ncore.bench.replay.summary` returns it.
-        facts: what the table holds, and what made it.
-    """
-
-    evaluation: pd.DataFrame
-    played: pd.DataFrame
-    facts: dict[str, Any]
-
-    @property
-    def average(self) -> pd.DataFrame:
-        """The rows that are means over tasks."""
-        return self.evaluation[self.evaluation["task"] == AVERAGE]
-
-    @property
-    def recommended_label(self) -> str:
-        """What `ncore.rank` uses, in words."""
-        return f"“{get_predictor(DEFAULT_METHOD).label}”"
-
-    @property
-    def complete(self) -> bool:
-        """Whether the table has all that its recipe plans."""
-        modes, planned = self.facts["modes"], self.facts["planned"]
-        return all(len(modes.get(mode, {"tasks": ()})["tasks"]) >= planned["tasks"] for mode in planned["modes"])
-
-    def row(self, mode: str, k: int, method: str, measure: str = "kendall") -> pd.Series | None:
-        """One row of the averages, None if there is none."""
-        part = self.average
-        part = part[(part["mode"] == mode) & (part["k"] == k)]
-        part = part[(part["method"] == method) & (part["measure"] == measure)]
-        return part.iloc[0] if len(part) else None
-
-    def ranking(self, k: int, among: Iterable[str] | None = None) -> pd.Series:
-        """Mean Kendall's tau over the modes by method, best first; only methods that every mode has."""
-        part = self.average
-        part = part[(part["k"] == k) & (part["measure"] == "kendall") & (part["kind"] != "reference")]
-        wide = part.pivot_table(index="method", columns="mode", values="value", sort=False).dropna()
-        if among is not None:
-            wide = wide[wide.index.isin(list(among))]
-        return wide.mean(axis=1).sort_values(ascending=False, kind="stable")
-
-    @property
-    def drawn(self) -> list[str]:
-        """Seven methods at most, for figures: the naive, the recommended, the paper's, and the best of each family."""
-        ranked = self.ranking(3)
-        kinds = self.average.drop_duplicates("method").set_index("method")["kind"]
-        chosen = [name for name in ("last", DEFAULT_METHOD) if name in ranked.index]
-        for kind in ("learned", "curve", "capacitance", "naive", "score"):
-            own = [name for name in ranked.index if kinds[name] == kind and name not in chosen]
-            chosen += own[:1]
-        paper = [name for name in ranked.index if name.startswith("capacitance-") and name not in chosen]
-        return list(dict.fromkeys([*chosen, *paper[:1]]))[:7]
-
-    def best_play(self) -> str:
-        """Which strategy loses least within the goal's share of the epochs, by the mean over modes."""
-        settings = self.played.groupby(["strategy", "setting"], sort=False)[["regret", "share"]].mean().reset_index()
-        within = settings[(settings["share"] <= GOAL_SHARE) & (settings["strategy"] != WHOLE)]
-        if within.empty:
-            cheapest = settings.sort_values("share", kind="stable").iloc[0]
-            return (
-                f"No strategy stays within {GOAL_SHARE:.0%} of the epochs in the mean over modes; the cheapest, "
-                f"{cheapest['strategy']} ({cheapest['setting']}), takes {cheapest['share']:.1%} and loses "
-                f"{cheapest['regret']:.2f} points."
-            )
-        first = within.sort_values("regret", kind="stable").iloc[0]
-        others = within[~within["strategy"].str.startswith("ncore")]
-        text = (
-            f"Within {GOAL_SHARE:.0%} of all epochs, in the mean over modes, {first['strategy']} ({first['setting']}) "
-            f"loses least: {first['regret']:.2f} points at {first['share']:.1%}"
-        )
-        if len(others) and not others["strategy"].eq(first["strategy"]).any():
-            second = others.sort_values("regret", kind="stable").iloc[0]
-            text += (
-                f"; of the others {second['strategy']} ({second['setting']}) comes next, with {second['regret']:.2f} "
-                f"points at {second['share']:.1%}"
-            )
-        return f"{text}."
 
 
 def conclusions(found: Findings, at: int) -> list[str]:
@@ -120,76 +31,30 @@ def conclusions(found: Findings, at: int) -> list[str]:
     ]
 
 
-def protocol(found: Findings) -> list[str]:
-    """What was run, and how it was judged."""
-    facts = found.facts
-    modes = facts["modes"]
-    told = [
-        f"mode `{mode}`: {len(about['tasks'])} {'task' if len(about['tasks']) == 1 else 'tasks'}, "
-        f"{about['candidates']} candidates, {about['seeds']} "
-        f"{'seed' if about['seeds'] == 1 else 'seeds'}, {about['epochs']} epochs, {join(about['pixels'])} pixels, "
-        f"{about['runs']} runs" + (f" of which {about['failed']} failed" if about["failed"] else "")
-        for mode, about in sorted(modes.items())
-    ]
-    rows = [
-        [name, task["dataset"], task["train"], task["test"], f"{100 * task['error']:.1f}", join(task["modes"])]
-        for name, task in sorted(facts["tasks"].items(), key=lambda item: (item[1]["dataset"], item[0]))
-    ]
-    more = facts["runs in the table"] - facts["runs"]
-    unfinished = f" {more} more runs are of tasks that are not finished, and are left out." if more else ""
-    heads = ["task", "images of", "training images", "test images", "standard error, points", "modes"]
-    return [
-        f"{facts['runs']} runs of {len(facts['candidates'])} candidates, {facts['hours']:.1f} hours of one core: "
-        f"{'; '.join(told)}. The table is `ncore/bench/results/bench.parquet` (SHA-256 `{facts['table'][:16]}…`), made "
-        f"by `ncore bench` with the recipe `ncore/bench/recipe.yaml`.{unfinished}",
-        f"What was reduced: {str(facts['made'].get('reduced', '')).strip() or 'nothing'}",
-        markdown_table(heads, rows),
-        "The candidates: " + join(f"`{name}`" for name in facts["candidates"]) + ".",
-        "**Truth.** A candidate's final accuracy is that on the test split after its last epoch, in the mean over its "
-        "seeds; early decisions see the validation split only. A prediction is what `ncore.rank` says of the first k "
-        "epochs of the same runs. A method that says the same of all candidates orders nothing and gets 0.",
-        "**Held out.** Whatever learns or is calibrated on finished runs (all 90% intervals are) is judged on a task "
-        "by what it learned from tasks of *other datasets* in the same mode. Tasks made from the same images don't "
-        "count as held out: `ncore evaluate --loose` counts them, for comparison. The candidates are the same "
-        "everywhere, so that nothing here says how a method does on candidates of another kind.",
-        "**Uncertainty.** Intervals are 95% percentile bootstrap ones that draw tasks and candidates again, a "
-        "candidate being in or out of all tasks at once (Owen's pigeonhole bootstrap), of differences on the same "
-        "draws. Where an interval is said to be for other tasks only, the candidates stay as they are. Tasks of one "
-        "dataset resemble each other, which the bootstrap doesn't know: take intervals for a little too narrow.",
-        "**Chance and ceiling.** *Chance* is the expectation of a random order. *Noise ceiling* is what knowing every "
-        "candidate's expected final accuracy would give, the observed one being a noisy reading of it: the variance "
-        "over seeds and the binomial error of the test set. *Whole training* ranks by the validation accuracy after "
-        "the last epoch, at full cost.",
-        "**What was looked at before.** The formulas of peers are as published. Our own predictors were developed on "
-        "the sample runs of this repository (other images, epochs and candidates of the same families), on a "
-        "prototype, and on the mode `unit` of this table with seed 0: there validation loss and LogME were chosen "
-        "from 26 early measures and scores, alone and together, by mean Kendall's tau at k = 1 to 10, and "
-        "`learned-logme` was recommended before the other modes were looked at. On three tasks of each of these "
-        "`history-logme` did better, which is the same for candidates that no finished run is known of, and it is "
-        "recommended since: its lead in mode `unit`, and what it is ahead of `learned-logme` on those three tasks, are "
-        "flattered by these choices. That intervals widen while curves rise, and that `ncore sweep --stop` leaves out "
-        "the error which all candidates share, was decided after coverages and replays of nine tasks of mode `unit` "
-        "and six of each other mode had been looked at, and that steeper tasks are expected to rise further after "
-        "eight of each had been: errors, coverages and what `--stop` loses are flattered by these choices. None of "
-        f"them changes an order, and orders were settled before {join(CONFIRMING)} were run in the modes `all` and "
-        "`backbone`.",
-    ]
-
-
-def limits(found: Findings) -> list[str]:
-    """What the benchmark can't say."""
-    datasets = sorted({task["dataset"] for task in found.facts["tasks"].values()})
-    epochs = sorted({about["epochs"] for about in found.facts["modes"].values()})
-    return [
-        f"- {len(found.facts['tasks'])} tasks from {len(datasets)} datasets ({join(datasets)}) are few, small pictures "
-        "all of them, and no text or speech.",
-        f"- Training lasts {join(epochs)} epochs on small training sets. In longer training the first epochs are a "
-        "smaller share of the cost, and say less about the end.",
-        f"- Costs are seconds of one core at reduced resolution. {_first_epoch(found)}",
-        "- The seconds hold the recording of beta_eff and the evaluation of each epoch, for every method alike.",
-        "- The ceiling takes errors of candidates on the same test images for independent, and takes observed "
-        "accuracies for expected ones, which are spread less: it is an estimate.",
-    ]
+def best_play(found: Findings) -> str:
+    """Which strategy loses least within the goal's share of the epochs, by the mean over modes."""
+    settings = found.played.groupby(["strategy", "setting"], sort=False)[["regret", "share"]].mean().reset_index()
+    within = settings[(settings["share"] <= GOAL_SHARE) & (settings["strategy"] != WHOLE)]
+    if within.empty:
+        cheapest = settings.sort_values("share", kind="stable").iloc[0]
+        return (
+            f"No strategy stays within {GOAL_SHARE:.0%} of the epochs in the mean over modes; the cheapest, "
+            f"{cheapest['strategy']} ({cheapest['setting']}), takes {cheapest['share']:.1%} and loses "
+            f"{cheapest['regret']:.2f} points."
+        )
+    first = within.sort_values("regret", kind="stable").iloc[0]
+    others = within[~within["strategy"].str.startswith("ncore")]
+    text = (
+        f"Within {GOAL_SHARE:.0%} of all epochs, in the mean over modes, {first['strategy']} ({first['setting']}) "
+        f"loses least: {first['regret']:.2f} points at {first['share']:.1%}"
+    )
+    if len(others) and not others["strategy"].eq(first["strategy"]).any():
+        second = others.sort_values("regret", kind="stable").iloc[0]
+        text += (
+            f"; of the others {second['strategy']} ({second['setting']}) comes next, with {second['regret']:.2f} "
+            f"points at {second['share']:.1%}"
+        )
+    return f"{text}."
 
 
 def _unfinished(found: Findings) -> str:
@@ -198,19 +63,6 @@ def _unfinished(found: Findings) -> str:
     return (
         f"**The benchmark is not finished.** Of {planned['tasks']} tasks the table has {join(told)} so far, so that "
         "what follows is provisional, and no goal is decided."
-    )
-
-
-def _first_epoch(found: Findings) -> str:
-    """What a first look costs, in seconds: features that are computed once have to be paid before it."""
-    told = [
-        f"{row['share']:.0%} in mode `{mode}`"
-        for mode in sorted(found.average["mode"].unique())
-        if (row := found.row(mode, 1, "last")) is not None
-    ]
-    return (
-        f"The first epoch of all candidates, with all that comes before it, takes {join(told)} of what training them "
-        "to the end takes: what has to be paid before any early decision."
     )
 
 
@@ -468,28 +320,3 @@ def _related(found: Findings, at: int) -> str:
         f"is {told}; {int(good.sum())} of {len(good)} coverages are between 85% and 95% then, the lowest is "
         f"{covered['value'].min():.0%} and the highest {covered['value'].max():.0%}."
     )
-
-
-def markdown_table(heads: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    """A table in Markdown; the first column is left, the others right aligned."""
-    lines = [f"| {' | '.join(map(str, heads))} |", f"| --- |{' ---: |' * (len(heads) - 1)}"]
-    lines += [f"| {' | '.join(str(cell).replace('|', '∣') for cell in row)} |" for row in rows]
-    return "\n".join(lines)
-
-
-def number(value: Any, digits: int = 2) -> str:
-    """A number, nothing where it is missing."""
-    return "" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
-
-
-def join(words: Iterable[object]) -> str:
-    """A list in words.
-
-    Example:
-        >>> join(["a", "b", "c"])
-        'a, b and c'
-    """
-    listed = [str(word) for word in words]
-    if len(listed) < 2:
-        return listed[0] if listed else "none"
-    return f"{', '.join(listed[:-1])} and {listed[-1]}"
