@@ -42,10 +42,10 @@ class ForecastPruner(optuna.pruners.BasePruner):
 
     After epochs 1, 2, 3, 5, 8, 13 and so on all trials are compared by what was known of them after the same epoch (so
     that a forecast that is too low everywhere is no disadvantage to the young): a trial is pruned unless it is in the
-    smallest set that holds the best of them with probability ``1 - risk``. Looking at every epoch would be one more
-    chance each time to prune the best. Which predictor forecasts is `ncore.rank`'s choice by default, so
-    the name says what is done, not by what. Trials have to train equally long on the same data; a step is an epoch,
-    counted from 1 (or from 0: then all are shifted by one).
+    smallest set that holds the best of them with probability ``1 - risk``, or in the better half of those that got as
+    far. Looking at every epoch would be one more chance each time to prune the best. Which predictor forecasts is
+    `ncore.rank`'s choice by default, so the name says what is done, not by what. Trials have to train equally long on
+    the same data; a step is an epoch, counted from 1 (or from 0: then all are shifted by one).
 
     Args:
         epochs: at which a trial ends if it isn't pruned.
@@ -97,9 +97,10 @@ class ForecastPruner(optuna.pruners.BasePruner):
         seen = curves[-1].epochs
         if not seen.size or not self.n_warmup_epochs <= seen[-1] < self.epochs or seen[-1] not in self.rule.looks:
             return False
-        curves = [curve.until(int(seen[-1])) for curve in curves]
-        names = [curve.candidate for curve in curves]
-        return names[-1] not in self.rule.keep(standing(curves, self.predictor), names)
+        name, epoch = curves[-1].candidate, int(seen[-1])
+        as_far = [curve.candidate for curve in curves if curve.epochs[-1] >= epoch]
+        now = standing([curve.until(epoch) for curve in curves], self.predictor)
+        return name not in self.rule.keep(now, as_far)
 
     def _curve(self, trial: FrozenTrial, shift: int, minimised: bool) -> Curve:
         steps = sorted(trial.intermediate_values)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from math import ceil
 
 import numpy as np
 
@@ -48,13 +49,17 @@ class StoppingRule:
 
     After each look the smallest set of candidates is kept that holds the best of all with probability `1 - risk`; the
     others are stopped, and stay stopped. So the probability that the best was stopped is at most `risk` at every look,
-    however many candidates there are, as far as the predictor's intervals can be trusted.
+    however many candidates there are, as far as the predictor's intervals can be trusted. As far as they can't, on data
+    of a new kind, say, no more than half of the candidates are stopped at a look, as in successive halving (Jamieson
+    and Talwalkar, AISTATS 2016).
 
     Attributes:
         risk: In [0, 1).
         target_regret: Accuracy points; as soon as the first choice is expected to lose no more, only it goes on.
         budget: Epochs of all runs together, the rest of the first choice's training included; None for no limit.
         looks: Epochs after which candidates are compared.
+        cut: The largest share of the running candidates that is stopped at a look; the budget and the target regret may
+            stop more.
 
     Raises:
         InputError: A value is out of range.
@@ -64,6 +69,7 @@ class StoppingRule:
     target_regret: float | None = None
     budget: int | None = None
     looks: tuple[int, ...] = LOOKS
+    cut: float = 0.5
 
     def __post_init__(self) -> None:
         if not 0 <= self.risk < 1:
@@ -76,6 +82,8 @@ class StoppingRule:
             raise InputError(f"The budget {self.budget} must be 1 epoch or more, of all runs together.")
         if not self.looks or self.looks[0] < 1 or any(b <= a for a, b in pairwise(self.looks)):
             raise InputError(f"The looks {self.looks} must be epochs that increase from 1 or more.")
+        if not 0 <= self.cut <= 1:
+            raise InputError(f"The share {self.cut} that a look may stop must be in [0, 1]: give 0.5, say.")
 
     def looks_until(self, horizon: int, predictor: Predictor) -> list[int]:
         """The looks that a predictor can use before training ends at `horizon`.
@@ -104,7 +112,9 @@ class StoppingRule:
                 break
             held += probability
             enough.append(candidate)
-        return [candidate for candidate in going if candidate in enough] or going[:1]
+        kept = [candidate for candidate in going if candidate in enough]
+        fewest = max(1, ceil((1 - self.cut) * len(going)))
+        return kept if len(kept) >= fewest else going[:fewest]
 
     def affordable(self, spent: int, runs: Sequence[int], look: int, after: int, horizon: int) -> int:
         """How many candidates can be trained from one look to the next so that the best of them can be finished.

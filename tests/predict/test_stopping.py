@@ -70,13 +70,23 @@ def test_the_smallest_set_that_holds_the_best():
     assert StoppingRule(risk=0.1).keep(now, "abcd") == ["a", "b", "c"]
     assert StoppingRule(risk=0.2).keep(now, "abcd") == ["a", "b"]
     assert StoppingRule(risk=0).keep(now, "abcd") == ["a", "b", "c", "d"]
-    assert StoppingRule(risk=0.9).keep(now, "abcd") == ["a"]
+    assert StoppingRule(risk=0.9, cut=1).keep(now, "abcd") == ["a"]
+
+
+def test_a_look_stops_half_of_the_candidates_at_most():
+    now = Standing(("a", "b", "c", "d", "e"), (0.96, 0.01, 0.01, 0.01, 0.01), 1.0, "a")
+    assert StoppingRule().keep(now, "abcde") == ["a", "b", "c"]
+    assert StoppingRule().keep(now, "bcde") == ["b", "c"]
+    assert StoppingRule().keep(now, "ab") == ["a"]
+    assert StoppingRule(cut=0.25).keep(now, "abcde") == ["a", "b", "c", "d"]
+    assert StoppingRule(cut=0).keep(now, "abcde") == list("abcde")
 
 
 def test_what_was_stopped_before_is_part_of_the_risk():
     now = Standing(("a", "b", "c", "d"), (0.5, 0.3, 0.15, 0.05), 1.0, "a")
-    assert StoppingRule(risk=0.2).keep(now, "acd") == ["a"]  # a and b hold 0.8; b was stopped
-    assert StoppingRule(risk=0.2).keep(now, "cd") == ["c"]  # never none
+    rule = StoppingRule(risk=0.2, cut=1)
+    assert rule.keep(now, "acd") == ["a"]  # a and b hold 0.8; b was stopped
+    assert rule.keep(now, "cd") == ["c"]  # never none
 
 
 def test_target_regret_keeps_the_choice_only():
@@ -96,7 +106,7 @@ def test_the_budget_leaves_enough_to_finish_one():
 
 @pytest.mark.parametrize(
     "values",
-    [{"risk": 1.0}, {"risk": -0.1}, {"target_regret": -1}, {"budget": 0}, {"looks": ()}, {"looks": (2, 2)}],
+    [{"risk": 1.0}, {"risk": -0.1}, {"target_regret": -1}, {"budget": 0}, {"looks": ()}, {"looks": (2, 2)}, {"cut": 2}],
     ids=str,
 )
 def test_values_out_of_range_are_refused(values):
