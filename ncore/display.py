@@ -161,8 +161,8 @@ def reading_hint(table: pd.DataFrame, epochs: int) -> None:
     console.print(
         f"[bold]How to read it:[/] seen up to epoch {epochs} only, {escape(str(first['candidate']))} is predicted to "
         f"end at {_percent(first['predicted'])}% and is the best with probability {_percent(first['p_best'], 0)}%; "
-        "where intervals overlap, the order may still change, and 'observed' is what the runs really ended at on "
-        "test data.",
+        "read how sure the order is from P(best), as intervals hold what is uncertain for all alike, too; 'observed' "
+        "is what the runs really ended at on test data.",
         highlight=False,
     )
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard import edge_dynamics, neighbourhood, one_run, session, sidebar, synapses, ui
+from dashboard import neighbourhood_view, one_run, session, sidebar, synapses, ui
 from dashboard.figures import layer_graph as figures
-from dashboard.figures import neighbourhood as close
 from dashboard.network_view import DETAILS, View, details_for, values_of, view_of
 from dashboard.queries import Library
 from dashboard.synapses import HOW_TO_RECORD, Recorded
 
-LAYER, SOURCE, TARGET, KIND = "network-layer", "network-source", "network-target", "network-look"
 COLOUR, DETAIL = "network-colour", "network-detail"
 MATRIX_LAYER, MATRIX_COLOUR = "network-matrix-layer", "network-matrix-colour"
 MOST_FRAMES = 60
@@ -47,7 +44,7 @@ def _at_an_epoch(of: Recorded) -> None:
     epoch = one_run.epoch_of(of.trajectories or of.line_graphs)
     _network(of, epoch)
     _matrix(of, epoch)
-    _neighbourhood(of, epoch)
+    neighbourhood_view.section(of, epoch)
     synapses.read_ahead(sidebar.current(), of, epoch, one_run.others(of.key), _same_of_others())
 
 
@@ -70,7 +67,7 @@ def _network(of: Recorded, epoch: int) -> None:
         ui.empty("There is no line graph.", HOW_TO_RECORD)
         return
     if shown != epoch:
-        st.markdown(_other_epoch(of, epoch, shown))
+        st.markdown(neighbourhood_view.other_epoch(of, epoch, shown))
     books = sidebar.current()
     view, what, one = _edges(books, of, shown, quantity, detail)
     values, planned = {shown: books.once((what, shown), of.key, lambda: one(shown))}, [shown]
@@ -86,14 +83,14 @@ def _network(of: Recorded, epoch: int) -> None:
             figures.QUANTITIES[quantity],
             [len(level) for level in of.neurons],
             shown,
-            _chosen(of),
+            neighbourhood_view.chosen(of),
             ui.is_dark(),
         ),
         f"network-{quantity}-{detail}-{'play' if len(values) > 1 else 'still'}",
         f"The network at epoch {shown}, its synapses coloured by {_QUANTITY_NAMES[quantity].lower()}. {view.note}",
         lambda: _edge_table(view, values, quantity),
         f"network-{quantity}",
-        on_click=_clicked,
+        on_click=neighbourhood_view.clicked,
         place="network-graph",
     )
     st.caption(
@@ -126,7 +123,7 @@ def _same_of_others() -> Callable[[Recorded, int], None]:
     books, state = sidebar.current(), st.session_state
     quantity, detail = str(state.get(COLOUR)), str(state.get(DETAIL))
     layer, colour = state.get(MATRIX_LAYER), str(state.get(MATRIX_COLOUR))
-    synapse = None if state.get(KIND) == "neuron" else _chosen_synapse()
+    synapse = neighbourhood_view.chosen_synapse()
 
     def show(of: Recorded, epoch: int) -> None:
         if quantity in ("weight", "rate") and detail in details_for(of.neurons):
@@ -136,7 +133,7 @@ def _same_of_others() -> Callable[[Recorded, int], None]:
             _small_matrix(books, of, epoch, layer, colour)
         shown = of.nearest_line_graph(epoch)
         if synapse is not None and shown is not None:
-            _neighbours(books, of, shown, synapse)
+            neighbourhood_view.neighbours(books, of, shown, synapse)
 
     return show
 
@@ -147,14 +144,14 @@ def _matrix(of: Recorded, epoch: int) -> None:
     """The matrix of a layer."""
     ui.section("Matrix of a layer", "A row for each target neuron, a column for each source.", ("weight", "rate"))
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        layer = _layer(of, "Layer", MATRIX_LAYER)
+        layer = neighbourhood_view.layer_box(of, "Layer", MATRIX_LAYER)
         quantity = _quantity(of, MATRIX_COLOUR)
     shown = epoch if quantity != "interaction" else of.nearest_line_graph(epoch)
     if shown is None:
         ui.empty("There is no line graph.", HOW_TO_RECORD)
         return
     if shown != epoch:
-        st.markdown(_other_epoch(of, epoch, shown))
+        st.markdown(neighbourhood_view.other_epoch(of, epoch, shown))
     matrix = _small_matrix(sidebar.current(), of, shown, layer, quantity)
     sources, targets = of.neurons[layer - 1], of.neurons[layer]
     figure, left_out = figures.weight_matrix(
@@ -179,188 +176,6 @@ def _small_matrix(books: Library, of: Recorded, epoch: int, layer: int, quantity
         of.key,
         lambda: figures.reduced_matrix(_matrix_of(books, of, epoch, layer, quantity)),
     )
-
-
-@st.fragment
-def _neighbourhood(of: Recorded, epoch: int) -> None:
-    """What drives a synapse, and what it drives; or what passes through a neuron."""
-    one_run.follow_click(whole=False)
-    _around(of, epoch)
-
-
-@ui.guarded
-def _around(of: Recorded, epoch: int) -> None:
-    """The choice of a synapse or a neuron, and its neighbourhood."""
-    ui.section(
-        "Neighbourhood in the line graph G_B",
-        "Its vertices are the synapses. A synapse is driven by those that leave its target neuron, and drives those "
-        "that end in its source neuron.",
-        ("neighbour", "interaction"),
-    )
-    shown = of.nearest_line_graph(epoch)
-    if shown is None:
-        ui.empty(
-            "The line graph of this run was not recorded.",
-            f"Its synapses' neighbourhoods need it. {HOW_TO_RECORD}",
-        )
-        return
-    if shown != epoch:
-        st.markdown(_other_epoch(of, epoch, shown))
-    _begin_with_the_strongest(of, shown)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        kind = st.segmented_control(
-            "Look at",
-            ("synapse", "neuron"),
-            default="synapse",
-            format_func=str.capitalize,
-            required=True,
-            **session.setting(KIND),
-        )
-        if kind == "neuron":
-            level = _level(of)
-            number = _neuron(of, level, "Neuron", TARGET)
-        else:
-            layer = _layer(of, "Layer", LAYER)
-            source = _neuron(of, layer - 1, "From neuron", SOURCE)
-            target = _neuron(of, layer, "To neuron", TARGET)
-        st.button("Mark it in the network", on_click=one_run.chosen_by_click)
-    if kind == "neuron":
-        _around_neuron(of, shown, level, number)
-    else:
-        _around_synapse(of, shown, (layer, source, target))
-
-
-def _begin_with_the_strongest(of: Recorded, epoch: int) -> None:
-    """Choose the synapse of the second layer that is tied in most strongly, unless anything is chosen."""
-    names = (LAYER, SOURCE, TARGET)
-    kept = st.session_state.get("settings", {})
-    if any(name in st.session_state or name in st.query_params or name in kept for name in names):
-        return
-    layer = min(2, of.layers[-1])
-    strengths = synapses.interactions(sidebar.current(), of, epoch, layer)
-    source, target = edge_dynamics.strongest_of(of, layer, strengths, 1)[0]
-    st.session_state.update({LAYER: layer, SOURCE: source, TARGET: target})
-
-
-def _around_synapse(of: Recorded, epoch: int, synapse: tuple[int, int, int]) -> None:
-    books = sidebar.current()
-    layer, source, target = synapse
-    local = of.local(*synapse)
-    table = _neighbours(books, of, epoch, synapse)
-    weight = rate = np.nan
-    if epoch in of.trajectories:
-        row, column = divmod(local - of.offset(layer), len(of.neurons[layer - 1]))
-        weight, rate = (float(matrix[row, column]) for matrix in synapses.values(books, of, epoch, layer))
-    st.markdown(f"**Synapse {source} → {target} of layer {layer}, epoch {epoch}.** ")
-    st.markdown("\n".join(f"- {s}" for s in neighbourhood.synapse_in_words(table, of, synapse, weight, rate)))
-    figure, left_out = close.around_synapse(table, synapse, ui.is_dark())
-    ui.chart(
-        figure,
-        "around-synapse",
-        f"Synapse {source} → {target} of layer {layer} with the synapses that drive it and those that it drives.",
-        table,
-        f"neighbours-layer-{layer}-{source}-{target}",
-        on_click=_clicked,
-    )
-    st.caption(
-        f"Percentages are shares of the strength on each side. Click a neighbour to go there. {left_out}".strip()
-    )
-    with st.expander(f"All {len(table):,} neighbours as a table"):
-        st.dataframe(table, hide_index=True, column_config={"share": st.column_config.NumberColumn(format="percent")})
-
-
-def _neighbours(books: Library, of: Recorded, epoch: int, synapse: tuple[int, int, int]) -> pd.DataFrame:
-    """The neighbours of a synapse at an epoch with a line graph."""
-    local, layer = of.local(*synapse), synapse[0]
-
-    def compute() -> pd.DataFrame:
-        absolute, signed = (synapses.line_graph(books, of, epoch, strength) for strength in ("absolute", "signed"))
-        known = epoch in of.trajectories and layer < of.layers[-1]
-        after = synapses.values(books, of, epoch, layer + 1) if known else None
-        return neighbourhood.of_synapse(absolute, signed, of, local, after)
-
-    return books.once(("neighbours", epoch, local), of.key, compute)
-
-
-def _around_neuron(of: Recorded, epoch: int, level: int, number: int) -> None:
-    graph = synapses.line_graph(sidebar.current(), of, epoch)
-    position = int(np.searchsorted(of.neurons[level], number))
-    st.markdown(neighbourhood.neuron_in_words(graph, of, level, number, position))
-    if level in (0, len(of.neurons) - 1):
-        return
-    block = neighbourhood.through_neuron(graph, level, position)
-    sources, targets = of.neurons[level - 1], of.neurons[level + 1]
-    figure, left_out = close.through_neuron(block, sources, targets, number, False, ui.is_dark())
-    heat = figure.data[0]
-    driving, driven = np.meshgrid(heat.y, heat.x, indexing="ij")
-    ui.chart(
-        figure,
-        "through-neuron",
-        f"Heatmap of the interactions between incoming and outgoing synapses of neuron {number} of level {level}.",
-        pd.DataFrame({"driving": driving.ravel(), "driven": driven.ravel(), "strength": np.asarray(heat.z).ravel()}),
-        f"through-neuron-{level}-{number}",
-    )
-    if left_out:
-        st.caption(left_out)
-
-
-def _keep_in_url() -> None:
-    """Write all parts of the choice to the URL when one of them changes: what the page itself chose isn't there yet."""
-    names = (KIND, LAYER, SOURCE, TARGET)
-    st.session_state.update({name: st.session_state[name] for name in names if name in st.session_state})
-
-
-def _clicked(point: list[Any]) -> None:
-    """Take what was clicked, (layer, source, target) or (-1, level, neuron), into the widgets below."""
-    if len(point) != 3 or not all(isinstance(value, int | float) for value in point):
-        return
-    first, second, third = map(int, point)
-    given: dict[str, Any] = {KIND: "synapse", LAYER: first, SOURCE: second, TARGET: third}
-    if first == -1:
-        given = {KIND: "neuron", "network-level": second, TARGET: third}
-    st.session_state.update(given)
-    one_run.chosen_by_click()
-
-
-def _chosen(of: Recorded) -> tuple[int, int, int] | None:
-    """What is chosen below, for the picture above; nothing before anything was."""
-    state = st.session_state
-    numbers = [state.get(name) for name in (LAYER, SOURCE, TARGET)]
-    if state.get(KIND) == "neuron":
-        numbers = [state.get("network-level"), -1, state.get(TARGET)]
-    if any(not isinstance(number, int) for number in numbers):
-        return None
-    layer, source, target = (int(number) for number in numbers if number is not None)
-    return (layer, source, target) if 0 <= layer < len(of.neurons) else None
-
-
-def _chosen_synapse() -> tuple[int, int, int] | None:
-    """Layer, source and target of the synapse that is looked at."""
-    found = [st.session_state.get(name) for name in (LAYER, SOURCE, TARGET)]
-    layer, source, target = (number if isinstance(number, int) else -1 for number in found)
-    return (layer, source, target) if layer > 0 else None
-
-
-def _layer(of: Recorded, label: str, key: str) -> int:
-    return _one_of(label, list(of.layers), key, lambda n: f"{n} ({' × '.join(map(str, of.shapes[n - 1][::-1]))})")
-
-
-def _level(of: Recorded) -> int:
-    names = figures.level_names(len(of.neurons))
-    return _one_of("Level", list(range(len(of.neurons))), "network-level", lambda n: names[n], 1)
-
-
-def _neuron(of: Recorded, level: int, label: str, key: str) -> int:
-    return _one_of(label, of.neurons[level].tolist(), key, str)
-
-
-def _one_of(label: str, options: list[int], key: str, text: Any, index: int = 0) -> int:
-    """A box of numbers; one that the session or the URL has but that is no option becomes the first."""
-    arguments = session.setting(key)
-    if key in st.session_state and st.session_state[key] not in options:
-        st.session_state[key] = options[0]
-    found = st.selectbox(label, options, index, text, width=170, on_change=_keep_in_url, **arguments)
-    return session.one_of(found, options, options[0])
 
 
 def _quantity(of: Recorded, key: str = COLOUR) -> str:
@@ -402,13 +217,6 @@ def _matrix_of(books: Library, of: Recorded, epoch: int, layer: int, quantity: s
         return synapses.interactions(books, of, epoch, layer)
     found = synapses.values(books, of, epoch, layer)
     return found.weight if quantity == "weight" else found.rate
-
-
-def _other_epoch(of: Recorded, epoch: int, shown: int) -> str:
-    listed = ", ".join(map(str, of.line_graphs[:12])) + (", …" if len(of.line_graphs) > 12 else "")
-    return (
-        f":material/info: The line graph was recorded at epochs {listed}, not at {epoch}: this shows epoch **{shown}**."
-    )
 
 
 def _evenly(epochs: tuple[int, ...], most: int) -> list[int]:
