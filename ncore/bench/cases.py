@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from ncore.predict.experience import Task
 FEWEST = 4
 """Candidates that a case needs: the top three of three are right whatever is predicted."""
 SHARE = 0.75
-"""Of a table's candidates, what a case needs: one that the benchmark has only begun with is another task."""
+"""Of a table's candidates, what a seed of a case needs: one that the benchmark has only begun with is left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,7 @@ def cases_from_store(store: StoreLike) -> list[Case]:
 
 
 def cases_from_table(table: pd.DataFrame) -> list[Case]:
-    """Every mode and task of a table of the benchmark of which enough candidates are finished, in order of name.
+    """Every mode and task of a table of the benchmark with the seeds of which enough candidates are finished, by name.
 
     Args:
         table: as `ncore.bench.table.load_table` returns it.
@@ -117,7 +117,10 @@ def cases_from_table(table: pd.DataFrame) -> list[Case]:
     enough = max(FEWEST, SHARE * table["candidate"].nunique())
     for (mode, name), group in table.groupby(["mode", "task"], sort=True):
         curves = curves_of_table(group, str(name), str(mode))
-        if len({curve.candidate for curve in curves if _ended(curve)}) < enough:
+        ended = {seed: {c.candidate for c in curves if c.seed == seed and _ended(c)} for seed in set(group["seed"])}
+        group = group[group["seed"].map(lambda seed, ended=ended: len(ended[seed]) >= enough)]
+        curves = [curve for curve in curves if len(ended[curve.seed]) >= enough]
+        if not curves:
             continue
         clocks = {
             key: run.set_index("epoch")["seconds"] for key, run in group.groupby(["candidate", "seed"], sort=True)
@@ -142,6 +145,14 @@ def cases_from_table(table: pd.DataFrame) -> list[Case]:
             "benchmark first."
         )
     return found
+
+
+def with_seeds(case: Case, wanted: Callable[[int], bool]) -> Case | None:
+    """A case with the runs of some seeds only; None if there are none."""
+    kept = [pair for pair in zip(case.curves, case.seconds, strict=True) if wanted(pair[0].seed)]
+    if not kept:
+        return None
+    return replace(case, curves=tuple(curve for curve, _ in kept), seconds=tuple(seconds for _, seconds in kept))
 
 
 def leave_dataset_out(case: Case, cases: Sequence[Case]) -> list[Case]:

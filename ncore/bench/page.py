@@ -16,8 +16,8 @@ import pandas as pd
 import yaml
 
 from ncore.bench import figures, nas_page
-from ncore.bench.cases import Case, as_if_unrelated, cases_from_table
-from ncore.bench.conclusions import best_play, conclusions
+from ncore.bench.cases import Case, as_if_unrelated, cases_from_table, leave_dataset_out, with_seeds
+from ncore.bench.conclusions import best_play, conclusions, repeated_plays
 from ncore.bench.evaluation import AVERAGE, evaluate_cases
 from ncore.bench.findings import Findings
 from ncore.bench.markdown import markdown_table, number
@@ -32,6 +32,8 @@ EVALUATION, REPLAY, FACTS = "evaluation.parquet", "replay.parquet", "facts.json"
 FOLDER = Path(__file__).parent
 AT = 3
 """The number of epochs that the goals are about."""
+FIRST_SEED = 0
+"""Of the runs that methods were chosen on."""
 
 _MEASURES = {
     "kendall": "Kendall ↑",
@@ -70,11 +72,13 @@ def write_results(folder: Path, path: Path | None, evaluation: pd.DataFrame) -> 
     table = load_table(path)
     cases = cases_from_table(table)
     evaluation.to_parquet(results / EVALUATION, index=False, compression="zstd")
-    summary(replay(cases)).to_parquet(results / REPLAY, index=False, compression="zstd")
+    played = replay(cases)
+    summary(played).to_parquet(results / REPLAY, index=False, compression="zstd")
     nas_page.write_results(folder, cases)
     made = about(path)
     facts = _facts(table, cases) | {"table": fingerprint(path), "made": made, "planned": _planned(made)}
     facts["related"] = _related(cases, sorted(evaluation["k"].unique()))
+    facts["repeated"] = _repeated(cases) | {"played": _told(summary(played[played["seed"] != FIRST_SEED]))}
     (results / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -157,10 +161,30 @@ def _related(cases: Sequence[Case], ks: Sequence[int]) -> list[dict[str, Any]]:
     found = evaluate_cases(as_if_unrelated(cases), predictors([DEFAULT_METHOD]), ks=ks, resamples=1)
     found = found[(found["task"] == AVERAGE) & (found["method"] == DEFAULT_METHOD)]
     found = found[found["measure"].isin(["coverage", "kendall", "error"])]
-    return [
-        {"mode": str(row.mode), "k": int(row.k), "measure": str(row.measure), "value": round(float(row.value), 6)}
-        for row in found.itertuples(index=False)
-    ]
+    return _told(found[["mode", "k", "measure", "value"]])
+
+
+def _repeated(cases: Sequence[Case]) -> dict[str, Any]:
+    """How the recommended method does on the runs with other seeds than the first alone, taught as ever."""
+    again = [found for case in cases if (found := with_seeds(case, lambda seed: seed != FIRST_SEED))]
+    if not again:
+        return {"average": [], "tasks": []}
+    found = evaluate_cases(
+        again, predictors([DEFAULT_METHOD, "last"]), ks=(AT,), learn=lambda case, known: leave_dataset_out(case, cases)
+    )
+    found = found[(found["method"] == DEFAULT_METHOD) & found["measure"].isin(["coverage", "kendall", "regret"])]
+    columns = ["mode", "measure", "value", "over_last", "over_last_tasks_lower", "over_last_tasks_upper"]
+    whole = found["task"] == AVERAGE
+    return {
+        "average": _told(found.loc[whole, [*columns, "tasks"]]),
+        "tasks": _told(found.loc[~whole & (found["measure"] == "kendall"), ["mode", "task", "value", "over_last"]]),
+    }
+
+
+def _told(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows for JSON."""
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=6))
+    return rows
 
 
 def _whole(value: float) -> int:
@@ -169,16 +193,18 @@ def _whole(value: float) -> int:
 
 def _facts(table: pd.DataFrame, cases: Sequence[Case]) -> dict[str, Any]:
     """Counts of what the table holds, for the protocol."""
-    judged = pd.MultiIndex.from_tuples([(case.mode, case.name) for case in cases])
+    judged = pd.MultiIndex.from_tuples(
+        {(case.mode, case.name, curve.seed) for case in cases for curve in case.curves}, names=["mode", "task", "seed"]
+    )
     whole = table
-    table = table[pd.MultiIndex.from_frame(table[["mode", "task"]]).isin(judged)]
+    table = table[pd.MultiIndex.from_frame(table[["mode", "task", "seed"]]).isin(judged)]
     runs = table.drop_duplicates("run")
     ends = table.groupby("run")["seconds"].max()
     by_mode = {
         str(mode): {
             "tasks": sorted(group["task"].unique()),
             "candidates": int(group["candidate"].nunique()),
-            "seeds": int(group["seed"].nunique()),
+            "seeds": sorted({int(seeds) for seeds in group.groupby("task")["seed"].nunique()}),
             "epochs": int(group["horizon"].max()),
             "runs": int(group["run"].nunique()),
             "failed": int((group["status"] == "failed").sum()),
@@ -284,10 +310,11 @@ def _stopping(found: Findings) -> str:
     return (
         "Strategies of early stopping, replayed on the recorded curves, seed by seed: what the candidate that they end "
         "with is worth, and how many epochs they train. `ncore sweep --stop` trains all candidates to a look (epochs "
-        "1, 2, 3, 5, 8, 13), keeps the smallest set that holds the best with the probability 1 − risk, and goes on "
-        "with those; its forecasts are by the recommended method, learned on other datasets. Optuna's pruners see the "
+        "1, 2, 3, 5, 8, 13), keeps the smallest set that holds the best with the probability 1 − risk, or half of "
+        "those that run if that is more, and goes on with those; its forecasts are by the recommended method, learned "
+        "on other datasets. Optuna's pruners see the "
         "candidates one after the other, in random orders, as trials of a study; successive halving in rounds is the "
-        f"synchronous form. {best_play(found)}"
+        f"synchronous form. {best_play(found)}{repeated_plays(found)}"
     )
 
 

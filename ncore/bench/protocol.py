@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ncore.bench.findings import CONFIRMING, Findings
 from ncore.bench.markdown import join, markdown_table
 
@@ -12,8 +14,8 @@ def protocol(found: Findings) -> list[str]:
     modes = facts["modes"]
     told = [
         f"mode `{mode}`: {len(about['tasks'])} {'task' if len(about['tasks']) == 1 else 'tasks'}, "
-        f"{about['candidates']} candidates, {about['seeds']} "
-        f"{'seed' if about['seeds'] == 1 else 'seeds'}, {about['epochs']} epochs, {join(about['pixels'])} pixels, "
+        f"{about['candidates']} candidates, {_seeds(about['seeds'])}, {about['epochs']} epochs, "
+        f"{join(about['pixels'])} pixels, "
         f"{about['runs']} runs" + (f" of which {about['failed']} failed" if about["failed"] else "")
         for mode, about in sorted(modes.items())
     ]
@@ -22,7 +24,7 @@ def protocol(found: Findings) -> list[str]:
         for name, task in sorted(facts["tasks"].items(), key=lambda item: (item[1]["dataset"], item[0]))
     ]
     more = facts["runs in the table"] - facts["runs"]
-    unfinished = f" {more} more runs are of tasks that are not finished, and are left out." if more else ""
+    unfinished = f" {more} more runs are of tasks or seeds that are not finished, and are left out." if more else ""
     heads = ["task", "images of", "training images", "test images", "standard error, points", "modes"]
     return [
         f"{facts['runs']} runs of {len(facts['candidates'])} candidates, {facts['hours']:.1f} hours of one core: "
@@ -56,9 +58,10 @@ def protocol(found: Findings) -> list[str]:
         "flattered by these choices. That intervals widen while curves rise, and that `ncore sweep --stop` leaves out "
         "the error which all candidates share, was decided after coverages and replays of nine tasks of mode `unit` "
         "and six of each other mode had been looked at, and that steeper tasks are expected to rise further after "
-        "eight of each had been: errors, coverages and what `--stop` loses are flattered by these choices. None of "
-        f"them changes an order, and orders were settled before {join(CONFIRMING)} were run in the modes `all` and "
-        "`backbone`.",
+        "eight of each had been; that `--stop` ends half of the runs at a look at most, after the replays of all tasks "
+        "had been: errors, coverages and what `--stop` loses are flattered by these choices. None of them changes an "
+        f"order, and orders were settled before {join(CONFIRMING)} were run in the modes `all` and `backbone`. All of "
+        "this was with seed 0: what is said of other seeds alone was not looked at before any choice.",
     ]
 
 
@@ -76,6 +79,13 @@ def limits(found: Findings) -> list[str]:
         "- The ceiling takes errors of candidates on the same test images for independent, and takes observed "
         "accuracies for expected ones, which are spread less: it is an estimate.",
     ]
+
+
+def _seeds(counts: Sequence[int]) -> str:
+    """How many, where tasks may differ in it."""
+    if list(counts) == [1]:
+        return "1 seed"
+    return f"{' or '.join(map(str, counts))} seeds{' a task' if len(counts) > 1 else ''}"
 
 
 def _first_epoch(found: Findings) -> str:

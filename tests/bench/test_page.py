@@ -9,10 +9,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ncore.bench.cases import cases_from_table
 from ncore.bench.command import evaluate
+from ncore.bench.evaluation import evaluate_cases
 from ncore.bench.markdown import join, markdown_table
+from ncore.bench.methods import predictors
 from ncore.bench.page import FOLDER, fingerprint, read_results, render
-from ncore.bench.table import COMMITTED
+from ncore.bench.table import COMMITTED, about, load_table, write_table
 from ncore.errors import InputError
 
 
@@ -55,6 +58,41 @@ def test_the_page_says_what_the_results_say(folder, table_path):
     assert f"{found.facts['runs']} runs of 7 candidates" in page
     assert found.facts["table"] == fingerprint(table_path)
     assert not re.search(r"\bnan\b", page)
+
+
+def test_what_further_seeds_say_is_computed_from_them_alone(folder, table_path, tmp_path):
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    repeated = read_results(folder).facts["repeated"]
+    alone = evaluate_cases(
+        cases_from_table(load_table(table_path).query("seed == 1")), predictors(["last"]), ks=(3,), resamples=1
+    )
+    alone = alone[(alone["measure"] == "kendall") & (alone["method"] == "last") & (alone["task"] != "average")]
+    theirs = pd.DataFrame(repeated["tasks"]).set_index(["mode", "task"])
+    last = alone.set_index(["mode", "task"])["value"]
+    assert (theirs["value"] - theirs["over_last"]).to_dict() == pytest.approx(last.to_dict(), abs=1e-5)
+    assert f"and ahead on {int((theirs['over_last'] > 0).sum())} of 8 tasks" in page
+    assert page.count("further seeds alone") == 3
+    assert "2 seeds, 6 epochs" in page
+
+    shutil.copytree(folder / "results", tmp_path / "results")
+    facts = json.loads((tmp_path / "results" / "facts.json").read_text())
+    facts["repeated"] = {"average": [], "tasks": [], "played": []}
+    (tmp_path / "results" / "facts.json").write_text(json.dumps(facts))
+    assert "further seeds alone" not in render(tmp_path)["README.md"]
+
+
+def test_a_seed_that_was_only_begun_with_is_left_out(table_path, tmp_path):
+    table = load_table(table_path)
+    begun = (table["task"] == "digits") & (table["seed"] == 1) & (table["candidate"] > "net 2")
+    cases = cases_from_table(table[~begun])
+    assert {seed for case in cases if case.name == "digits" for seed in {c.seed for c in case.curves}} == {0}
+    assert all(len(case.curves) == len(case.seconds) for case in cases)
+    path = tmp_path / "begun.parquet"
+    write_table(table[~begun], path, about(table_path))
+    evaluate(path, epochs="3", resamples=5, page=tmp_path)
+    page = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "1 or 2 seeds a task" in page
+    assert "6 more runs are of tasks or seeds that are not finished" in page
 
 
 def test_a_table_that_is_not_finished_decides_nothing(folder, tmp_path):
