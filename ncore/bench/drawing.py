@@ -105,8 +105,8 @@ class Axis:
         ]
 
 
-def legend(drawing: Drawing, names: Sequence[str], x: float, y: float, width: float) -> None:
-    """Markers and names of series, in rows."""
+def legend(drawing: Drawing, names: Sequence[str], x: float, y: float, width: float) -> float:
+    """Markers and names of series, in rows; returns where the next row would be."""
     across, row = x, 0
     for number, name in enumerate(names):
         needed = 26 + 6.6 * len(name)
@@ -115,3 +115,4 @@ def legend(drawing: Drawing, names: Sequence[str], x: float, y: float, width: fl
         drawing.marker(across + 6, y + 18 * row, number)
         drawing.text(across + 17, y + 18 * row, name)
         across += needed
+    return y + 18 * (row + 1)

@@ -112,12 +112,13 @@ def spending(played: pd.DataFrame) -> str:
         part = played[played["mode"] == mode]
         for value in part.loc[part["strategy"] == WHOLE, "regret"]:
             drawing.line(x.start, y.at(value), x.end, y.at(value), "soft")
-            drawing.text(x.start + 3, y.at(value) + 11, WHOLE.lower(), kind="small")
         for number, strategy in enumerate(strategies):
             line = part[part["strategy"] == strategy].sort_values("share", kind="stable")
             _series(drawing, x, y, line["share"].tolist(), line["regret"].tolist(), number, strategy)
     drawing.text(14, _TOP - 18, "regret, accuracy points", kind="small")
-    legend(drawing, strategies, 40, _TOP + _PANEL + 60, _WIDTH - 50)
+    below = legend(drawing, strategies, 40, _TOP + _PANEL + 60, _WIDTH - 50)
+    drawing.line(40, below, 53, below, "soft")
+    drawing.text(57, below, WHOLE)
     return drawing.svg()
 
 
