@@ -82,7 +82,7 @@ def test_what_further_seeds_say_is_computed_from_them_alone(folder, table_path, 
 
 
 def test_a_seed_that_was_only_begun_with_is_left_out(table_path, tmp_path):
-    table = load_table(table_path)
+    table = load_table(table_path).query("mode == 'unit' and task in ['digits', 'fashion']")
     begun = (table["task"] == "digits") & (table["seed"] == 1) & (table["candidate"] > "net 2")
     cases = cases_from_table(table[~begun])
     assert {seed for case in cases if case.name == "digits" for seed in {c.seed for c in case.curves}} == {0}
@@ -92,7 +92,7 @@ def test_a_seed_that_was_only_begun_with_is_left_out(table_path, tmp_path):
     evaluate(path, epochs="3", resamples=5, page=tmp_path)
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "1 or 2 seeds a task" in page
-    assert "6 more runs are of tasks or seeds that are not finished" in page
+    assert "3 more runs are of tasks or seeds that are not finished" in page
 
 
 def test_a_table_that_is_not_finished_decides_nothing(folder, tmp_path):
