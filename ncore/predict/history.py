@@ -120,8 +120,9 @@ class History(Predictor):
 
     The final standing becomes an accuracy by the mean and the spread of the last logits, corrected by what other tasks
     added to them, the more the more steeply they rose; its interval is wider where tasks differed in that, and while
-    curves still rise (`RISE`). Runs that were seen for fewer epochs are compared with what the others had reached by
-    then. Unfitted, it reads the last accuracy.
+    curves still rise (`RISE`). A run that was seen for fewer epochs, as it was stopped, has the standing that it had
+    among all when it was; where they all end is read from those that were seen the longest. Unfitted, it reads the last
+    accuracy.
 
     Args:
         name: Name in the registry.
@@ -159,7 +160,8 @@ class History(Predictor):
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
         """Forecast all runs together; see `Predictor.predict`."""
         forecasts: dict[int, Forecast] = {}
-        for epoch in sorted({int(curve.epochs[-1]) for curve in curves}):
+        scale: tuple[float, float, float] | None = None  # of the task, from those that were seen the longest
+        for epoch in sorted({int(curve.epochs[-1]) for curve in curves}, reverse=True):
             last = [curve for curve in curves if curve.epochs[-1] == epoch]
             moments = self.moments(epoch)
             if moments is None:
@@ -167,12 +169,13 @@ class History(Predictor):
                 forecasts |= {id(curve): read_last(curve, why) for curve in last}
                 continue
             known = [seen for curve in curves if (seen := curve.until(epoch)).usable]
-            names, values = candidates(known, self.features)
+            names, values = means(known, as_of(known, epoch, self.features))
             standings = np.stack([standing(column) for column in values.T], axis=1)
             enough = len(names) >= ENOUGH
-            rising = _mean_rise(known)
-            centre, spread = moments.scale(values[:, 0], rising)
-            shared = math.hypot(moments.lift_sd, RISE * max(0.0, rising))
+            if scale is None:
+                rising = _mean_rise([curve for curve in known if curve.epochs[-1] == epoch])
+                scale = *moments.scale(values[:, 0], rising), math.hypot(moments.lift_sd, RISE * max(0.0, rising))
+            centre, spread, shared = scale
             for curve in last:
                 past = [found for group in moments.past.values() if (found := group.get(curve.candidate)) is not None]
                 mean, variance = moments.final(standings[names.index(curve.candidate)], past if self.past else [])
@@ -193,6 +196,25 @@ class History(Predictor):
 def candidates(curves: Sequence[Curve], features: Sequence[str]) -> tuple[list[str], FloatArray]:
     """Names, sorted, and features of the candidates of a task, shape (n, p): means over their runs, NaN if unknown."""
     return means(curves, table(curves, features))
+
+
+def as_of(curves: Sequence[Curve], epoch: int, features: Sequence[str]) -> FloatArray:
+    """Features of runs after an epoch, shape (n, p), NaN if unknown.
+
+    What was stopped before is given what the others gained since, in their mean: their gain says nothing about where it
+    stands among them.
+    """
+    values = table(curves, features)
+    ends = np.array([curve.epochs[-1] for curve in curves])
+    going = [curve for curve in curves if curve.epochs[-1] == epoch]
+    for end in set(ends[ends < epoch].tolist()):
+        before = [curve.until(end) for curve in going]
+        both = [index for index, curve in enumerate(before) if curve.usable]
+        if both:
+            gains = values[ends == epoch][both] - table([before[index] for index in both], features)
+            known = np.isfinite(gains)
+            values[ends == end] += np.where(known, gains, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return values
 
 
 def means(curves: Sequence[Curve], values: FloatArray) -> tuple[list[str], FloatArray]:

@@ -20,6 +20,7 @@ from ncore.predict.history import (
     find_moments,
     standing,
 )
+from ncore.predict.stopping import standing as standings
 
 LEVEL = History("test", "Test", "test")
 CANDIDATE = np.array([[0.6, 0.5], [0.5, 0.7]])
@@ -212,12 +213,25 @@ def test_seeds_share_the_forecast_of_their_candidate(make_curve, drawn):
     assert first == second
 
 
-def test_a_run_that_was_stopped_is_compared_with_what_others_had_by_then(make_curve, drawn):
+def test_who_was_stopped_changes_nothing_for_the_others(make_curve, drawn):
+    """If all gain alike, it makes no difference whether one of them was stopped before it could."""
     fitted = LEVEL.fit(drawn[0])
-    stopped = make_curve([0.3], "c0")
-    short = [make_curve([0.1 + 0.1 * n], f"c{n}") for n in range(1, 6)]
-    went_on = [make_curve([0.1 + 0.1 * n, 0.9, 0.95], f"c{n}") for n in range(1, 6)]
-    assert fitted.predict([stopped, *short])[0] == fitted.predict([stopped, *went_on])[0]
+    levels = np.array([0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
+    curves = [make_curve(expit(logit(level) + np.array([0.0, 0.5, 0.8])), f"c{n}") for n, level in enumerate(levels)]
+    whole = fitted.predict(curves)
+    stopped = fitted.predict([curves[0].until(1), *curves[1:]])
+    for one, other in zip(whole[1:], stopped[1:], strict=True):
+        assert (other.mean, other.sd) == pytest.approx((one.mean, one.sd))
+    assert stopped[0].mean == pytest.approx(whole[0].mean, abs=0.1)
+
+
+def test_a_stopped_run_does_not_become_the_best_as_the_others_rise(make_curve, drawn):
+    fitted = LEVEL.fit(drawn[0])
+    stopped = [make_curve([0.1], f"c{n}") for n in range(5)]
+    going = [make_curve([0.2, 0.3 + 0.05 * n, 0.5 + 0.05 * n], f"c{n}") for n in range(5, 10)]
+    forecasts = fitted.predict([*stopped, *going])
+    assert max(f.mean for f in forecasts[:5]) < min(f.mean for f in forecasts[5:])
+    assert standings([*stopped, *going], fitted).choice == "c9"
 
 
 def test_untaught_it_reads_the_last_accuracy(make_curve):
