@@ -88,7 +88,7 @@ def whole_training() -> Method:
     much."""
 
     def forecast(case: Case, learned: Sequence[Case], k: int) -> pd.DataFrame | None:
-        return _ranked(case, get_predictor("last"), case.horizon)
+        return _ranked(case, get_predictor("last").fit([other.experience for other in learned]), case.horizon)
 
     return Method("whole", "Whole training", "reference", forecast, lambda case, k: case.cost(case.horizon))
 

@@ -17,6 +17,7 @@ import yaml
 
 from ncore.bench import figures, nas_page
 from ncore.bench.cases import Case, as_if_unrelated, cases_from_table, leave_dataset_out, with_seeds
+from ncore.bench.certainty import certainty
 from ncore.bench.conclusions import best_play, conclusions, repeated_plays
 from ncore.bench.evaluation import AVERAGE, evaluate_cases
 from ncore.bench.findings import Findings
@@ -78,6 +79,7 @@ def write_results(folder: Path, path: Path | None, evaluation: pd.DataFrame) -> 
     made = about(path)
     facts = _facts(table, cases) | {"table": fingerprint(path), "made": made, "planned": _planned(made)}
     facts["related"] = _related(cases, sorted(evaluation["k"].unique()))
+    facts["certainty"] = _told(certainty(cases))
     facts["repeated"] = _repeated(cases) | {"played": _told(summary(played[played["seed"] != FIRST_SEED]))}
     (results / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -311,8 +313,9 @@ def _stopping(found: Findings) -> str:
         "Strategies of early stopping, replayed on the recorded curves, seed by seed: what the candidate that they end "
         "with is worth, and how many epochs they train. `ncore sweep --stop` trains all candidates to a look (epochs "
         "1, 2, 3, 5, 8, 13), keeps the smallest set that holds the best with the probability 1 − risk, or half of "
-        "those that run if that is more, and goes on with those; its forecasts are by the recommended method, learned "
-        "on other datasets. Optuna's pruners see the "
+        "those that run if that is more, and goes on with those; with a budget, with no more of them than it lasts for "
+        "if each later look stops half. Its forecasts are by the recommended method, learned on other datasets. "
+        "Optuna's pruners see the "
         "candidates one after the other, in random orders, as trials of a study; successive halving in rounds is the "
         f"synchronous form. {best_play(found)}{repeated_plays(found)}"
     )

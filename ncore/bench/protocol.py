@@ -58,10 +58,11 @@ def protocol(found: Findings) -> list[str]:
         "flattered by these choices. That intervals widen while curves rise, and that `ncore sweep --stop` leaves out "
         "the error which all candidates share, was decided after coverages and replays of nine tasks of mode `unit` "
         "and six of each other mode had been looked at, and that steeper tasks are expected to rise further after "
-        "eight of each had been; that `--stop` ends half of the runs at a look at most, after the replays of all tasks "
-        "had been: errors, coverages and what `--stop` loses are flattered by these choices. None of them changes an "
-        f"order, and orders were settled before {join(CONFIRMING)} were run in the modes `all` and `backbone`. All of "
-        "this was with seed 0: what is said of other seeds alone was not looked at before any choice.",
+        "eight of each had been; that `--stop` ends half of the runs at a look at most, spreads its budget accordingly "
+        "(four ways were compared), and expects of those that were stopped what the others gained since, after the "
+        "replays of all tasks had been: errors, coverages and what `--stop` loses are flattered by these choices. None "
+        f"of them changes an order, and orders were settled before {join(CONFIRMING)} were run in the modes `all` and "
+        "`backbone`. All of this was with seed 0: no choice was made on runs with other seeds.",
     ]
 
 

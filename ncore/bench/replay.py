@@ -162,12 +162,12 @@ def _stop(risk: float, budget: float | None = None) -> Play:
         whole = sum(curve.horizon for curve in curves)
         rule = StoppingRule(risk=risk, budget=None if budget is None else max(1, int(budget * whole)))
         going = list(epochs)
-        looks = rule.looks_until(horizon, predictor)
-        for look, after in pairwise([*looks, horizon]):
+        looks = [*rule.looks_until(horizon, predictor), horizon]
+        for number, look in enumerate(looks[:-1]):
             epochs |= dict.fromkeys(going, look)
             seen = [curve.until(epochs[curve.candidate]) for curve in curves]
             going = rule.keep(standing(seen, predictor), going)
-            reach = rule.affordable(sum(epochs.values()), [1] * len(going), look, after, horizon)
+            reach = rule.affordable(sum(epochs.values()), [1] * len(going), looks[number:])
             going = going[: max(reach, 1)]
         epochs |= dict.fromkeys(going, horizon)
         ends = {curve.candidate: float(curve.accuracy[-1]) for curve in curves if curve.candidate in going}

@@ -56,7 +56,8 @@ class StoppingRule:
     Attributes:
         risk: In [0, 1).
         target_regret: Accuracy points; as soon as the first choice is expected to lose no more, only it goes on.
-        budget: Epochs of all runs together, the rest of the first choice's training included; None for no limit.
+        budget: Epochs of all runs together, the rest of the first choice's training included; None for no limit. No
+            more candidates go on than it lasts for if each later look stops the share `cut` of them.
         looks: Epochs after which candidates are compared.
         cut: The largest share of the running candidates that is stopped at a look; the budget and the target regret may
             stop more.
@@ -113,27 +114,34 @@ class StoppingRule:
             held += probability
             enough.append(candidate)
         kept = [candidate for candidate in going if candidate in enough]
-        fewest = max(1, ceil((1 - self.cut) * len(going)))
-        return kept if len(kept) >= fewest else going[:fewest]
+        return kept if len(kept) >= self._fewest(len(going)) else going[: self._fewest(len(going))]
 
-    def affordable(self, spent: int, runs: Sequence[int], look: int, after: int, horizon: int) -> int:
-        """How many candidates can be trained from one look to the next so that the best of them can be finished.
+    def affordable(self, spent: int, runs: Sequence[int], epochs: Sequence[int]) -> int:
+        """With how many candidates the budget lasts to the end if each later look stops its largest share.
 
         Args:
             spent: Epochs so far.
             runs: Seeds of each candidate that may go on, the most probable best first.
-            look: The epoch that they have reached.
-            after: The next look.
-            horizon: Where training ends.
+            epochs: The one that they have reached, those of the later looks, and the one where training ends.
 
         Returns:
             A number from 0 (not even one) to `len(runs)`.
         """
         if self.budget is None:
             return len(runs)
-        finish = max(runs, default=0) * (horizon - after)
-        costs = spent + np.cumsum(runs) * (after - look) + finish
-        return int(np.count_nonzero(costs <= self.budget))
+        seeds = np.cumsum(runs)
+        for count in range(len(runs), 0, -1):
+            going, cost = count, spent
+            for length in np.diff(epochs):
+                cost += int(seeds[going - 1] * length)
+                going = self._fewest(going)
+            if cost <= self.budget:
+                return count
+        return 0
+
+    def _fewest(self, going: int) -> int:
+        """How many of so many candidates go on at least."""
+        return max(1, ceil((1 - self.cut) * going))
 
 
 def standing(curves: Sequence[Curve], predictor: Predictor, seed: int = 0) -> Standing:

@@ -104,10 +104,10 @@ class _Stages:
                 self.going.setdefault(job.candidate.name, []).append(job)
         looks = [*self.rule.looks_until(self.horizon, self.predictor), self.horizon]
         self._check_budget(looks[0])
-        for look, after in zip(looks, [*looks[1:], self.horizon], strict=True):
+        for number, look in enumerate(looks):
             self._advance(look)
             if look < self.horizon and self.going:
-                self._compare(look, after)
+                self._compare(looks[number:])
 
     def _settled_before(self, job: Job, retry_failed: bool) -> bool:
         name = run_id(job)
@@ -131,8 +131,8 @@ class _Stages:
 
     def _check_budget(self, first: int) -> None:
         runs = [len(jobs) for jobs in self.going.values()]
-        if self.rule.affordable(self._spent(), runs, 0, first, self.horizon) < len(runs):
-            needed = self._spent() + sum(runs) * first + max(runs) * (self.horizon - first)
+        needed = self._spent() + sum(runs) * first + max(runs, default=0) * (self.horizon - first)
+        if self.rule.budget is not None and self.rule.budget < needed:
             raise InputError(
                 f"The budget of {self.rule.budget} epochs is too small for {sum(runs)} runs of {self.horizon}: a look "
                 f"at each, and the end of one candidate, take {needed}; give at least that."
@@ -151,12 +151,17 @@ class _Stages:
             self.settle(Result(job, run_id(job), "finished" if error is None else "failed", error or ""))
             self._drop(job)
 
-    def _compare(self, look: int, after: int) -> None:
-        """Stop those that the rule gives up, or that the budget doesn't reach for."""
+    def _compare(self, epochs: Sequence[int]) -> None:
+        """Stop those that the rule gives up, or that the budget doesn't reach for.
+
+        Args:
+            epochs: this one, those of the later looks, and the last.
+        """
+        look = epochs[0]
         now = self._standing(look)
         kept = self.rule.keep(now, self.going)
         runs = [len(self.going[name]) for name in kept]
-        reach = self.rule.affordable(self._spent(), runs, look, after, self.horizon)
+        reach = self.rule.affordable(self._spent(), runs, epochs)
         for name, jobs in list(self.going.items()):
             if name in kept[: max(reach, 1)]:
                 continue

@@ -58,6 +58,9 @@ def test_the_page_says_what_the_results_say(folder, table_path):
     assert f"{found.facts['runs']} runs of 7 candidates" in page
     assert found.facts["table"] == fingerprint(table_path)
     assert not re.search(r"\bnan\b", page)
+    assert "<" not in page.replace("<br>", "")  # nothing of Python's is shown
+    assert re.search(r"held it in \d of 4 tasks in mode `all`, with \d of 7 candidates", page)
+    assert re.search(r"it did so in \d of 8 \(k = ", page)
 
 
 def test_what_further_seeds_say_is_computed_from_them_alone(folder, table_path, tmp_path):

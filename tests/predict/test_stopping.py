@@ -96,12 +96,22 @@ def test_target_regret_keeps_the_choice_only():
 
 
 def test_the_budget_leaves_enough_to_finish_one():
-    rule = StoppingRule(budget=50)
+    rule = StoppingRule(budget=50, cut=1)
     # From epoch 5 to 8 costs 3 each, and finishing one 12 more; 20 are spent.
-    assert rule.affordable(20, [1] * 10, 5, 8, 20) == 6
-    assert rule.affordable(20, [2] * 10, 5, 8, 20) == 1
-    assert rule.affordable(48, [1], 5, 8, 20) == 0
-    assert StoppingRule().affordable(10**6, [1] * 10, 5, 8, 20) == 10
+    assert rule.affordable(20, [1] * 10, [5, 8, 20]) == 6
+    assert rule.affordable(20, [2] * 10, [5, 8, 20]) == 1
+    assert rule.affordable(48, [1], [5, 8, 20]) == 0
+    assert StoppingRule().affordable(10**6, [1] * 10, [5, 8, 20]) == 10
+
+
+def test_the_budget_lasts_if_half_of_the_candidates_are_stopped_at_each_look():
+    # 8 to the next look, 4 to the one after, 2 to the end: 8 + 4 + 2 * 3 epochs.
+    for budget, count in ((18, 8), (17, 7), (5, 1), (4, 0)):
+        assert StoppingRule(budget=budget).affordable(0, [1] * 8, [1, 2, 3, 6]) == count
+    assert StoppingRule(budget=20).affordable(2, [1] * 8, [1, 2, 3, 6]) == 8
+    # 7, then 4 and 2 go on: 7 + 4 + 2 * 3 = 17. Of two seeds each, three: 6 + 4 + 2 * 3 = 16.
+    assert StoppingRule(budget=17).affordable(0, [2] * 8, [1, 2, 3, 6]) == 3
+    assert StoppingRule(budget=39, cut=0).affordable(0, [1] * 8, [1, 2, 3, 6]) == 7  # nobody is stopped: 5 each
 
 
 @pytest.mark.parametrize(
