@@ -185,8 +185,9 @@ def _room(found: Findings, at: int) -> str:
             told.append(f"{last:.2f}, {whole:.2f} and {ceiling:.2f} in mode `{mode}`")
     return (
         f"**The room above it.** Reading the last accuracy after {at} epochs, reading it after all of them, and "
-        f"knowing every candidate's expected final accuracy give a mean Kendall's tau of {'; '.join(told)}. What lies "
-        "between the second and the third is what noise costs even after whole trainings."
+        f"knowing every candidate's expected final accuracy give a mean Kendall's tau of {'; '.join(told)}. The third "
+        "is what noise leaves to be known in advance; it doesn't know the luck of single runs, which their ends show, "
+        "so that it can be below the second."
     )
 
 
