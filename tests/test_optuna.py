@@ -55,6 +55,24 @@ def test_equal_trials_are_not_pruned():
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
 
 
+class Sure(Predictor):
+    """The last accuracy, with an interval of next to nothing."""
+
+    name, label, description = "sure", "Sure", "Sure of itself"
+
+    def predict(self, curves):
+        return [Forecast(float(curve.accuracy[-1]), 1e-6) for curve in curves]
+
+
+def test_the_better_half_of_those_that_got_as_far_is_spared():
+    """However sure the forecasts are that only one of them can be the best."""
+    study = study_of(ForecastPruner(EPOCHS, method=Sure()), ends=[0.9, 0.8, 0.7, 0.6, 0.85])
+    lengths = [len(trial.intermediate_values) for trial in study.trials]
+    # The second is the worse of two after epoch 1, as are the third and fourth of the three and four that got there;
+    # the last is the second of five there, and the second of two after epoch 2.
+    assert lengths == [EPOCHS, 1, 1, 1, 2]
+
+
 def test_startup_and_warmup_are_respected():
     study = study_of(ForecastPruner(EPOCHS, n_startup_trials=2, n_warmup_epochs=4))
     assert [trial.state.name for trial in study.trials[:2]] == ["COMPLETE"] * 2
