@@ -129,8 +129,8 @@ class StoppingRule:
         """
         if self.budget is None:
             return len(runs)
-        seeds = np.cumsum(runs)
         for count in range(len(runs), 0, -1):
+            seeds = np.cumsum(sorted(runs[:count], reverse=True))  # those with the most may be the ones that go on
             going, cost = count, spent
             for length in np.diff(epochs):
                 cost += int(seeds[going - 1] * length)

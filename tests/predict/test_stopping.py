@@ -111,6 +111,9 @@ def test_the_budget_lasts_if_half_of_the_candidates_are_stopped_at_each_look():
     assert StoppingRule(budget=20).affordable(2, [1] * 8, [1, 2, 3, 6]) == 8
     # 7, then 4 and 2 go on: 7 + 4 + 2 * 3 = 17. Of two seeds each, three: 6 + 4 + 2 * 3 = 16.
     assert StoppingRule(budget=17).affordable(0, [2] * 8, [1, 2, 3, 6]) == 3
+    # One seed of the first and three of the second: either may have to be finished.
+    assert StoppingRule(budget=24).affordable(0, [1, 3], [1, 2, 6]) == 2
+    assert StoppingRule(budget=15).affordable(0, [1, 3], [1, 2, 6]) == 1
     assert StoppingRule(budget=39, cut=0).affordable(0, [1] * 8, [1, 2, 3, 6]) == 7  # nobody is stopped: 5 each
 
 
