@@ -255,7 +255,8 @@ def report(
     mode: Annotated[str | None, typer.Option(help="Needed if the store has several: backbone, unit or all.")] = None,
 ) -> None:
     """Write a report for those who decide: one HTML file that opens offline and prints well."""
-    from dashboard.report import report_html, write_report
+    from ncore_dashboard.report import report_html, write_report
+
     from ncore.predict import DEFAULT_METHOD
 
     html = report_html(store, dataset=dataset, epochs=epochs, method=method or DEFAULT_METHOD, mode=mode)
@@ -301,7 +302,8 @@ def dashboard(
     ] = None,
 ) -> None:
     """Open the dashboard in a browser: on this machine only, unless --public."""
-    from dashboard.login import default_file
+    from ncore_dashboard.access.login import default_file
+
     from ncore.demo import sample_runs
 
     login = (secrets or default_file()) if public else None
@@ -309,7 +311,7 @@ def dashboard(
 
 
 def _open_dashboard(stores: list[str], port: int = 8501, browser: bool = True, login: Path | None = None) -> None:
-    from dashboard.launch import launch
+    from ncore_dashboard.app.launch import launch
 
     if not stores:
         raise InputError("There is no store to show: name one, such as `ncore dashboard runs`.")

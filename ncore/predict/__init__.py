@@ -3,7 +3,7 @@
 Importing it stays light: SciPy and scikit-learn are loaded by the functions that need them.
 """
 
-from ncore.predict.calibration import Calibrated
+from ncore.predict.calibration import LEVEL, Calibrated
 from ncore.predict.curves import Curve, curves_from_store
 from ncore.predict.experience import Task, tasks_from_store, tasks_of
 from ncore.predict.forecast import Forecast, Predictor
@@ -22,6 +22,7 @@ from ncore.predict.ranking import rank, rank_curves
 
 __all__ = [
     "DEFAULT_METHOD",
+    "LEVEL",
     "MEASURES",
     "Calibrated",
     "Curve",

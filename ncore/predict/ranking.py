@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ncore.errors import InputError
+from ncore.predict.calibration import LEVEL
 from ncore.predict.curves import Curve, FloatArray, StoreLike, curves_from_store
 from ncore.predict.experience import Task, tasks_from_store
 from ncore.predict.forecast import Forecast, Predictor
@@ -36,7 +37,7 @@ def rank(
     epochs: int = 5,
     method: str | Predictor = DEFAULT_METHOD,
     mode: str | None = None,
-    level: float = 0.9,
+    level: float = LEVEL,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Rank the candidates of a store by the final accuracy that their first epochs promise.
@@ -76,7 +77,7 @@ def rank_curves(
     curves: Iterable[Curve],
     epochs: int = 5,
     method: str | Predictor = DEFAULT_METHOD,
-    level: float = 0.9,
+    level: float = LEVEL,
     seed: int = 0,
     experience: Sequence[Task] | None = None,
 ) -> pd.DataFrame:

@@ -1,22 +1,27 @@
 """The paper's predictor: accuracy regressed on neural capacitance, read where the capacitance has vanished."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from ncore.predict.calibration import LEVEL
 from ncore.predict.curves import Curve, FloatArray
 from ncore.predict.forecast import Forecast, Predictor
 from ncore.predict.naive import read_last
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import BayesianRidge
 
 
 class CapacitanceRegression(Predictor):
     """Bayesian ridge regression I = h(beta_eff) of one candidate's early epochs, read at I* = h(0).
 
     Errors vanish as training converges, and beta_eff with them, so h(0) is the converged accuracy (Jiang et al., Nature
-    Communications 15, 2024, Algorithm 1). The interval is the regression's predictive one, noise included. beta_eff is
-    divided by its standard deviation first: the priors of the ridge assume regressors of order one, and values
-    near 1e-9 would silently give the mean accuracy. A curve with fewer than three usable values, or with a beta_eff
-    that does not move, gets its last accuracy with a warning.
+    Communications 15, 2024, Algorithm 1). The interval is the regression's predictive one, noise included. A curve with
+    fewer than three usable values, or with a beta_eff that does not move, gets its last accuracy with a warning.
 
     Args:
         strength: "absolute", "relative" or "signed".
@@ -42,17 +47,15 @@ class CapacitanceRegression(Predictor):
         beta, accuracy = curve.beta[self.strength][finite], curve.accuracy[finite]
         if beta.size < self.min_epochs:
             return read_last(curve, f"{beta.size} epochs with a beta_eff are too few (at least {self.min_epochs})")
-        largest = float(np.abs(beta).max())
-        # Dividing by the largest value first keeps the squares of tiny and of huge values in range.
-        spread = float((beta / largest).std()) if largest > 0 else 0.0
-        if spread < 1e-12:
+        fitted = Ridge.fit(beta, accuracy)
+        if fitted is None:
             return read_last(curve, "beta_eff is the same at every epoch")
         end = self._end(curve.epochs[finite].astype(np.float64), beta, float(curve.horizon))
-        mean, sd, slope = ridge_at(beta / largest / spread, accuracy, end / largest / spread)
+        (mean,), (sd,) = (part.tolist() for part in fitted.read(np.array([end])))
         notes = []
         if not finite.all():
             notes.append(f"{np.count_nonzero(~finite)} epochs without a finite beta_eff were left out")
-        if slope >= 0:
+        if fitted.slope >= 0:
             notes.append(f"accuracy does not rise as beta_eff falls, which {self._reading} assumes")
         if not 0 <= mean <= 1:
             notes.append(f"{self._reading} = {mean:.3g} was clipped to [0, 1]")
@@ -93,22 +96,83 @@ class CapacitanceForecast(CapacitanceRegression):
         return min(end, float(beta[positive][-1]))
 
 
-def ridge_at(regressor: np.ndarray, response: np.ndarray, at: float = 0.0) -> tuple[float, float, float]:
-    """Bayesian ridge regression with intercept, scikit-learn's.
+@dataclass(frozen=True)
+class Ridge:
+    """Bayesian ridge regression of accuracy on beta_eff, with intercept: scikit-learn's.
+
+    beta_eff is divided by its standard deviation first: the priors of the ridge assume regressors of order one, and
+    values near 1e-9 would silently give the mean accuracy.
+    """
+
+    model: "BayesianRidge"
+    largest: float
+    spread: float
+    centre: float
+
+    @classmethod
+    def fit(cls, beta: FloatArray, accuracy: FloatArray) -> Self | None:
+        """Fit on k epochs, both of shape (k,) and finite; None where beta_eff is the same at all of them."""
+        largest = float(np.abs(beta).max(initial=0.0))
+        # Dividing by the largest value first keeps the squares of tiny and of huge values in range.
+        spread = float((beta / largest).std()) if largest > 0 else 0.0
+        if spread < 1e-12:
+            return None
+        from sklearn.linear_model import BayesianRidge
+
+        regressor = beta / largest / spread
+        # Centred here, because older scikit-learn measured the variance from 0 instead of from the mean
+        # (scikit-learn#33757): smallest just where we extrapolate.
+        centre = float(regressor.mean())
+        return cls(BayesianRidge().fit((regressor - centre)[:, None], accuracy), largest, spread, centre)
+
+    def read(self, beta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Predictive mean and standard deviation at these beta_eff, each of shape (n,)."""
+        mean, sd = self.model.predict((beta / self.largest / self.spread - self.centre)[:, None], return_std=True)
+        return mean, sd
+
+    @property
+    def slope(self) -> float:
+        """Accuracy per beta_eff."""
+        return float(self.model.coef_[0]) / self.largest / self.spread
+
+
+@dataclass(frozen=True)
+class RidgeLine:
+    """Accuracy as a line in beta_eff, and its predictive band.
+
+    Attributes:
+        beta: Where it is computed, from 0 on, shape (n,).
+        mean: Accuracies, fractions, shape (n,), not cut off.
+        lower: The lower end of the band, of the same kind.
+        upper: The upper end.
+        slope: Accuracy per beta_eff.
+    """
+
+    beta: FloatArray
+    mean: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    slope: float
+
+
+def ridge_line(beta: FloatArray, accuracy: FloatArray, points: int = 41, level: float = LEVEL) -> RidgeLine | None:
+    """The paper's regression over its whole range; at 0 it is what `CapacitanceRegression` reads.
 
     Args:
-        regressor: Shape (k,), of unit variance.
-        response: Shape (k,).
-        at: Where to read it, in units of the regressor.
+        beta: beta_eff of the epochs fitted, shape (k,); values that are not finite are left out.
+        accuracy: Validation accuracy of the same epochs, shape (k,).
+        points: Of the line.
+        level: Probability of the band.
 
     Returns:
-        Predictive mean and standard deviation there, and the slope.
+        None if fewer than three points are left, or beta_eff is the same at all of them.
     """
-    from sklearn.linear_model import BayesianRidge
-
-    # Centred here, because older scikit-learn measured the variance from 0 instead of from the mean
-    # (scikit-learn#33757): smallest just where we extrapolate.
-    centre = regressor.mean()
-    model = BayesianRidge().fit((regressor - centre)[:, None], response)
-    mean, sd = model.predict(np.array([[at - centre]]), return_std=True)
-    return float(mean[0]), float(sd[0]), float(model.coef_[0])
+    finite = np.isfinite(beta) & np.isfinite(accuracy)
+    beta, accuracy = beta[finite], accuracy[finite]
+    fitted = Ridge.fit(beta, accuracy) if beta.size >= CapacitanceRegression.min_epochs else None
+    if fitted is None:
+        return None
+    grid = np.union1d(np.linspace(min(0.0, beta.min()), max(0.0, beta.max()), points), [0.0])
+    mean, sd = fitted.read(grid)
+    half = NormalDist().inv_cdf(0.5 + level / 2) * sd
+    return RidgeLine(grid, mean, mean - half, mean + half, fitted.slope)

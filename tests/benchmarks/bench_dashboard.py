@@ -25,8 +25,8 @@ import dashboard_data as data
 import numpy as np
 from dashboard_browser import Browser, Busy, Server, Tab, any_port, chromium, serving, tab
 from dashboard_tensorboard import logs, measure
+from ncore_dashboard.app.launch import command, environment
 
-from dashboard.launch import command, environment
 from ncore.store import create_store
 
 HERE = Path(__file__).resolve().parent

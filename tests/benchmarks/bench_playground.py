@@ -23,14 +23,13 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from ncore_dashboard.charts.live import Picture
+from ncore_dashboard.learn.figures import playground as plane
+from ncore_dashboard.learn.figures import playground_graph as graphs
+from ncore_dashboard.learn.figures import playground_phase as phases
+from ncore_dashboard.learn.playground.engine import Data, Setup, Training
+from ncore_dashboard.learn.playground.stage import with_now
 from torch import nn
-
-from dashboard.figures import playground as plane
-from dashboard.figures import playground_graph as graphs
-from dashboard.figures import playground_phase as phases
-from dashboard.lessons.engine import Data, Setup, Training
-from dashboard.lessons.live import Picture
-from dashboard.lessons.stage import with_now
 
 DATA, SETUP = Data(count=500, share=0.9), Setup(hidden=(8, 8, 8))
 STEPS = (1, 20, 100)
@@ -129,9 +128,8 @@ def browser(seconds: float = 20.0) -> None:
     """Frames a second in Chromium, at 1440 x 1000, and the CPU time of each; needs Playwright, a Chromium and Linux."""
     sys.path.insert(0, str(Path(__file__).parent.parent / "browser"))
     from conftest import ARGUMENTS, chromium_path
+    from ncore_dashboard.app.launch import ADDRESS, command, environment, free_port
     from playwright.sync_api import sync_playwright
-
-    from dashboard.launch import ADDRESS, command, environment, free_port
 
     port = free_port(8790)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from ncore_dashboard.access.login import Login
+from ncore_dashboard.app.launch import ADDRESS, command, environment
 
-from dashboard.launch import ADDRESS, command, environment
-from dashboard.login import Login
 from ncore.store import create_store
 
 if TYPE_CHECKING:

@@ -26,9 +26,9 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 from conftest import ARGUMENTS, chromium_path  # noqa: E402
 from driving import any_port, open_page, pages_of, settle  # noqa: E402
+from ncore_dashboard.app.launch import ADDRESS, command, environment  # noqa: E402
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
-from dashboard.launch import ADDRESS, command, environment  # noqa: E402
 from ncore.demo import sample_runs  # noqa: E402
 
 WIDTHS = (1440, 800)

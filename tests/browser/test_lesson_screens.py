@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 from driving import CHARTS, open_page, settle, until
+from ncore_dashboard.learn.lessons.registry import lessons
 from playwright.sync_api import Page, expect
-
-from dashboard.lessons.registry import lessons
 
 pytestmark = pytest.mark.browser
 

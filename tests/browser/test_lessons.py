@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 from driving import open_page, settle, until
+from ncore_dashboard.learn.lessons import training
 from playwright.sync_api import Page, expect
-
-from dashboard.lessons import training
 
 pytestmark = pytest.mark.browser
 

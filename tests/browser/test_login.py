@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 from driving import any_port, settle
+from ncore_dashboard.access.login import read
 from playwright.sync_api import Browser, Page, expect
 from provider import CLIENT, SECRET, Provider, provider
-
-from dashboard.login import read
 
 pytestmark = pytest.mark.browser
 

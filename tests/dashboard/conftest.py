@@ -8,18 +8,18 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import ncore_dashboard
 import pytest
+from ncore_dashboard.app.launch import STORES_VARIABLE
+from ncore_dashboard.data.library import Library, library
 from streamlit.testing.v1 import AppTest
 
-import dashboard
-from dashboard.launch import STORES_VARIABLE
-from dashboard.queries import Library, library
 from ncore.store import create_store
 
 sys.path.insert(0, str(Path(__file__).parent))
 from made_up_runs import record
 
-APP = Path(dashboard.__file__).with_name("app.py")
+APP = Path(ncore_dashboard.__file__).parent / "app" / "main.py"
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +81,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., AppTest]]:
         for name, value in parameters.items():
             test.query_params[name.replace("_", "-")] = value
         test.run()
-        return test if page == "runs" else test.switch_page(f"app_pages/{page}.py").run()
+        return test if page == "runs" else test.switch_page(f"../pages/{page}.py").run()
 
     yield opened
     library.cache_clear()

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from ncore_dashboard.data.clock import Clock
+from ncore_dashboard.data.comparison import Side, in_words, numbers, settings_in_words, settings_that_differ
 
-from dashboard.analysis import Clock
-from dashboard.compare import Side, in_words, numbers, settings_in_words, settings_that_differ
 from ncore.predict import Curve, rank_curves
 
 

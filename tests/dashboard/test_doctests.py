@@ -1,16 +1,22 @@
-"""The examples in docstrings; pages are left out, because importing one draws it."""
+"""The examples in docstrings; pages and the app are left out, because importing one draws it."""
 
 from __future__ import annotations
 
 import doctest
-from types import ModuleType
+import importlib
+import pkgutil
 
+import ncore_dashboard
 import pytest
 
-from dashboard import analysis, launch, listing, login, memory, plaintext, queries, views
-from dashboard.figures import base, styles
+DRAWN = ("ncore_dashboard.pages.", "ncore_dashboard.app.main")
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(ncore_dashboard.__path__, "ncore_dashboard.")
+    if not module.name.startswith(DRAWN)
+]
 
 
-@pytest.mark.parametrize("module", [analysis, base, launch, listing, login, memory, plaintext, queries, styles, views])
-def test_examples(module: ModuleType) -> None:
-    assert doctest.testmod(module).failed == 0
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(name)).failed == 0

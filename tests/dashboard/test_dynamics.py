@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as some
 from hypothesis.extra.numpy import arrays
 from made_up_synapses import record_synapses
+from ncore_dashboard.data import edge_dynamics, synapses
+from ncore_dashboard.data.library import Library
+from ncore_dashboard.figures import dynamics
+from ncore_dashboard.text.explanations import explanation
 from streamlit.testing.v1 import AppTest
 
-from dashboard import edge_dynamics, synapses
-from dashboard.explain import explanation
-from dashboard.figures import dynamics
-from dashboard.queries import Library
 from ncore.store import create_store
 
 

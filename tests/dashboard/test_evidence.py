@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_up_runs import record
+from ncore_dashboard.data import track_record
+from ncore_dashboard.figures import track_record as figures
 from streamlit.testing.v1 import AppTest
 
-from dashboard import evidence
-from dashboard.figures import evidence as figures
 from ncore.predict import DEFAULT_METHOD, Curve
 from ncore.store import create_store
 
@@ -53,14 +53,14 @@ def results() -> SimpleNamespace:
     ],
 )
 def test_a_verdict_says_what_the_interval_allows(method: str, better: bool | None, said: str) -> None:
-    table = evidence.differences(results(), "unit", 3)
-    found = evidence.verdict(table, method, tasks=9, k=3)
+    table = track_record.differences(results(), "unit", 3)
+    found = track_record.verdict(table, method, tasks=9, k=3)
     assert found.better is better
     assert said in found.text
 
 
 def test_the_figure_tells_better_from_worse_by_shape_and_names_the_chosen_one() -> None:
-    table = evidence.differences(results(), "unit", 3)
+    table = track_record.differences(results(), "unit", 3)
     figure = figures.differences(table, "loss")
     drawn = {trace.name: (trace.marker.symbol, len(trace.x)) for trace in figure.data}
     assert drawn == {
@@ -86,18 +86,18 @@ def curves(ends: dict[str, float], flat: float | None = None) -> list[Curve]:
 def test_own_runs_need_enough_finished_candidates() -> None:
     many = curves({name: 0.5 + index / 10 for index, name in enumerate("abcd")})
     tasks = {("photos", "all"): many, ("few", "all"): many[:3]}
-    assert list(evidence.finished(tasks)) == [("photos", "all")]
+    assert list(track_record.finished(tasks)) == [("photos", "all")]
 
 
 def test_the_own_record_counts_pairs() -> None:
     tasks = {("photos", "all"): curves({name: 0.5 + index / 10 for index, name in enumerate("abcd")})}
-    record = evidence.own_record(tasks, ["last", "power"], 2).set_index("method")
+    record = track_record.own_record(tasks, ["last", "power"], 2).set_index("method")
     assert record.loc["last", ["tasks", "right", "pairs"]].tolist() == [1, 6, 6]
     assert record.loc["last", "kendall"] == 1
     assert record.loc["last", "regret"] == 0
     assert record.loc["power", "tasks"] == 0  # it needs three epochs
     assert record.index[0] == "last"
-    assert evidence.own_record(tasks, ["last"], 6)["tasks"].item() == 0  # nothing is left to predict
+    assert track_record.own_record(tasks, ["last"], 6)["tasks"].item() == 0  # nothing is left to predict
 
 
 def words(test: AppTest) -> str:
@@ -114,8 +114,8 @@ def four(tmp_path: Path) -> Path:
 
 
 def test_the_page_shows_both(app: Callable[..., AppTest], four: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evidence, "benchmark", results)
-    monkeypatch.setattr("dashboard.evidence_view._words", lambda: None)
+    monkeypatch.setattr(track_record, "benchmark", results)
+    monkeypatch.setattr("ncore_dashboard.pages.ranking_track_record._words", lambda: None)
     test = app(four, page="ranking")
     assert not test.exception
     said = words(test)
@@ -130,7 +130,7 @@ def test_the_page_shows_both(app: Callable[..., AppTest], four: Path, monkeypatc
 def test_without_results_and_without_runs_it_says_so(
     app: Callable[..., AppTest], store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evidence, "benchmark", lambda: None)
+    monkeypatch.setattr(track_record, "benchmark", lambda: None)
     said = words(app(store, page="ranking"))
     assert "The benchmark's results are not here." in said
     assert "No dataset has 4 finished candidates yet." in said

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from ncore_dashboard.data.runs_table import FIELDS
+from ncore_dashboard.text.explanations import EXPLANATIONS, explanation
 
-from dashboard.explain import EXPLANATIONS, explanation
-from dashboard.listing import FIELDS
 from ncore.predict import MEASURES
 
 

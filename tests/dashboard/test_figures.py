@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+from ncore_dashboard.data import rankings
+from ncore_dashboard.data.clock import Clock
+from ncore_dashboard.data.library import Library
+from ncore_dashboard.figures import capacitance, plane, ranking, styles_of
 
-from dashboard import analysis
-from dashboard.analysis import Clock
-from dashboard.figures import capacitance, plane, ranking, styles_of
-from dashboard.queries import Library
 from ncore.predict import rank_curves
+from ncore.predict.regression import ridge_line
 
 HOSTILE = "<b>x</b><script>alert(1)</script> %{y} & <a href='javascript:1'>link</a>"
 
@@ -21,7 +22,7 @@ HOSTILE = "<b>x</b><script>alert(1)</script> %{y} & <a href='javascript:1'>link<
 @pytest.fixture
 def ranked(books: Library) -> pd.DataFrame:
     curves = [books.curve(key) for key in books.runs()["key"]]
-    return analysis.below_each_other({k: analysis.ranking(curves, "last", k) for k in range(1, 7)})
+    return rankings.below_each_other({k: rankings.ranking(curves, "last", k) for k in range(1, 7)})
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def test_layers_without_a_part_have_no_panel(rows: pd.DataFrame) -> None:
 
 def test_the_plane_has_path_line_prediction_and_truth() -> None:
     points = points_of(["a"])
-    line = analysis.ridge_line(points["beta_eff"].to_numpy()[:4], points["accuracy"].to_numpy()[:4])
+    line = ridge_line(points["beta_eff"].to_numpy()[:4], points["accuracy"].to_numpy()[:4])
     assert line is not None
     figure = plane.accuracy_against_beta(points, {"0~0": line}, {"0~0": 0.88}, {}, "relative", seen=4)
     path = trace(figure, "a")
@@ -167,7 +168,7 @@ def test_the_plane_has_path_line_prediction_and_truth() -> None:
 
 def test_a_prediction_beyond_all_accuracies_is_cut_off_as_the_predictor_does() -> None:
     points = points_of(["a"]).assign(accuracy=np.linspace(0.5, 0.99, 6))
-    line = analysis.ridge_line(points["beta_eff"].to_numpy(), points["accuracy"].to_numpy())
+    line = ridge_line(points["beta_eff"].to_numpy(), points["accuracy"].to_numpy())
     assert line is not None
     assert line.mean[0] > 1
     figure = plane.accuracy_against_beta(points, {"0~0": line}, {}, {}, "relative", seen=6)
@@ -235,7 +236,7 @@ def test_axes_have_titles(make: Maker) -> None:
 
 EMPTY: dict[str, Callable[[], go.Figure]] = {
     "forecast": lambda: ranking.forecast(_ranking("a").assign(predicted=np.nan), {}),
-    "bump": lambda: ranking.bump(analysis.below_each_other({}), {}, 1),
+    "bump": lambda: ranking.bump(rankings.below_each_other({}), {}, 1),
     "price": lambda: ranking.price(pd.DataFrame(columns=["k", "label", "choice", "regret", "saved"]), 1),
     "curves": lambda: ranking.learning_curves(pd.DataFrame(columns=["candidate", "seed", "epoch", "accuracy"]), {}),
     "beta": lambda: capacitance.over_epochs(_capacitance("a").assign(beta_eff=np.nan), {}, "signed"),
@@ -254,7 +255,7 @@ def test_a_figure_of_nothing_says_so(make: Callable[[], go.Figure]) -> None:
 
 def test_an_overlay_of_fifty_runs_is_small() -> None:
     points = points_of([f"c{number}" for number in range(50)], epochs=50)
-    lines = {f"0~{n}": analysis.ridge_line(np.linspace(1, 0.1, 9), np.linspace(0.1, 0.9, 9)) for n in range(50)}
+    lines = {f"0~{n}": ridge_line(np.linspace(1, 0.1, 9), np.linspace(0.1, 0.9, 9)) for n in range(50)}
     found = {key: line for key, line in lines.items() if line is not None}
     figure = plane.accuracy_against_beta(points, found, {}, {}, "relative", 9)
     assert len(figure.to_json()) < 2_000_000

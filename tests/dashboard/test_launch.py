@@ -11,9 +11,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from ncore_dashboard.app import launch
+from ncore_dashboard.app.serve import prepare
 
-from dashboard import launch
-from dashboard.serve import prepare
 from ncore.errors import InputError
 
 
@@ -70,7 +70,10 @@ def test_a_number_that_is_no_port_is_refused(port: int) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
 def test_it_serves_until_ctrl_c(tmp_path: Path) -> None:
-    script = "import sys; from dashboard.launch import launch; sys.exit(launch([sys.argv[1]], int(sys.argv[2]), False))"
+    script = (
+        "import sys; from ncore_dashboard.app.launch import launch; "
+        "sys.exit(launch([sys.argv[1]], int(sys.argv[2]), False))"
+    )
     port = launch.free_port(8700)
     child = subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path), str(port)],

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from made_up_synapses import WIDTHS, record_synapses
+from ncore_dashboard.data import neighbourhood, synapses
+from ncore_dashboard.data.library import Library, library
+from ncore_dashboard.data.network_detail import details_for, grouped, reduced, values_of, view_of
+from ncore_dashboard.figures import layer_graph, scales
+from ncore_dashboard.figures import neighbourhood as close
 from streamlit.testing.v1 import AppTest
 
-from dashboard import neighbourhood, synapses
-from dashboard.figures import layer_graph, scales
-from dashboard.figures import neighbourhood as close
-from dashboard.network_view import details_for, grouped, reduced, values_of, view_of
-from dashboard.queries import Library, library
 from ncore.errors import StoreError
 from ncore.store import create_store
 

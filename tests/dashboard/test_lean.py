@@ -6,9 +6,8 @@ import numpy as np
 import plotly.graph_objects as go
 import plotly.io as pio
 import pytest
-
-from dashboard.figures import base
-from dashboard.lean import Specified, lean
+from ncore_dashboard.charts.compact import Specified, lean
+from ncore_dashboard.figures import base
 
 
 def figure(dark: bool = False) -> go.Figure:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ncore_dashboard.learn import glossary
+from ncore_dashboard.learn.lessons import training
+from ncore_dashboard.learn.lessons.frame import Question
+from ncore_dashboard.learn.lessons.registry import NAMES, lessons
 from streamlit.testing.v1 import AppTest
 
-from dashboard.lessons import glossary, training
-from dashboard.lessons.frame import Question
-from dashboard.lessons.registry import NAMES, lessons
 from ncore.store import create_store
 
 App = Callable[..., AppTest]
@@ -100,8 +101,8 @@ def test_any_address_opens_something(learn: Callable[..., AppTest], lesson: str,
 
 def test_a_chosen_lesson_is_still_open_after_another_page(learn: Callable[..., AppTest]) -> None:
     test = learn(lesson="training", screen="2")
-    test = test.switch_page("app_pages/runs.py").run()
-    test = test.switch_page("app_pages/learn.py").run()
+    test = test.switch_page("../pages/runs.py").run()
+    test = test.switch_page("../pages/learn.py").run()
     assert "Synapses come to rest" in words(test)
     assert first(address(test)["screen"]) == "2"
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
+from ncore_dashboard.learn.figures import line_graph
+from ncore_dashboard.learn.lessons import collapse, limits, synapses
+from ncore_dashboard.learn.lessons.registry import NAMES, lessons
+from ncore_dashboard.learn.playground.engine import Training
 from streamlit.testing.v1 import AppTest
 
-from dashboard.figures import lessons_line_graph
-from dashboard.lessons import collapse, limits, synapses
-from dashboard.lessons.engine import Training
-from dashboard.lessons.registry import NAMES, lessons
 from ncore.network.dynamics import mutualistic, reduced_equilibria
 
 SCREENS = [(name, screen) for name in NAMES for screen in range(1, len(lessons()[name].screens) + 1)]
@@ -67,11 +67,11 @@ def test_roles_are_the_entries_of_the_line_graph() -> None:
     _, table, found, _ = synapses.interactions()
     edges = found[0]
     for chosen in range(len(table)):
-        roles = pd.Series(lessons_line_graph.roles(table, chosen))
+        roles = pd.Series(line_graph.roles(table, chosen))
         drivers = set(edges.loc[edges["driven"] == chosen, "driver"])
         driven = set(edges.loc[edges["driver"] == chosen, "driven"])
-        assert set(roles.index[roles == lessons_line_graph.DRIVER]) == drivers
-        assert set(roles.index[roles == lessons_line_graph.DRIVEN]) == driven
+        assert set(roles.index[roles == line_graph.DRIVER]) == drivers
+        assert set(roles.index[roles == line_graph.DRIVEN]) == driven
 
 
 def test_interactions_fade_and_beta_eff_is_the_mean_that_the_lesson_says() -> None:

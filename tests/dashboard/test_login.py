@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ncore_dashboard.access import login
+from ncore_dashboard.app import launch
 from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
-from dashboard import launch, login
 from ncore import cli
 from ncore.errors import InputError, MissingExtraError
 

@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-
-from dashboard.memory import Memory, size_of
+from ncore_dashboard.data.cache import Memory, size_of
 
 
 def test_the_least_recently_used_is_forgotten_first() -> None:

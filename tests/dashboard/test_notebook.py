@@ -8,9 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 from made_up_synapses import record_synapses
+from ncore_dashboard import notebook
 
 import ncore
-from dashboard import notebook
 from ncore.errors import InputError
 from ncore.store import create_store
 

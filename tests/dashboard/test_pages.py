@@ -8,14 +8,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import ncore_dashboard
 import pandas as pd
 import pytest
 from made_up_runs import begin, write_epoch
+from ncore_dashboard.app.launch import environment
+from ncore_dashboard.data.library import library
 from streamlit.testing.v1 import AppTest
 
-import dashboard
-from dashboard.launch import environment
-from dashboard.queries import library
 from ncore.predict import DEFAULT_METHOD, get_predictor
 from ncore.store import create_store
 
@@ -167,7 +167,7 @@ def test_a_link_holds_the_working_set(app: App, store: Path) -> None:
     chosen = keys_of(store)[1:3]
     test = app(store, runs=chosen)
     assert test.session_state["runs-table"]["selection"]["rows"] == [1, 2]
-    test.switch_page("app_pages/ranking.py").run()
+    test.switch_page("../pages/ranking.py").run()
     assert "Showing your working set: 2 runs." in words(test)
     assert test.query_params["runs"] == chosen
 
@@ -188,7 +188,7 @@ def test_more_runs_than_a_link_can_hold_are_cut_off(app: App, store: Path) -> No
 
 
 def test_a_long_list_has_pages_and_an_order_of_its_own(app: App, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dashboard.listing.ROWS_OF_PAGE", 2)
+    monkeypatch.setattr("ncore_dashboard.data.runs_table.ROWS_OF_PAGE", 2)
     chosen = keys_of(store)[:1]
     test = app(store, runs=chosen, **{"runs-page": "2"})
     check_no_failure(test)
@@ -199,7 +199,7 @@ def test_a_long_list_has_pages_and_an_order_of_its_own(app: App, store: Path, mo
     test.text_input[0].set_value("resnet").run()  # they fit on one page
     assert table_of(test)["candidate"].tolist() == ["resnet", "resnet"]
     assert "Search, filters and order" not in words(test)
-    monkeypatch.setattr("dashboard.listing.ROWS_OF_PAGE", 4)
+    monkeypatch.setattr("ncore_dashboard.data.runs_table.ROWS_OF_PAGE", 4)
     assert len(keys_of(store)) == 6
     last = app(store, **{"runs-page": "2"})
     assert len(table_of(last)) == 2
@@ -210,14 +210,14 @@ def test_a_long_list_has_pages_and_an_order_of_its_own(app: App, store: Path, mo
 def test_a_page_that_is_not_there_is_the_first(
     app: App, store: Path, monkeypatch: pytest.MonkeyPatch, number: str
 ) -> None:
-    monkeypatch.setattr("dashboard.listing.ROWS_OF_PAGE", 2)
+    monkeypatch.setattr("ncore_dashboard.data.runs_table.ROWS_OF_PAGE", 2)
     test = app(store, **{"runs-page": number})
     check_no_failure(test)
     assert table_of(test).index.tolist() == [0, 1]
 
 
 def test_a_list_that_has_become_shorter_is_still_shown(app: App, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dashboard.listing.ROWS_OF_PAGE", 1)
+    monkeypatch.setattr("ncore_dashboard.data.runs_table.ROWS_OF_PAGE", 1)
     test = app(store, **{"runs-page": str(len(keys_of(store)))})
     assert len(table_of(test)) == 1
     test.text_input[0].set_value("resnet").run()
@@ -230,7 +230,7 @@ def test_of_too_many_runs_the_newest_are_shown(
     app: App, store: Path, monkeypatch: pytest.MonkeyPatch, page: str
 ) -> None:
     every = app(store, page=page)
-    monkeypatch.setattr("dashboard.selection.MOST_RUNS", 4)
+    monkeypatch.setattr("ncore_dashboard.parts.runs_choice.MOST_RUNS", 4)
     some = app(store, page=page)
     check_no_failure(some)
     assert "shows all" in words(every)
@@ -274,8 +274,8 @@ def test_the_selection_says_nothing_about_runs_that_are_not_shown(app: App, stor
 def test_settings_come_back_with_their_page(app: App, store: Path) -> None:
     test = app(store)
     test.text_input[0].set_value("lenet").run()
-    test.switch_page("app_pages/ranking.py").run()
-    test.switch_page("app_pages/runs.py").run()
+    test.switch_page("../pages/ranking.py").run()
+    test.switch_page("../pages/runs.py").run()
     assert test.text_input[0].value == "lenet"
     assert len(table_of(test)) == 2
 
@@ -383,8 +383,8 @@ def test_a_fault_of_the_app_is_a_message_without_a_traceback(
     app: App, store: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     test = app(store)
-    monkeypatch.setattr("dashboard.figures.capacitance.over_epochs", lambda *args, **rest: 1 // 0)
-    test.switch_page("app_pages/capacitance.py").run()
+    monkeypatch.setattr("ncore_dashboard.figures.capacitance.over_epochs", lambda *args, **rest: 1 // 0)
+    test.switch_page("../pages/capacitance.py").run()
     assert not test.exception
     assert "Something in this view failed" in words(test)
     assert "ZeroDivisionError" not in words(test)
@@ -395,10 +395,10 @@ def test_the_app_never_loads_torch(store: Path) -> None:
     script = f"""
 import sys
 from streamlit.testing.v1 import AppTest
-test = AppTest.from_file({str(Path(dashboard.__file__).with_name("app.py"))!r}, default_timeout=60).run()
+test = AppTest.from_file({str(Path(ncore_dashboard.__file__).parent / "app" / "main.py")!r}, default_timeout=60).run()
 assert "sklearn" not in sys.modules and "scipy" not in sys.modules, "the first page loads too much"
 for page in ("ranking", "capacitance"):
-    test.switch_page(f"app_pages/{{page}}.py").run()
+    test.switch_page(f"../pages/{{page}}.py").run()
     assert not test.exception
 assert "torch" not in sys.modules
 """

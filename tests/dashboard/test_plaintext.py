@@ -5,8 +5,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from dashboard.plaintext import figure, markdown, plain, told_apart
+from ncore_dashboard.text.plaintext import figure, markdown, plain, told_apart
 
 
 def test_plain_is_one_visible_line() -> None:

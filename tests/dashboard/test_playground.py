@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 import pytest
+from ncore_dashboard.learn.playground import controls
+from ncore_dashboard.learn.playground.controls import Choice
+from ncore_dashboard.learn.playground.engine import Data, Setup
 from streamlit.testing.v1 import AppTest
 
-from dashboard.lessons import controls
-from dashboard.lessons.controls import Choice
-from dashboard.lessons.engine import Data, Setup
 from ncore.store import create_store
 
 App = Callable[..., AppTest]
@@ -26,7 +26,7 @@ def play(app: App, tmp_path: Any) -> Callable[..., AppTest]:
 
     def opened(**settings: str | list[str]) -> AppTest:
         test = app(tmp_path, page="runs")
-        test.switch_page("app_pages/playground.py")
+        test.switch_page("../pages/playground.py")
         for name, value in settings.items():
             test.query_params[name.replace("_", "-")] = value
         return test.run()

@@ -8,15 +8,16 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from ncore_dashboard.learn import glossary
+from ncore_dashboard.learn.figures import playground as plane
+from ncore_dashboard.learn.playground import controls
+from ncore_dashboard.learn.playground import points as points_module
+from ncore_dashboard.learn.playground.engine import MOST_STEPS, Data, Setup, Training, together
+from ncore_dashboard.learn.playground.points import DATA_SETS, REACH, points
+from ncore_dashboard.learn.playground.tiny import ACTIVATIONS, FEATURES, Network, features
 from torch import nn
 
 import ncore
-from dashboard.figures import playground as plane
-from dashboard.lessons import controls, glossary
-from dashboard.lessons import points as points_module
-from dashboard.lessons.engine import MOST_STEPS, Data, Setup, Training, together
-from dashboard.lessons.points import DATA_SETS, REACH, points
-from dashboard.lessons.tiny import ACTIVATIONS, FEATURES, Network, features
 from ncore.errors import InputError
 
 MODULES = {"tanh": nn.Tanh, "relu": nn.ReLU, "sigmoid": nn.Sigmoid, "linear": nn.Identity}

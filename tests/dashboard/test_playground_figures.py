@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+from ncore_dashboard.charts import live
+from ncore_dashboard.learn.figures import playground as plane
+from ncore_dashboard.learn.figures import playground_graph as graphs
+from ncore_dashboard.learn.figures import playground_phase as phases
+from ncore_dashboard.learn.playground.engine import Data, Setup, Training
 from PIL import Image
-
-from dashboard.figures import playground as plane
-from dashboard.figures import playground_graph as graphs
-from dashboard.figures import playground_phase as phases
-from dashboard.lessons import live
-from dashboard.lessons.engine import Data, Setup, Training
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_up_runs import begin, record, write_epoch
+from ncore_dashboard.data.library import Library
 
-from dashboard.queries import Library
 from ncore.errors import StoreError
 from ncore.store import create_store
 

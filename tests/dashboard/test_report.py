@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ncore_dashboard.data.clock import Clock
+from ncore_dashboard.data.gap import gap
+from ncore_dashboard.report import evidence_of, page, recommendation, report_html, write_report
+from ncore_dashboard.report.evidence import Evidence, evidence_from_store
+from ncore_dashboard.text.phrases import chance, duration, percent
 
 import ncore
-from dashboard.analysis import Clock
-from dashboard.phrases import chance, duration, gap, percent
-from dashboard.report import evidence_of, page, report_html, words, write_report
-from dashboard.report.evidence import Evidence, evidence_from_store
 from ncore.errors import InputError, StoreError
 from ncore.predict import Curve, predictor_names
 from ncore.store import open_store
@@ -172,7 +173,7 @@ def test_every_method_can_be_reported(store: Path, method: str) -> None:
 def test_a_clear_leader_is_recommended() -> None:
     names, certain = running(second=0.4).shortlist()
     assert names == ["a"]
-    text = words.recommendation(running(second=0.4))
+    text = recommendation.recommendation(running(second=0.4))
     assert text.startswith("Choose a: after 3 of 6 epochs it is ahead of 2 others")
     assert chance(certain) in text
 
@@ -182,55 +183,55 @@ def test_what_is_close_goes_on() -> None:
     names, certain = e.shortlist()
     assert names == ["a", "b"]
     assert certain == pytest.approx(e.rated["p_best"].head(2).sum())
-    assert words.recommendation(e).startswith("Go on with a and b and stop the other 1: after 3 of 6 epochs")
+    assert recommendation.recommendation(e).startswith("Go on with a and b and stop the other 1: after 3 of 6 epochs")
     assert e.rated["p_best"].iloc[0] < 0.9
 
 
 def test_the_price_of_being_surer_is_measured() -> None:
-    options = {option.what: option.seconds for option in words.options(running())}
+    options = {option.what: option.seconds for option in recommendation.options(running())}
     assert options == {
         "Epochs 4 to 6 of a and b": 2 * 2 * 3 * 2.0,
         "One more seed, up to epoch 3, of a and b": 2 * 3 * 2.0,
         "Training a and b to the end (epoch 6)": 2 * 2 * 3 * 2.0,
         "Training every candidate to the end (epoch 6)": 3 * 2 * 3 * 2.0,
     }
-    assert f"takes {duration(36.0)}, to the end {duration(72.0)}" in words.spent(running())
+    assert f"takes {duration(36.0)}, to the end {duration(72.0)}" in recommendation.spent(running())
 
 
 def test_without_times_there_is_no_price() -> None:
     e = evidence_of(
         [curve("a", 0, [0.5, 0.6]), curve("b", 0, [0.4])], {}, dataset="d", mode="m", epochs=1, method="last"
     )
-    assert "no price can be given" in words.spent(e)
+    assert "no price can be given" in recommendation.spent(e)
     assert "an unknown time" in page(e)
 
 
 def test_when_all_has_ended_the_best_is_recommended_and_its_rivals_named() -> None:
     e = ended({"a": [0.90, 0.91], "b": [0.905, 0.895], "c": [0.5, 0.51]})
-    assert words.recommendation(e).startswith("Choose a: trained to the end, it classifies 90.5%")
-    assert words.rivals(e) == ["b"]
-    assert words.firmness(e)[0].startswith("b can’t be told apart from a")
-    what = [option.what for option in words.options(e)]
+    assert recommendation.recommendation(e).startswith("Choose a: trained to the end, it classifies 90.5%")
+    assert recommendation.rivals(e) == ["b"]
+    assert recommendation.firmness(e)[0].startswith("b can’t be told apart from a")
+    what = [option.what for option in recommendation.options(e)]
     assert what[0] == "One more seed, to the end, of a and b"
     assert re.fullmatch(r"About \d+ seeds each of a and b, where there are 2", what[-1])
 
 
 def test_a_winner_that_stands_out_has_no_rivals() -> None:
     e = ended({"a": [0.90, 0.91], "b": [0.5, 0.51]})
-    assert words.rivals(e) == []
-    assert "No other candidate" in words.firmness(e)[0]
+    assert recommendation.rivals(e) == []
+    assert "No other candidate" in recommendation.firmness(e)[0]
 
 
 def test_one_seed_says_nothing_about_chance() -> None:
     e = ended({"a": [0.9], "b": [0.5]})
-    assert words.rivals(e) == []
-    assert "one seed only" in words.firmness(e)[0]
-    assert any("can’t be said" in text for text in words.uncertainty(e))
+    assert recommendation.rivals(e) == []
+    assert "one seed only" in recommendation.firmness(e)[0]
+    assert any("can’t be said" in text for text in recommendation.uncertainty(e))
 
 
 def test_a_single_candidate_leaves_no_choice() -> None:
     e = evidence_of([curve("a", 0, [0.5, 0.6])], {}, dataset="d", mode="all", epochs=2, method="last")
-    assert "nothing to choose" in words.recommendation(e)
+    assert "nothing to choose" in recommendation.recommendation(e)
     assert "nothing to choose" in Elements(page(e)).text
 
 

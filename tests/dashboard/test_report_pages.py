@@ -10,9 +10,9 @@ from urllib.parse import unquote
 
 import pytest
 from made_up_runs import begin, record
+from ncore_dashboard.data.library import library
 from streamlit.testing.v1 import AppTest
 
-from dashboard.queries import library
 from ncore.cli import main
 from ncore.predict import DEFAULT_METHOD, get_predictor
 from ncore.store import create_store

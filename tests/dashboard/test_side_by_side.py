@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_up_synapses import record_synapses
-from streamlit.testing.v1 import AppTest
-
-from dashboard import edge_dynamics, synapses
-from dashboard.compare_synapses import (
+from ncore_dashboard.data import edge_dynamics, synapses
+from ncore_dashboard.data.library import Library
+from ncore_dashboard.data.synapse_comparison import (
     Moving,
     Tied,
     dynamics_in_words,
@@ -22,7 +21,8 @@ from dashboard.compare_synapses import (
     tied,
     tied_in_words,
 )
-from dashboard.queries import Library
+from streamlit.testing.v1 import AppTest
+
 from ncore.store import create_store
 
 SLOW = Moving("lenet", 0, 20, (0.1, 0.2), before=0.01, now=0.001, still=0.0, half=0.02, graph=20)

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-
-from dashboard.figures.sketch import Sketch
+from ncore_dashboard.figures.sketch import Sketch
 
 STEPS: dict[str, Callable[[Any], Any]] = {
     "traces": lambda figure: figure.add_scatter(x=np.arange(3), y=[1, 2, 3], name="a").add_heatmap(z=np.eye(2)),

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from dashboard.figures.base import paper
-from dashboard.figures.styles import DASHES, HUES, style_for, styles_of
+from ncore_dashboard.figures.base import paper
+from ncore_dashboard.figures.candidate_styles import DASHES, HUES, style_for, styles_of
 
 # Simulation of full deuteranopia and protanopia in linear RGB: Machado et al., IEEE TVCG 15 (2009), table 1.
 DEUTERANOPIA = np.array(

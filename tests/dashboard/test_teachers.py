@@ -8,10 +8,9 @@ import re
 from collections.abc import Callable
 
 import pytest
+from ncore_dashboard.learn.exercises import exercises
+from ncore_dashboard.learn.lessons.registry import NAMES, lessons
 from streamlit.testing.v1 import AppTest
-
-from dashboard.lessons.exercises import exercises
-from dashboard.lessons.registry import NAMES, lessons
 
 SEEDS = range(12)
 

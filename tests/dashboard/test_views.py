@@ -3,8 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from dashboard.views import apply_view, checked
+from ncore_dashboard.charts.zoom import apply_view, checked
 
 
 def chart() -> dict[str, Any]:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncore.predict import get_predictor
-from ncore.predict.regression import ridge_at
+from ncore.predict.regression import Ridge
 
 PREDICTOR = get_predictor("capacitance-absolute")
 
@@ -39,9 +39,13 @@ def test_the_scale_of_beta_does_not_matter(make_curve, accuracy, seed, scale):
 
 def test_without_scaling_it_would_be_the_mean():
     """The trap that the scaling avoids is real."""
+    from sklearn.linear_model import BayesianRidge
+
     beta = np.array([3e-9, 2e-9, 1e-9])
     accuracy = 0.9 - 1e8 * beta
-    assert ridge_at(beta, accuracy)[0] == pytest.approx(accuracy.mean(), abs=1e-3)
+    bare = BayesianRidge().fit(beta[:, None], accuracy).predict([[0.0]])[0]
+    assert bare == pytest.approx(accuracy.mean(), abs=1e-3)
+    assert Ridge.fit(beta, accuracy).read(np.zeros(1))[0][0] == pytest.approx(0.9, abs=1e-3)
 
 
 def test_noise_unrelated_to_accuracy_shrinks_towards_the_mean(make_curve):
@@ -55,7 +59,7 @@ def test_the_interval_widens_away_from_the_data():
     rng = np.random.default_rng(0)
     x = rng.uniform(0, 1, 8)
     y = 0.8 - 0.2 * x + 0.02 * rng.standard_normal(8)
-    near, far = (ridge_at((x + shift) / x.std(), y)[1] for shift in (-0.5, 3.0))
+    near, far = Ridge.fit(x, y).read(np.array([0.5, -3.0]))[1]
     assert far > 2 * near
 
 
@@ -64,12 +68,14 @@ def test_the_posterior_is_that_of_its_own_equations():
     from sklearn.linear_model import BayesianRidge
 
     x, y = np.array([3.0, 2.2, 1.9, 1.5]), np.array([0.5, 0.62, 0.66, 0.75])
+    x /= x.std()
     model = BayesianRidge().fit((x - x.mean())[:, None], y)
     precision = model.lambda_ + model.alpha_ * np.sum((x - x.mean()) ** 2)
     slope = model.alpha_ * np.sum((x - x.mean()) * y) / precision
-    mean, sd, fitted = ridge_at(x, y)
+    found = Ridge.fit(x, y)
+    (mean,), (sd,) = found.read(np.zeros(1))
     # scikit-learn updates the precisions once more after its last update of the coefficients, hence the tolerance
-    assert fitted == pytest.approx(slope, rel=1e-3)
+    assert found.slope == pytest.approx(slope, rel=1e-3)
     assert mean == pytest.approx(y.mean() - slope * x.mean(), rel=1e-3)
     assert sd == pytest.approx(np.sqrt(1 / model.alpha_ + x.mean() ** 2 / precision), rel=1e-2)
 

@@ -1,5 +1,0 @@
-"""Pure functions from tables to Plotly figures: for the app, for reports and for notebooks."""
-
-from dashboard.figures.styles import Style, style_for, styles_of
-
-__all__ = ["Style", "style_for", "styles_of"]

@@ -1,0 +1,1 @@
+"""Who may see a dashboard that others can reach."""

@@ -1,0 +1,1 @@
+"""The teaching side: lessons, the playground, exercises and the glossary."""

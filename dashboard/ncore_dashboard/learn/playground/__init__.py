@@ -1,0 +1,1 @@
+"""The playground: a small network in NumPy, its training, its settings and its pictures."""

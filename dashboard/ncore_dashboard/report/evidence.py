@@ -1,0 +1,254 @@
+"""What a report rests on: every number in it is read or computed here, none is typed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ncore.errors import InputError, StoreError
+from ncore.predict import Curve, curves_from_store, get_predictor
+from ncore_dashboard.data import rankings
+from ncore_dashboard.data.clock import Clock, clock_of
+from ncore_dashboard.data.rankings import Verdict
+
+if TYPE_CHECKING:
+    from ncore.predict.curves import FloatArray
+    from ncore.store import Store
+
+NAIVE = "last"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The runs of one dataset and training mode, ranked as of an epoch.
+
+    Attributes:
+        dataset, mode: of all runs.
+        place: a name for where they are stored.
+        curves: one a run.
+        clocks: wall times by candidate, one a run.
+        images: how many test images there are, 0 where unknown.
+        candidates: all candidates of the store in the order of their first runs, for colours.
+        k: the epoch as of which candidates are ranked.
+        method: name of the predictor.
+        ranking: of :func:`ncore.predict.rank_curves`.
+    """
+
+    dataset: str
+    mode: str
+    place: str
+    curves: Sequence[Curve]
+    clocks: Mapping[str, Sequence[Clock]]
+    images: int
+    candidates: Sequence[str]
+    k: int
+    method: str
+    ranking: pd.DataFrame
+
+    @property
+    def label(self) -> str:
+        """Of the method."""
+        return get_predictor(self.method).label
+
+    @property
+    def end(self) -> int:
+        """The epoch at which training ends."""
+        return rankings.horizon(self.curves)
+
+    @property
+    def last(self) -> int:
+        """The last epoch recorded."""
+        return rankings.last_epoch(self.curves)
+
+    @cached_property
+    def rated(self) -> pd.DataFrame:
+        """The rows of the ranking that have a prediction; the first is the choice as of epoch k."""
+        return self.ranking[self.ranking["predicted"].notna()].reset_index(drop=True)
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """How the ranking did, against the final accuracies that are known."""
+        return rankings.verdict(self.ranking)
+
+    @cached_property
+    def ranked(self) -> pd.DataFrame:
+        """Rankings as of every epoch, below each other."""
+        epochs = rankings.epochs_to_show(self.last, self.k)
+        return rankings.below_each_other({k: rankings.ranking(self.curves, self.method, k) for k in epochs})
+
+    @cached_property
+    def methods(self) -> pd.DataFrame:
+        """All methods as of epoch k, judged by what is known."""
+        return rankings.compare_methods(self.curves, self.k)
+
+    @cached_property
+    def learning(self) -> pd.DataFrame:
+        """Validation accuracy: columns candidate, seed, epoch and accuracy."""
+        parts = [
+            pd.DataFrame(
+                {"candidate": curve.candidate, "seed": curve.seed, "epoch": curve.epochs, "accuracy": curve.accuracy}
+            )
+            for curve in self.curves
+            if curve.epochs.size
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    @cached_property
+    def finals(self) -> dict[str, FloatArray]:
+        """Final accuracies over seeds by candidate, of those that have one."""
+        found: dict[str, list[float]] = {}
+        for curve in self.curves:
+            if math.isfinite(curve.observed):
+                found.setdefault(curve.candidate, []).append(curve.observed)
+        return {candidate: np.array(values) for candidate, values in found.items()}
+
+    @property
+    def settled(self) -> bool:
+        """Whether the final accuracy of every candidate that was ranked is known, and there are several."""
+        return len(self.rated) > 1 and bool(self.rated["observed"].notna().all())
+
+    @property
+    def winner(self) -> str:
+        """The candidate with the highest known final accuracy, the one that was ranked higher if several have it."""
+        return str(self.rated.loc[self.rated["observed"].idxmax(), "candidate"])
+
+    def shortlist(self, certainty: float = 0.9) -> tuple[list[str], float]:
+        """The fewest candidates among which the best one is with this probability, and that probability."""
+        table = self.rated.sort_values("p_best", ascending=False, kind="stable")
+        total = table["p_best"].cumsum().to_numpy()
+        count = min(int(np.searchsorted(total, certainty - 1e-9)) + 1, len(table))
+        return table["candidate"].head(count).tolist(), min(float(total[count - 1]), 1.0)
+
+    def seconds(self, candidates: Sequence[str], begin: float, end: float | None = None) -> float:
+        """Time of all runs of these candidates from one epoch to another one, or to their end; NaN if unknown."""
+        times = [
+            clock.at(clock.horizon if end is None else min(end, clock.horizon)) - clock.at(min(begin, clock.horizon))
+            for candidate in candidates
+            for clock in self.clocks.get(candidate, ())
+        ]
+        return sum(times) if times else math.nan
+
+    def seed_seconds(self, candidates: Sequence[str], end: float | None = None) -> float:
+        """Time of one more run of each of these candidates, up to an epoch or to its end; NaN if unknown."""
+        times = []
+        for candidate in candidates:
+            clocks = self.clocks.get(candidate, ())
+            times.append(
+                np.mean([clock.at(clock.horizon if end is None else min(end, clock.horizon)) for clock in clocks])
+                if clocks
+                else math.nan
+            )
+        return float(sum(times))
+
+
+def evidence_of(
+    curves: Sequence[Curve],
+    clocks: Mapping[str, Sequence[Clock]],
+    *,
+    dataset: str,
+    mode: str,
+    epochs: int,
+    method: str,
+    place: str = "",
+    images: int = 0,
+    candidates: Sequence[str] = (),
+) -> Evidence:
+    """Rank these runs.
+
+    Raises:
+        InputError: they can't be ranked, as :func:`ncore.predict.rank_curves` says.
+    """
+    table = rankings.ranking(curves, method, epochs)
+    if isinstance(table, str):
+        raise InputError(table)
+    names = list(candidates) or list(dict.fromkeys(curve.candidate for curve in curves))
+    return Evidence(dataset, mode, place, curves, clocks, images, names, epochs, method, table)
+
+
+def evidence_from_store(
+    store: Store, dataset: str | None, epochs: int, method: str, mode: str | None, place: str
+) -> Evidence:
+    """Read the runs of a store and rank them; errors as in :func:`ncore.rank`."""
+    get_predictor(method)
+    once = _Once(store)
+    curves = curves_from_store(once, dataset=dataset, mode=mode)
+    runs = once.runs()
+    for column, wanted in (("dataset", dataset), ("mode", mode)):
+        if wanted is not None:
+            runs = runs[runs[column] == wanted]
+    rows = runs[runs["candidate"].notna()].to_dict("records")
+    clocks: dict[str, list[Clock]] = {}
+    images = 0
+    for row in rows:
+        try:
+            run = once.run(row["run"])
+            clock = clock_of(run.metrics(), row)
+            images = images or images_of(run.info)
+        except StoreError:  # its curve says so
+            continue
+        if clock.horizon > 0:
+            clocks.setdefault(row["candidate"], []).append(clock)
+    return evidence_of(
+        curves,
+        clocks,
+        dataset=dataset or str(rows[0]["dataset"] if rows else ""),
+        mode=mode or str(rows[0]["mode"] if rows else ""),
+        epochs=epochs,
+        method=method,
+        place=place,
+        images=images,
+        candidates=once.runs()["candidate"].dropna().drop_duplicates().tolist(),
+    )
+
+
+def images_of(info: Mapping[str, Any]) -> int:
+    """How many test images the manifest of a run names, 0 where it doesn't.
+
+    Example:
+        >>> images_of({"images": {"test": 359}}), images_of({"images": "many"})
+        (359, 0)
+    """
+    images = info.get("images")
+    count = images.get("test") if isinstance(images, Mapping) else None
+    return count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else 0
+
+
+class _Once:
+    """A store whose listing and tables are read once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._listing = store, store.runs()
+        self._runs: dict[str, _Tables] = {}
+
+    def runs(self) -> pd.DataFrame:
+        return self._listing
+
+    def run(self, run_id: str, /) -> _Tables:
+        if run_id not in self._runs:
+            self._runs[run_id] = _Tables(self._store, run_id)
+        return self._runs[run_id]
+
+
+class _Tables:
+    def __init__(self, store: Store, run_id: str) -> None:
+        self._run = store.run(run_id)
+
+    @cached_property
+    def _metrics(self) -> pd.DataFrame:
+        return self._run.metrics()
+
+    def metrics(self) -> pd.DataFrame:
+        return self._metrics
+
+    def capacitance(self) -> pd.DataFrame:
+        return self._run.capacitance()
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        return self._run.manifest.info

@@ -1,0 +1,265 @@
+"""The page of a report: one HTML file without scripts, that needs nothing beside it. All text is escaped here."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from html import escape
+
+import pandas as pd
+
+import ncore
+from ncore.predict import MEASURES, get_predictor
+from ncore_dashboard.data.clock import pace
+from ncore_dashboard.figures import styles_of
+from ncore_dashboard.report import drawing, recommendation
+from ncore_dashboard.report.evidence import Evidence
+from ncore_dashboard.report.style import style_sheet
+from ncore_dashboard.text.explanations import explanation
+from ncore_dashboard.text.phrases import called, counted, duration, percent
+from ncore_dashboard.text.plaintext import plain
+
+_MODES = {
+    "backbone": "The candidate itself was trained; the small probe on top of it was not.",
+    "unit": "The candidate was left as it is; only the small probe on top of it was trained.",
+    "all": "The candidate and the small probe on top of it were trained.",
+}
+_CODE, _STRONG, _EMPHASIS = re.compile(r"`([^`]+)`"), re.compile(r"\*\*([^*]+)\*\*"), re.compile(r"\*([^*]+)\*")
+
+
+def page(e: Evidence, scheme: str = "auto", now: datetime | None = None) -> str:
+    """The report as HTML.
+
+    Args:
+        e: what it rests on.
+        scheme: "light", "dark" or "auto", as the reader's system has it.
+        now: the time it is dated with; the present by default.
+    """
+    title = f"Which model for {called(e.dataset)}?"
+    body = [
+        _head(e, title),
+        _evidence(e),
+        _uncertainty(e),
+        _price(e),
+        _table(e),
+        _appendix(e, now or datetime.now(UTC)),
+    ]
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        # Nothing may be loaded and nothing may run, should any text ever get past the escaping.
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{_safe(title)}</title><style>{style_sheet(scheme)}</style></head>"
+        f"<body><main>{''.join(body)}</main></body></html>\n"
+    )
+
+
+def _head(e: Evidence, title: str) -> str:
+    models = counted(len(e.ranking), "candidate model")
+    return (
+        f"<header><h1>{_safe(title)}</h1>"
+        f'<p class="muted">{models}, {counted(len(e.curves), "training run")}, judged after {e.k} of '
+        f"{e.end} epochs (passes over the training images).</p></header>"
+        f'<section class="answer"><h2>Recommendation</h2><p class="lead">{_safe(recommendation.recommendation(e))}</p>'
+        f"{_paragraphs(recommendation.firmness(e))}{_paragraphs(recommendation.early(e))}</section>"
+    )
+
+
+def _evidence(e: Evidence) -> str:
+    kept = _best_first(e)
+    styles = styles_of(e.candidates)
+    left_out = len(e.rated) - drawing.MOST
+    note = f" The best {drawing.MOST} are drawn; the table has all." if left_out > 0 else ""
+    known = ", and the thick bar shows where it really ended" if e.rated["observed"].notna().any() else ""
+    unseen = " Only what is left of the dotted line was used; the shaded part was not seen." if e.last > e.k else ""
+    several = bool((e.learning.groupby(["candidate", "epoch"]).size() > 1).any())
+    pictures = [
+        (
+            "1. Where each candidate is expected to end",
+            drawing.forecast(e.rated, styles),
+            f"The mark is the predicted share of images classified correctly, the line its 90% interval{known}. Lines "
+            "can overlap although the order is sure, if what is uncertain moves all candidates together: “is best” is "
+            f"the probability of ending first.{note}",
+        ),
+        (
+            "2. What the prediction saw",
+            drawing.learning_curves(e.learning, kept, styles, e.k, e.end),
+            "Accuracy on images kept aside for validation, after each epoch of training"
+            + ("; bands reach from the lowest to the highest seed." if several else ".")
+            + unseen,
+        ),
+        (
+            "3. Would it have been decided otherwise at another time?",
+            drawing.ranks(e.ranked, kept, styles, e.k),
+            f"The ranking by the same method, had it been made as of each epoch; the dotted line is epoch {e.k}. Lines "
+            "that cross say that the order was not settled.",
+        ),
+    ]
+    figures = [
+        f'<figure><h3>{_safe(title)}</h3><div class="picture" tabindex="0" role="group" aria-label="{_safe(title)}">'
+        f"{svg}</div><figcaption>{_safe(text)}</figcaption></figure>"
+        for title, svg, text in pictures
+    ]
+    return f"<section><h2>The evidence</h2>{''.join(figures)}</section>"
+
+
+def _uncertainty(e: Evidence) -> str:
+    return f"<section><h2>How sure is this?</h2>{_list(recommendation.uncertainty(e))}</section>"
+
+
+def _price(e: Evidence) -> str:
+    rows = [
+        [_cell(option.what), f"{_safe(duration(option.seconds))}", _safe(option.brings)]
+        for option in recommendation.options(e)
+    ]
+    heads = ["What to do", "Training time", "What it brings"]
+    table = _rows(heads, rows, "l r l", "Ways to be surer and their price") if rows else ""
+    return f"<section><h2>What it would cost to be surer</h2><p>{_safe(recommendation.spent(e))}</p>{table}</section>"
+
+
+def _table(e: Evidence) -> str:
+    rows = []
+    for row in e.ranking.to_dict("records"):
+        rows.append(
+            [
+                f"{row['rank']}",
+                _cell(row["candidate"], 80),
+                percent(row["predicted"]),
+                "–" if math.isnan(row["lower"]) else f"{percent(row['lower'])} – {percent(row['upper'])}",
+                percent(row["p_best"], 0),
+                percent(row["observed"]),
+                f"{row['seeds']}",
+                _safe(duration(pace(e.clocks.get(row["candidate"], ())))).replace("an unknown time", "–"),
+            ]
+        )
+    heads = ["Rank", "Candidate", "Predicted", "90% interval", "Is best", "Observed", "Seeds", "Per epoch"]
+    table = _rows(heads, rows, "r l r r r r r r", "The ranking as a table")
+    warned = e.ranking[e.ranking["warning"] != ""]
+    notes = [f"{called(row['candidate'])}: {plain(row['warning'], 300)}." for row in warned.to_dict("records")]
+    more = f"<h3>What to know of them</h3>{_list(notes)}" if notes else ""
+    return f"<section><h2>All candidates</h2>{table}{more}</section>"
+
+
+def _appendix(e: Evidence, now: datetime) -> str:
+    predictor = get_predictor(e.method)
+    names = ["predicted", "interval", "p_best", "test_accuracy", "validation_accuracy", "seeds", "regret", "saved"]
+    if predictor.strength is not None:
+        names += ["h0", f"beta_eff {predictor.strength}"]
+    terms = "".join(
+        f"<dt>{_safe(explanation(name).label)}</dt><dd>{_prose(explanation(name).meaning)} "
+        f"<em>When to trust it:</em> {_prose(explanation(name).trust)}</dd>"
+        for name in names
+    )
+    limits = [
+        "Only these candidates were compared, on this dataset, with the training settings recorded in the runs; "
+        "another learning rate or more data can change the order.",
+        "Only the share of images classified correctly is judged: not speed in use, size, fairness or safety.",
+        "Early epochs favour what learns fast. A candidate that starts slowly and ends high is ranked too low.",
+        "Intervals are not calibrated: for methods that read an accuracy they are a rule of thumb.",
+    ]
+    if e.settled:
+        limits.append(
+            "The candidate that did best on the test images was chosen by them, so its accuracy there flatters it a "
+            "little."
+        )
+    return (
+        "<section><h2>Appendix: method and limits</h2><h3>How the ranking was made</h3>"
+        f"<p>{_safe(_MODES.get(e.mode, f'Training mode: {plain(e.mode, 60)}.'))} Each candidate was trained for a few "
+        "epochs with one or more seeds (random starts). "
+        f"The method “{_safe(predictor.label)}” then predicted the accuracy at the end of training from epochs 1 to "
+        f"{e.k}: {_safe(predictor.description[0].lower() + predictor.description[1:])}. Seeds are averaged, and how "
+        "far they disagree widens the interval.</p>"
+        f"{_paragraphs(recommendation.default_and_why(e))}{_methods(e)}"
+        f"<h3>Limits</h3>{_list(limits)}<h3>What the numbers mean</h3><dl>{terms}</dl>"
+        f"<h3>Where this comes from</h3>{_provenance(e, now)}</section>"
+    )
+
+
+def _methods(e: Evidence) -> str:
+    """All methods on the same runs."""
+    table = e.methods
+    judged = table[table["right"].notna() & (table["pairs"] > 0)]
+    if judged.empty:
+        return ""
+    rows = [
+        [
+            _safe(row["label"]) + (" (used here)" if row["method"] == e.method else ""),
+            _cell(row["choice"], 40),
+            f"{row['right']:.0f} of {row['pairs']:.0f}",
+            _number(row["kendall"], ".2f"),
+            _number(row["regret"], ".1f"),
+            _number(row["error"], ".1f"),
+        ]
+        for row in judged.to_dict("records")
+    ]
+    heads = ["Method", "First choice", "Pairs right", "Kendall", "Regret", "Mean error"]
+    caption = f"How all methods rank these runs as of epoch {e.k}"
+    told = "; ".join(
+        f"{explanation(name).label}: {MEASURES[name].description.rstrip('.')}" for name in ("kendall", "regret")
+    )
+    return (
+        _rows(heads, rows, "l l r r r r", caption)
+        + f'<p class="muted">{_safe(told)}; in points, as the mean error is.</p>'
+    )
+
+
+def _provenance(e: Evidence, now: datetime) -> str:
+    place = plain(e.place, 80)
+    command = ["ncore", "report", place or "STORE", "--dataset", plain(e.dataset), "--mode", plain(e.mode)]
+    command += ["--epochs", f"{e.k}", "--method", e.method]
+    return (
+        f"<p>Made by ncore {_safe(ncore.__version__)} on {now.astimezone(UTC):%Y-%m-%d at %H:%M} UTC from "
+        f"{counted(len(e.curves), 'run')}{f' of the store {_safe(called(place))}' if place else ''}. Every number was "
+        f"computed from them.{'' if not place else ' To make it again:'}</p>"
+        + (f"<pre>{_safe(' '.join(map(shlex.quote, command)))}</pre>" if place else "")
+    )
+
+
+def _best_first(e: Evidence) -> list[str]:
+    """Candidates in the order in which they are kept in pictures."""
+    order = e.rated.sort_values("observed", ascending=False, kind="stable") if e.settled else e.rated
+    return [str(name) for name in order["candidate"]]
+
+
+def _rows(heads: Iterable[str], rows: Iterable[list[str]], sides: str, caption: str) -> str:
+    """A table of cells that are HTML already."""
+    kinds = [f' class="{"right" if side == "r" else "left"}"' for side in sides.split()]
+    top = "".join(f'<th scope="col"{kind}>{_safe(head)}</th>' for head, kind in zip(heads, kinds, strict=False))
+    body = "".join(
+        f"<tr>{''.join(f'<td{kind}>{cell}</td>' for cell, kind in zip(row, kinds, strict=False))}</tr>" for row in rows
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="group" aria-label="{_safe(caption)}"><table>'
+        f"<caption>{_safe(caption)}</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _list(sentences: Iterable[str]) -> str:
+    return f"<ul>{''.join(f'<li>{_safe(text)}</li>' for text in sentences)}</ul>"
+
+
+def _paragraphs(sentences: Iterable[str]) -> str:
+    text = " ".join(map(_safe, sentences))
+    return f"<p>{text}</p>" if text else ""
+
+
+def _prose(text: str) -> str:
+    """One of our own explanations, which have a little Markdown."""
+    shown = _CODE.sub(r"<code>\1</code>", escape(text))
+    return _EMPHASIS.sub(r"<em>\1</em>", _STRONG.sub(r"<strong>\1</strong>", shown))
+
+
+def _number(value: float, form: str) -> str:
+    return "–" if pd.isna(value) else format(value, form)
+
+
+def _cell(text: object, limit: int | None = None) -> str:
+    """A text in a narrow column: names may be broken after an underscore."""
+    return escape(plain(text, limit)).replace("_", "_<wbr>")
+
+
+def _safe(text: object) -> str:
+    return escape(plain(text))

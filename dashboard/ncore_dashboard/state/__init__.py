@@ -1,0 +1,1 @@
+"""What a session remembers, in its memory and in the URL."""
