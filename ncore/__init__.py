@@ -6,8 +6,10 @@ as recorded in a *store*; the *line graph* has the synapses of a dense head as i
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
+
+from ncore import _renamed
+from ncore._version import __version__
 
 if TYPE_CHECKING:
     from ncore.errors import NcoreError
@@ -16,10 +18,7 @@ if TYPE_CHECKING:
     from ncore.probe import NCPUnit, Recorder
     from ncore.store import create_store, open_store
 
-try:
-    __version__ = version("ncore")
-except PackageNotFoundError:  # a checkout on the path that is not installed
-    __version__ = "0+unknown"
+_renamed.install()
 
 # Looked up on first use: reading a store must not wait for torch.
 _HOME = {

@@ -88,7 +88,7 @@ def probe(
 ) -> None:
     """Train one candidate a little and record it."""
     from ncore.display import run_sweep
-    from ncore.probe.recipe import Recipe
+    from ncore.sweep.recipe import Recipe
 
     recipe = Recipe.parse(
         {
@@ -129,8 +129,8 @@ def sweep(
     """Run candidates x datasets x seeds; finished runs are skipped, killed ones resumed."""
     from ncore.display import run_sweep, spent_hint
     from ncore.predict.stopping import StoppingRule
-    from ncore.probe.ray_engine import RayEngine
-    from ncore.probe.recipe import Recipe
+    from ncore.sweep.ray import RayEngine
+    from ncore.sweep.recipe import Recipe
 
     if engine not in ("local", "ray"):
         raise InputError(f"The engine is {engine!r}, but it must be 'local' or 'ray'.")
@@ -167,8 +167,8 @@ def bench(
     collect_only: Annotated[bool, typer.Option("--collect-only", help="Run nothing, write what is finished.")] = False,
 ) -> None:
     """Run the benchmark of candidates, targets and modes, or go on with it, and write its table."""
-    from ncore.bench.recipe import RECIPE, BenchRecipe
-    from ncore.bench.running import bench as run_bench
+    from ncore.benchmark.making.recipe import RECIPE, BenchRecipe
+    from ncore.benchmark.making.running import bench as run_bench
 
     chosen = [mode for mode in modes.replace(" ", "").split(",") if mode]
     made = run_bench(
@@ -193,14 +193,11 @@ def evaluate(
         bool, typer.Option("--slow", help="Compute what is missing of slow methods: half an hour.")
     ] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Parquet file of all numbers.")] = None,
-    page: Annotated[
-        Path | None, typer.Option(help="Write the page on the benchmark, its figures and results to this folder.")
-    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Judge every prediction method and score by runs whose ends are known."""
-    from ncore.bench.command import evaluate as run_evaluation
-    from ncore.bench.printing import print_evaluation
+    from ncore.benchmark.command import evaluate as run_evaluation
+    from ncore.benchmark.printing import print_evaluation
     from ncore.display import console
 
     found = run_evaluation(
@@ -211,7 +208,6 @@ def evaluate(
         loose=loose,
         slow=slow,
         output=output,
-        page=page,
     )
     if as_json:
         _print_json(found)

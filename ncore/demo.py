@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ncore.probe.recipe import Recipe
+from ncore.sweep.recipe import Recipe
 
 CANDIDATES = (
     {"source": "builtin:resnet-small", "name": "resnet"},

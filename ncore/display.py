@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from ncore.predict.stopping import StoppingRule
     from ncore.probe.job import Job
-    from ncore.probe.sweep import Engine, Result
     from ncore.store import Report
+    from ncore.sweep.running import Engine, Result
 
 console = Console()
 
@@ -50,8 +50,10 @@ def run_sweep(
     With a rule, candidates are stopped early by what ``method`` predicts; the default is that of ``ncore.rank``.
     """
     from ncore.predict import DEFAULT_METHOD
-    from ncore.probe.stages import sweep_and_stop
-    from ncore.probe.sweep import LocalEngine, follow, run_id, sweep
+    from ncore.sweep.following import follow
+    from ncore.sweep.local import LocalEngine
+    from ncore.sweep.running import run_id, sweep
+    from ncore.sweep.stages import sweep_and_stop
 
     create_store(store)
     engine = engine or LocalEngine(workers, threads)
@@ -116,8 +118,8 @@ def run_sweep(
 def spent_hint(jobs: Sequence[Job], store: str) -> None:
     """What a sweep with early stopping cost, against training everything to the end."""
     from ncore.errors import StoreError
-    from ncore.probe.sweep import run_id
     from ncore.store import open_store
+    from ncore.sweep.running import run_id
 
     opened, spent = open_store(store), 0
     for job in jobs:

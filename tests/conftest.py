@@ -5,7 +5,8 @@ import os
 import pytest
 from hypothesis import settings
 
-from ncore.predict import benchmark, predictors
+from ncore.predict import bundled
+from ncore.predict.predictors import registry
 
 # Results and times must not depend on how many tests run side by side.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -23,9 +24,9 @@ def without_benchmark(monkeypatch, request):
     A test marked `with_benchmark` uses it as users do.
     """
     if request.node.get_closest_marker("with_benchmark") is None:
-        monkeypatch.setattr(benchmark, "_all_tasks", lambda: ())
-        predictors._taught.cache_clear()
+        monkeypatch.setattr(bundled, "_all_tasks", lambda: ())
+        registry._taught.cache_clear()
         yield
-        predictors._taught.cache_clear()
+        registry._taught.cache_clear()
     else:
         yield

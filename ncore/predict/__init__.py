@@ -17,7 +17,7 @@ from ncore.predict.measures import (
     spearman,
     weighted_kendall,
 )
-from ncore.predict.predictors import DEFAULT_METHOD, get_predictor, predictor_names
+from ncore.predict.predictors.registry import DEFAULT_METHOD, get_predictor, predictor_names
 from ncore.predict.ranking import rank, rank_curves
 
 __all__ = [

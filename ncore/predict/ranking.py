@@ -13,7 +13,7 @@ from ncore.predict.calibration import LEVEL
 from ncore.predict.curves import Curve, FloatArray, StoreLike, curves_from_store
 from ncore.predict.experience import Task, tasks_from_store
 from ncore.predict.forecast import Forecast, Predictor
-from ncore.predict.predictors import DEFAULT_METHOD, get_predictor, taught
+from ncore.predict.predictors.registry import DEFAULT_METHOD, get_predictor, taught
 
 #: Monte-Carlo draws behind `p_best`: its standard error is 0.005 at most.
 DRAWS = 10_000

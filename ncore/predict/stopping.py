@@ -13,7 +13,7 @@ import numpy as np
 from ncore.errors import InputError
 from ncore.predict.curves import Curve, FloatArray
 from ncore.predict.forecast import Forecast, Predictor
-from ncore.predict.naive import read
+from ncore.predict.predictors.naive import read
 from ncore.predict.ranking import combine
 
 #: Monte-Carlo draws: the standard error of a probability of 0.1 is 0.005.

@@ -15,8 +15,8 @@ from pydantic import Field, PositiveInt
 
 from ncore.errors import InputError, NcoreError, StoreError, TrainingFailedError
 from ncore.probe.candidates import CandidateSpec
-from ncore.probe.config import RecordingSettings, Settings, TrainingSettings, read_settings
 from ncore.probe.datasets import DatasetSpec
+from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, read_settings
 
 if TYPE_CHECKING:
     from ncore.store import Store

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ncore.errors import InputError
-from ncore.probe.sources.choices import unknown
+from ncore.probe.choices import unknown
 
 SPLITS = ("train", "validation", "test")
 SHARE = 0.2

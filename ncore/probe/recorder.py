@@ -21,8 +21,8 @@ from ncore.network.degrees import CapacitanceSums, check_strengths, propagation
 from ncore.network.derivatives import evaluation
 from ncore.network.line_graph import factors_of
 from ncore.network.losses import Loss
-from ncore.probe.config import RecordingSettings, read_settings
 from ncore.probe.hessian import HessianRecorder
+from ncore.probe.settings import RecordingSettings, read_settings
 from ncore.store import create_store
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Recorder:
         seed: of this run.
         epochs: how many are planned, which is where a prediction points to.
         mode: "backbone", "unit" or "all": what is trained.
-        recording: what is kept, as :class:`ncore.probe.config.RecordingSettings` or a mapping.
+        recording: what is kept, as :class:`ncore.probe.settings.RecordingSettings` or a mapping.
         config: anything JSON can hold that says how the model is trained; part of what identifies the run.
         notes: free text for whoever looks at the run.
         info: what else a reader may want to know, as JSON; not part of the identity.
@@ -258,7 +258,7 @@ class Recorder:
         Nothing where the targets are no classes, or are all of one. Read on at most `SUITABILITY_SAMPLES` of the probe,
         for whose features the pass of beta_eff has paid already.
         """
-        from ncore.predict.transfer import logme
+        from ncore.scores.transfer import logme
 
         if self._targets.ndim != 1 or self._targets.is_floating_point():
             return {}

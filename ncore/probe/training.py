@@ -16,7 +16,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from ncore.errors import InputError, StoreError, TrainingFailedError
-from ncore.probe.config import TrainingSettings
+from ncore.probe.settings import TrainingSettings
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 _EVALUATION_BATCH = 256

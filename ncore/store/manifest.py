@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
+from ncore._validation import described
 from ncore.errors import InputError, SchemaVersionError
 from ncore.store.damage import DamagedFileError
 from ncore.store.layout import checksum, parse_table_file
@@ -147,7 +148,7 @@ class Manifest(BaseModel):
                     return manifest
             except ValidationError as error:
                 check_version(data, path)
-                raise DamagedFileError(path, "corrupt", _first_line(error), _STILL) from error
+                raise DamagedFileError(path, "corrupt", described(error, cls), _STILL) from error
         check_version(data, path)
         if not data.rstrip().endswith(b"}"):
             raise DamagedFileError(path, "truncated", f"it ends after {len(data)} bytes", _STILL)
@@ -202,8 +203,3 @@ def plain(value: Any, name: str) -> Any:
     if hasattr(value, "tolist"):
         return plain(value.tolist(), name)
     raise InputError(f"{name} is a {type(value).__name__}, but only values that JSON can hold are recorded.")
-
-
-def _first_line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'content'}: {first['msg']}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from filelock import BaseFileLock
 
+from ncore._version import __version__
 from ncore.errors import StoreError
 from ncore.store.folder import Folder, LocalFolder
 from ncore.store.inventory import has_tables, remove_leftovers
@@ -75,9 +76,7 @@ def begin(
 
 def current_versions() -> dict[str, str]:
     """Versions of Python, of this format's library, and of what is loaded."""
-    import ncore
-
-    found = {"python": platform.python_version(), "ncore": ncore.__version__}
+    found = {"python": platform.python_version(), "ncore": __version__}
     for name in _PACKAGES:
         if name in sys.modules and name not in found:
             try:

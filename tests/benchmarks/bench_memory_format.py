@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ncore import NCPUnit
-from ncore.probe.config import TrainingSettings
+from ncore.probe.settings import TrainingSettings
 from ncore.probe.training import MEMORY_FORMATS, Examples, ProbedModel, Trainer
 
 NETWORKS = ("tf_efficientnet_lite0", "mobilenetv1_100", "mobilenetv2_100", "resnet18")

@@ -28,7 +28,7 @@ from ncore_dashboard.learn.figures import playground as plane
 from ncore_dashboard.learn.figures import playground_graph as graphs
 from ncore_dashboard.learn.figures import playground_phase as phases
 from ncore_dashboard.learn.playground.engine import Data, Setup, Training
-from ncore_dashboard.learn.playground.stage import with_now
+from ncore_dashboard.learn.stage import with_now
 from torch import nn
 
 DATA, SETUP = Data(count=500, share=0.9), Setup(hidden=(8, 8, 8))

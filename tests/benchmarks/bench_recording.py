@@ -21,8 +21,8 @@ import time
 import torch
 from torch import Tensor, nn
 
-from ncore.probe.config import TrainingSettings
 from ncore.probe.recorder import Recorder
+from ncore.probe.settings import TrainingSettings
 from ncore.probe.training import Examples, ProbedModel, Trainer
 from ncore.probe.unit import NCPUnit
 

@@ -12,7 +12,7 @@ from ncore_dashboard.data.clock import Clock, saved
 from ncore_dashboard.data.library import Library
 
 from ncore.predict import Curve, get_predictor
-from ncore.predict.regression import ridge_line
+from ncore.predict.predictors.capacitance import ridge_line
 
 
 def curves_of(books: Library) -> list[Curve]:

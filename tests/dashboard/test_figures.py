@@ -14,7 +14,7 @@ from ncore_dashboard.data.library import Library
 from ncore_dashboard.figures import capacitance, plane, ranking, styles_of
 
 from ncore.predict import rank_curves
-from ncore.predict.regression import ridge_line
+from ncore.predict.predictors.capacitance import ridge_line
 
 HOSTILE = "<b>x</b><script>alert(1)</script> %{y} & <a href='javascript:1'>link</a>"
 

@@ -4,17 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ncore.predict import (
-    Forecast,
-    Predictor,
-    Task,
-    benchmark,
-    predictors,
-    rank,
-    rank_curves,
-    tasks_from_store,
-    tasks_of,
-)
+from ncore.predict import Forecast, Predictor, Task, bundled, rank, rank_curves, tasks_from_store, tasks_of
+from ncore.predict.predictors import registry
 
 
 def test_nothing_later_is_seen(make_curve):
@@ -103,11 +94,11 @@ BENCHMARK = tuple(("unit", Task(f"{name}, unit", (), name)) for name in ("cifar1
 def spy(monkeypatch):
     """A method of that name, and a benchmark of two tasks."""
     spy = Spy()
-    monkeypatch.setitem(predictors._PREDICTORS, "spy", spy)
-    monkeypatch.setattr(benchmark, "_all_tasks", lambda: BENCHMARK)
-    predictors._taught.cache_clear()
+    monkeypatch.setitem(registry._PREDICTORS, "spy", spy)
+    monkeypatch.setattr(bundled, "_all_tasks", lambda: BENCHMARK)
+    registry._taught.cache_clear()
     yield spy
-    predictors._taught.cache_clear()
+    registry._taught.cache_clear()
 
 
 def test_a_method_that_learns_is_given_the_others_of_the_store(store, spy):
@@ -166,7 +157,7 @@ def test_the_table_of_the_benchmark_becomes_tasks(tmp_path):
         for epoch in (3, 1, 2)
     ]
     pd.DataFrame(rows).to_parquet(tmp_path / "bench.parquet")
-    ((mode, task),) = benchmark.read_tasks(tmp_path / "bench.parquet")
+    ((mode, task),) = bundled.read_tasks(tmp_path / "bench.parquet")
     assert (mode, task.name, task.group, len(task.curves)) == ("unit", "one, unit", "pictures", 4)
     first, last = task.curves[0], task.curves[-1]
     assert (first.candidate, first.seed, first.dataset, first.mode, first.horizon) == ("a", 0, "one", "unit", 3)
@@ -181,7 +172,7 @@ def test_the_table_of_the_benchmark_becomes_tasks(tmp_path):
 @pytest.mark.with_benchmark
 def test_the_committed_benchmark_calibrates_what_users_see(make_curve):
     """It comes with the package, and every quick method can be fitted on it."""
-    tasks = benchmark.benchmark_tasks()
+    tasks = bundled.benchmark_tasks()
     assert tasks
     assert all(np.isfinite(curve.observed) and curve.epochs.size for task in tasks for curve in task.curves)
     curves = [make_curve([0.1, 0.3 + 0.01 * n, 0.4 + 0.01 * n], f"{n}", horizon=24, mode="unit") for n in range(5)]

@@ -6,7 +6,14 @@ from scipy.stats import multivariate_normal
 
 from ncore.predict import Task, get_predictor
 from ncore.predict.curves import grouped
-from ncore.predict.freeze_thaw import FreezeThaw, Kernel, best_kernel, log_likelihood, posterior, shared_mean
+from ncore.predict.predictors.freeze_thaw import (
+    FreezeThaw,
+    Kernel,
+    best_kernel,
+    log_likelihood,
+    posterior,
+    shared_mean,
+)
 
 KERNEL = Kernel(0.15, 0.3, 0.02, 0.9, 1.5)
 

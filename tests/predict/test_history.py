@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from ncore.predict import Task, get_predictor, kendall, rank_curves
 from ncore.predict.curves import PROBE_LOGME
-from ncore.predict.features import FEATURES, expit, logit, table
-from ncore.predict.history import (
+from ncore.predict.predictors.features import FEATURES, expit, logit, table
+from ncore.predict.predictors.history import (
     ENOUGH,
     FURTHEST,
     LIFT_RIDGE,
@@ -121,7 +121,7 @@ def held(fitted, tasks, k=3):
 
 def test_intervals_are_about_right_before_calibration(drawn, monkeypatch):
     tasks, new = drawn
-    monkeypatch.setattr("ncore.predict.history.RISE", 0.0)  # these tasks rise, but differ little in how far
+    monkeypatch.setattr("ncore.predict.predictors.history.RISE", 0.0)  # these tasks rise, but differ little in how far
     assert held(LEVEL.fit(tasks), new)[0] == pytest.approx(0.9, abs=0.07)
     calibrated = get_predictor("history").fit(tasks)
     assert held(calibrated, new)[0] == pytest.approx(0.9, abs=0.07)
@@ -133,7 +133,7 @@ def test_intervals_are_wider_while_curves_rise(drawn, monkeypatch):
     tasks, new = drawn
     fitted = LEVEL.fit(tasks)
     rising = held(fitted, new)[1]  # from the first to the third epoch by one in logits, all of them
-    monkeypatch.setattr("ncore.predict.history.RISE", 0.0)
+    monkeypatch.setattr("ncore.predict.predictors.history.RISE", 0.0)
     alone = held(fitted, new)[1]
     assert np.sqrt(rising**2 - alone**2) == pytest.approx(np.ones(rising.size), abs=0.05)
     assert held(fitted, new, 1)[1] == pytest.approx(held(LEVEL.fit(tasks), new, 1)[1])  # one epoch shows no rise

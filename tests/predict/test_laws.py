@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import least_squares
 
 from ncore.predict import get_predictor
-from ncore.predict.laws import RATES, exponential, fit, power
+from ncore.predict.predictors.laws import RATES, exponential, fit, power
 
 DECAYS = {"exponential": exponential, "power": power}
 laws = pytest.mark.parametrize("name", DECAYS)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncore.predict import get_predictor
-from ncore.predict.naive import MIN_SD, read, read_last
+from ncore.predict.predictors.naive import MIN_SD, read, read_last
 
 accuracies = st.lists(st.floats(0, 1), min_size=1, max_size=10)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ncore.predict import Task, get_predictor
-from ncore.predict.laws import exponential, power
-from ncore.predict.pooled import RATES, Pooled, Population, designs, population, posterior
+from ncore.predict.predictors.laws import exponential, power
+from ncore.predict.predictors.pooled import RATES, Pooled, Population, designs, population, posterior
 
 N = 2 * RATES.size
 EQUAL = np.full(N, 1 / N)

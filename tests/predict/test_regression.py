@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncore.predict import get_predictor
-from ncore.predict.regression import Ridge
+from ncore.predict.predictors.capacitance import Ridge
 
 PREDICTOR = get_predictor("capacitance-absolute")
 

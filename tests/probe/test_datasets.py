@@ -746,7 +746,7 @@ def test_names(spec, name):
         (7, ["7"]),
         ({"name": "x"}, ["source"]),
         ({"source": "digits", "size": 3}, ["'size'"]),
-        ({"source": "digits", "train": 0}, ["train = 0"]),
+        ({"source": "digits", "train": 0}, ["train is 0"]),
         ({"source": "digits", "root": "x"}, ["`root`"]),
         ({"source": "torchvision:CIFAR11"}, ["CIFAR10"]),
         ({"source": "torchvision:CIFAR10", "splits": {"train": "a"}}, ["`splits`"]),

@@ -24,7 +24,7 @@ KINDS = (("dense-small", "unit"), ("lenet-small", "all"))
 
 def job(candidate, mode, seed):
     """A training of a fraction of a second, with all that can be recorded."""
-    from ncore.probe.recipe import Recipe
+    from ncore.sweep.recipe import Recipe
 
     values = {
         "candidates": [candidate],
@@ -68,8 +68,8 @@ def serve():
 
 def train(request):
     """Record a run, and write down each epoch after it was committed; never returns."""
-    from ncore.probe.sweep import execute, sweep
     from ncore.store import RunWriter
+    from ncore.sweep.running import execute, sweep
 
     code = 1
     try:

@@ -8,8 +8,8 @@ from torch import nn
 import ncore
 from ncore.errors import InputError, StoreError, UnsupportedError
 from ncore.predict.curves import PROBE_LOGME
-from ncore.predict.transfer import logme
 from ncore.probe.recorder import Recorder, sample_neurons
+from ncore.scores.transfer import logme
 
 FEATURES, CLASSES, SAMPLES = 6, 4, 96
 

@@ -91,7 +91,7 @@ def test_a_candidate_that_cannot_be_derived_twice_is_recorded_without(tmp_path, 
 
 def test_default_runs_stay_what_they_are(tmp_path, model, probe):
     """The identity of a run is made of its settings: those of runs recorded before must not change."""
-    settings = ncore.probe.config.RecordingSettings().model_dump(mode="json")
+    settings = ncore.probe.settings.RecordingSettings().model_dump(mode="json")
     assert settings["strengths"] == ["signed", "absolute", "relative"]
     assert not [name for name in settings if "hessian" in name]
     with pytest.raises(InputError, match="hessians"):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ncore.errors import InputError, TrainingFailedError
-from ncore.probe.config import TrainingSettings, read_settings
+from ncore.probe.settings import TrainingSettings, read_settings
 from ncore.probe.training import (
     MEMORY_FORMATS,
     CheckpointClock,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ncore.predict import Curve
-from ncore.predict.regression import RidgeLine, ridge_line
+from ncore.predict.predictors.capacitance import RidgeLine, ridge_line
 from ncore_dashboard.data.library import Library
 
 _COLUMNS = ("key", "candidate", "seed", "epoch", "beta_eff", "accuracy")

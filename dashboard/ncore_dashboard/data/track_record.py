@@ -16,7 +16,7 @@ from ncore.predict import DEFAULT_METHOD, Curve, get_predictor
 from ncore_dashboard.data import rankings
 
 if TYPE_CHECKING:
-    from ncore.bench.findings import Findings
+    from ncore.benchmark.findings import Findings
 
 NAIVE = "last"
 FEWEST = 4
@@ -32,7 +32,7 @@ def beside(method: str) -> list[str]:
 
 def benchmark() -> Findings | None:
     """The results of the benchmark; None if they did not come with this installation."""
-    from ncore.bench.page import EVALUATION, FOLDER
+    from ncore.benchmark.findings import EVALUATION, FOLDER
 
     path = FOLDER / "results" / EVALUATION
     return _read(path.stat().st_mtime_ns) if path.is_file() else None
@@ -40,7 +40,7 @@ def benchmark() -> Findings | None:
 
 @lru_cache(maxsize=1)
 def _read(version: int) -> Findings | None:
-    from ncore.bench.page import FOLDER, read_results
+    from ncore.benchmark.findings import FOLDER, read_results
 
     try:
         return read_results(FOLDER)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from ncore.predict.regression import RidgeLine
+from ncore.predict.predictors.capacitance import RidgeLine
 from ncore_dashboard.figures import base
 from ncore_dashboard.figures.candidate_styles import Style, style_for
 from ncore_dashboard.text.explanations import explanation

@@ -5,10 +5,9 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from ncore_dashboard.learn import glossary
+from ncore_dashboard.learn import glossary, stage
 from ncore_dashboard.learn.lessons.frame import Lesson, Question
 from ncore_dashboard.learn.lessons.registry import lessons
-from ncore_dashboard.learn.playground import stage
 from ncore_dashboard.parts import ui
 from ncore_dashboard.state import session
 

@@ -9,8 +9,8 @@ import numpy as np
 import streamlit as st
 
 from ncore_dashboard.charts import film, live
-from ncore_dashboard.learn import glossary
-from ncore_dashboard.learn.playground import controls, stage
+from ncore_dashboard.learn import glossary, stage
+from ncore_dashboard.learn.playground import controls
 from ncore_dashboard.learn.playground.controls import Choice
 from ncore_dashboard.learn.playground.engine import MOST_STEPS, Data, Setup, Training, together
 from ncore_dashboard.parts import ui

@@ -40,7 +40,7 @@ def show(method: str, k: int, mode: str) -> None:
 def _benchmark(method: str, k: int, mode: str) -> None:
     found = track_record.benchmark()
     if found is None:
-        ui.empty("The benchmark's results are not here.", "They come with ncore's source: `ncore/bench/results`.")
+        ui.empty("The benchmark's results are not here.", "They come with ncore's source: `ncore/benchmark/results`.")
         return
     modes = sorted(found.average["mode"].unique())
     default = mode if mode in modes else modes[0]
@@ -75,16 +75,14 @@ def _benchmark(method: str, k: int, mode: str) -> None:
 @ui.guarded
 def _words() -> None:
     """Conclusions, protocol and limits, as on the page of the docs."""
-    from ncore.bench.conclusions import conclusions
-    from ncore.bench.page import AT, FOLDER
-    from ncore.bench.protocol import limits, protocol
+    from ncore.benchmark.findings import FOLDER
 
     found = track_record.benchmark()
-    if found is None:
+    if found is None or not found.words:
         return
-    st.markdown("\n\n".join(conclusions(found, AT)))
-    st.markdown("**How it was done**\n\n" + "\n\n".join(protocol(found)))
-    st.markdown("**Limits**\n\n" + "\n".join(limits(found)))
+    st.markdown("\n\n".join(found.words["conclusions"]))
+    st.markdown("**How it was done**\n\n" + "\n\n".join(found.words["protocol"]))
+    st.markdown("**Limits**\n\n" + "\n".join(found.words["limits"]))
     page = FOLDER / "README.md"
     if page.is_file():
         st.download_button(

@@ -7,6 +7,7 @@ imported where a network is made from it. After Gao, Barzel and Barabasi, Nature
 """
 
 from ncore.network.dynamics.branches import Bifurcation, bifurcation
+from ncore.network.dynamics.comparison import compare
 from ncore.network.dynamics.equilibria import Equilibrium, equilibria, equilibria_frame, growth_rate, settle
 from ncore.network.dynamics.files import read_csv, read_graphml
 from ncore.network.dynamics.flow import Dynamics
@@ -33,7 +34,7 @@ from ncore.network.dynamics.perturb import (
     weaken_links,
 )
 from ncore.network.dynamics.real import REAL, real_network
-from ncore.network.dynamics.reduction import compare, reduced_end, reduced_equilibria
+from ncore.network.dynamics.reduction import reduced_end, reduced_equilibria
 from ncore.network.dynamics.system import Parameter, System
 
 __all__ = [

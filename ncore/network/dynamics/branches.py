@@ -14,7 +14,8 @@ from scipy.optimize import brentq
 
 from ncore.errors import InputError
 from ncore.network.dynamics.matrix import FloatArray
-from ncore.network.dynamics.reduction import all_roots, find_roots, reduced_equilibria, state_grid
+from ncore.network.dynamics.reduction import reduced_equilibria
+from ncore.network.dynamics.roots import all_roots, find_roots, state_grid
 from ncore.network.dynamics.system import System
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from ncore.errors import InputError
+from ncore.network.dynamics.comparison import compare
 from ncore.network.dynamics.matrix import FloatArray, as_matrix
-from ncore.network.dynamics.reduction import compare
 from ncore.network.dynamics.system import System
 
 

@@ -18,8 +18,8 @@ from ncore.errors import InputError
 from ncore.probe.builtin import families
 from ncore.probe.builtin.layers import ACTIVATIONS, initialise
 from ncore.probe.builtin.nas_bench_201 import nas_bench_201
+from ncore.probe.choices import unknown
 from ncore.probe.images import ImageShape
-from ncore.probe.sources.choices import unknown
 
 MIN_SIZE = 8
 FAMILIES: dict[str, Callable[..., nn.Module]] = {

@@ -16,8 +16,8 @@ from torch import nn
 
 from ncore.errors import InputError
 from ncore.probe.builtin.layers import GlobalMean
+from ncore.probe.choices import unknown
 from ncore.probe.images import ImageShape
-from ncore.probe.sources.choices import unknown
 
 #: In the order in which NAS-Bench-201 lists them.
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from ncore.errors import InputError, UnsupportedError
 from ncore.network.losses import Loss
-from ncore.probe.config import RecordingSettings
 from ncore.probe.integrations.naming import place_of, read_places
 from ncore.probe.recorder import Recorder
+from ncore.probe.settings import RecordingSettings
 
 if TYPE_CHECKING:
     from ncore.store import Store

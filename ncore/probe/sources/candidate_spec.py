@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ncore.errors import InputError
 from ncore.probe import builtin
-from ncore.probe.sources.choices import read_spec, unknown
+from ncore.probe.choices import read_spec, unknown
 
 DOWNLOADED = ("timm", "torchvision", "hf")
 KINDS = (*DOWNLOADED, "file", "python", "builtin")

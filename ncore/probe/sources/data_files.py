@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ncore.errors import InputError
-from ncore.probe.sources.choices import unknown
+from ncore.probe.choices import unknown
 from ncore.probe.sources.offline import first_line
 from ncore.probe.sources.pictures import (
     SPLIT_IN_NAME,

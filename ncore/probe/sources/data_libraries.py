@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ncore.errors import InputError
-from ncore.probe.sources.choices import unknown
+from ncore.probe.choices import unknown
 from ncore.probe.sources.offline import fetching, hub, require
 from ncore.probe.sources.pictures import Pool, Raw, by_split, digest, numbered
 

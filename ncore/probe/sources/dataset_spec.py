@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ncore.probe.sources.choices import read_spec, unknown
+from ncore.probe.choices import read_spec, unknown
 from ncore.probe.sources.pictures import SPLIT_IN_NAME
 
 SplitName = Annotated[str, Field(pattern="^(train|validation|test)$")]

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from ncore.probe.sources.choices import unknown
+from ncore.probe.choices import unknown
 from ncore.probe.sources.models import Loaded, Request, remove_timm
 from ncore.probe.sources.offline import fetching, hub, require
 

@@ -9,7 +9,7 @@ from urllib.parse import urlparse
 import torch
 
 from ncore.errors import InputError, OfflineError
-from ncore.probe.sources.choices import unknown
+from ncore.probe.choices import unknown
 from ncore.probe.sources.models import Loaded, Request, remove_last_linear
 from ncore.probe.sources.offline import fetching, reachable, require
 

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from ncore.predict import Curve, get_predictor, kendall
-from ncore.predict.regression import ridge_line
+from ncore.predict.predictors.capacitance import ridge_line
 from ncore_dashboard.figures.candidate_styles import styles_of
 from ncore_dashboard.figures.plane import accuracy_against_beta
 from ncore_dashboard.learn.figures import ranking

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from ncore.bench.table import curves, load_table
+from ncore.benchmark.table import curves, load_table
 from ncore.predict import Curve, get_predictor
 
 TASK, MODE, SEED = "cifar10-1000", "unit", 0

@@ -8,8 +8,8 @@ import numpy as np
 import streamlit as st
 
 from ncore_dashboard.charts import live
+from ncore_dashboard.learn import stage
 from ncore_dashboard.learn.lessons.frame import Lesson, Question, Screen
-from ncore_dashboard.learn.playground import stage
 from ncore_dashboard.learn.playground.engine import Data, Setup, Training
 from ncore_dashboard.state import session
 

@@ -1,0 +1,134 @@
+"""The predictors by name.
+
+One that should be here is missing: LC-PFN (Adriaensen, Rakotoarison, Müller, Hutter, *Efficient Bayesian learning
+curve extrapolation using prior-data fitted networks*, NeurIPS 2023). Its package, lcpfn 0.1.3, holds code but no
+weights: it downloads them from a university's server when first used, as whole pickled modules, and `torch.load` then
+runs what is in them, which this package does with no file; and it requires torch <= 1.11 and numpy < 2, older than
+ncore runs on. Its successor ifBO, 0.4.1, downloads a pickled module in the same way. The model that LC-PFN was trained
+to approximate, a Bayesian mixture of parametric curves, is here as `domhan`.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from ncore.errors import InputError
+from ncore.predict.bundled import benchmark_tasks
+from ncore.predict.calibration import Calibrated
+from ncore.predict.experience import Task
+from ncore.predict.forecast import Predictor
+from ncore.predict.predictors.capacitance import CapacitanceForecast, CapacitanceRegression
+from ncore.predict.predictors.domhan import Domhan
+from ncore.predict.predictors.freeze_thaw import FreezeThaw
+from ncore.predict.predictors.history import History
+from ncore.predict.predictors.laws import Law, exponential, power
+from ncore.predict.predictors.naive import LowestLoss, Naive
+from ncore.predict.predictors.pooled import Pooled
+
+#: What `ncore.rank` uses unless told otherwise: the highest mean Kendall's tau after 3 epochs in every mode of the
+#: benchmark. "learned-logme", the same for candidates that are new, was level with it in mode "unit", and was chosen
+#: before the other modes were looked at; they showed what the past of known candidates is worth.
+DEFAULT_METHOD = "history-logme"
+
+
+def _learned(name: str, label: str, description: str, past: bool = False) -> list[Predictor]:
+    """A predictor that learns, with and without LogME, and each with and without beta_eff: what either is worth."""
+    found: list[Predictor] = []
+    for logme in (False, True):
+        for beta in (False, True):
+            added = [words for words, wanted in (("LogME", logme), ("beta_eff", beta)) if wanted]
+            found.append(
+                History(
+                    "-".join([name, *(["logme"] if logme else []), *(["beta"] if beta else [])]),
+                    f"{label}, with {' and '.join(added)}" if added else label,
+                    f"As `{name}`, and {_AND[logme, beta]}" if added else description,
+                    ("level", "loss", *(["logme"] if logme else []), *(["beta"] if beta else [])),
+                    strength="relative" if beta else None,
+                    past=past,
+                )
+            )
+    return found
+
+
+_AND = {
+    (True, False): "LogME of the features before training",
+    (False, True): "the relative beta_eff",
+    (True, True): "LogME of the features before training and the relative beta_eff",
+}
+_PREDICTORS: dict[str, Predictor] = {
+    predictor.name: Calibrated(predictor)
+    for predictor in (
+        Naive("last", "Last accuracy", "The validation accuracy after the last epoch", lambda values: values[-1]),
+        Naive("best", "Best accuracy", "The best validation accuracy so far", np.max),
+        Naive("mean", "Mean accuracy", "The mean validation accuracy so far", np.mean),
+        LowestLoss(),
+        Law("exponential", "Exponential law", "a - b exp(-c t) fitted to the curve, read at its end", exponential),
+        Law("power", "Power law", "a - b t^-c fitted to the curve, read at its end", power),
+        CapacitanceRegression("absolute"),
+        CapacitanceRegression("relative"),
+        CapacitanceRegression("signed"),
+        CapacitanceForecast("absolute"),
+        CapacitanceForecast("relative"),
+        Pooled(),
+        FreezeThaw(),
+        *_learned("learned", "Learned", "Last accuracy and validation loss, weighed as other finished tasks teach"),
+        *_learned("history", "History", "The same, and where the same candidate stood on other tasks", past=True),
+        Domhan(),
+    )
+}
+
+
+def predictor_names(slow: bool = False) -> tuple[str, ...]:
+    """Names that `get_predictor` and `rank(method=...)` take, naive ones first.
+
+    Args:
+        slow: Also those that take seconds a candidate, or that need an optional dependency.
+
+    Example:
+        >>> predictor_names()[:3]
+        ('last', 'best', 'mean')
+        >>> set(predictor_names(slow=True)) - set(predictor_names())
+        {'domhan'}
+    """
+    return tuple(name for name, predictor in _PREDICTORS.items() if slow or not predictor.slow)
+
+
+def get_predictor(name: str) -> Predictor:
+    """The predictor of that name, not yet fitted on anything.
+
+    Raises:
+        InputError: There is none.
+
+    Example:
+        >>> get_predictor("capacitance-relative").strength
+        'relative'
+    """
+    try:
+        return _PREDICTORS[name]
+    except KeyError:
+        listed = ", ".join(map(repr, _PREDICTORS))
+        raise InputError(f"The method {name!r} is not a predictor: use one of {listed}.") from None
+
+
+def taught(name: str, mode: str, datasets: Sequence[str], own: Sequence[Task] = ()) -> Predictor:
+    """The predictor of that name, fitted on the benchmark's finished runs and on a user's own.
+
+    Slow ones are fitted on the user's own runs only, if there are any.
+
+    Args:
+        name: As for `get_predictor`.
+        mode: The training mode of what is to be predicted; empty if unknown.
+        datasets: Those to be predicted: no task of the benchmark that may share images with them is used.
+        own: Finished runs of a user's other tasks.
+    """
+    predictor = get_predictor(name)
+    if own:
+        return predictor.fit([*own, *(() if predictor.slow else benchmark_tasks(mode, datasets))])
+    return predictor if predictor.slow else _taught(name, mode, tuple(sorted(set(datasets))))
+
+
+@lru_cache(maxsize=64)
+def _taught(name: str, mode: str, datasets: tuple[str, ...]) -> Predictor:
+    """The same without own runs, remembered with all that it finds out about epochs."""
+    return get_predictor(name).fit(benchmark_tasks(mode, datasets))

@@ -1,0 +1,46 @@
+"""Reading what a recipe names, and words for names that do not exist."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from ncore._validation import refused
+from ncore.errors import InputError
+
+_Spec = TypeVar("_Spec", bound=BaseModel)
+
+
+def read_spec(kind: type[_Spec], spec: str | Mapping[str, Any] | _Spec, what: str) -> _Spec:
+    """A spec of ``kind`` from a string (its source), a mapping, or one that was read before.
+
+    Raises:
+        InputError: says in one sentence what is wrong with it.
+    """
+    if isinstance(spec, kind):
+        return spec
+    if not isinstance(spec, str | Mapping):
+        raise InputError(f"a {what} is {spec!r}, but a string or a mapping with `source` was expected.")
+    entry = {"source": spec} if isinstance(spec, str) else dict(spec)
+    try:
+        return kind.model_validate(entry)
+    except ValidationError as error:
+        raise refused(f"the {what} {entry.get('source', entry)!r}", error, kind) from error
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
+    """An error for a name outside ``known``: with the close ones, or with all where they are few.
+
+    Example:
+        >>> print(unknown("a built-in network", "resnte", ["lenet", "resnet"]))
+        'resnte' is not a built-in network: did you mean resnet?
+    """
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if close:
+        return InputError(f"{name!r} is not {what}: did you mean {' or '.join(close)}?")
+    shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    return InputError(f"{name!r} is not {what}: choose from {shown}.")

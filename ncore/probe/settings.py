@@ -1,0 +1,104 @@
+"""How a candidate is trained and what is recorded of it: validated settings with documented defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from ncore._validation import refused
+from ncore.errors import InputError
+
+Mode = Literal["backbone", "unit", "all"]
+DenseStrength = Literal["signed", "absolute", "relative"]
+Strength = DenseStrength | Literal["hessian", "hessian-cross", "model-hessian", "model-hessian-cross"]
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown names are errors, and nothing changes after it was read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class UnitSettings(Settings):
+    """The NCP unit; the same for every candidate of a comparison, so that only what feeds it differs."""
+
+    widths: tuple[PositiveInt, ...] = (256, 128, 64)
+    activation: Literal["relu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid", "elu", "softplus"] = "relu"
+    dropout: float = Field(0.0, ge=0, lt=1)
+    seed: int = 0
+
+
+class TrainingSettings(Settings):
+    """One fine-tuning run.
+
+    ``mode``: "backbone" trains what is below a frozen unit (Algorithm 1 of the paper), "unit" freezes the
+    backbone and trains the unit on features computed once, "all" trains both. Learning rates are per step of
+    the optimizer; ``schedule`` is followed step by step, after ``warmup_epochs`` of linear warm-up.
+    ``memory_format`` "channels_last" makes many convolutions faster, depthwise ones up to twice on CPUs, for models
+    that do not rely on how their tensors lie in memory (``view`` instead of ``flatten``).
+    """
+
+    mode: Mode = "backbone"
+    epochs: PositiveInt = 10
+    batch_size: int = Field(32, ge=2)
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(1e-3, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(0.01, ge=0)
+    schedule: Literal["constant", "cosine", "linear", "step"] = "constant"
+    warmup_epochs: float = Field(0.0, ge=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    clip_gradient: float | None = Field(None, gt=0)
+    augment: bool = False
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    unit: UnitSettings = UnitSettings()
+    device: str = "auto"
+    threads: PositiveInt | None = None
+    memory_format: Literal["contiguous", "channels_last"] = "contiguous"
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.augment and self.mode == "unit":
+            raise ValueError(
+                "augment is true in mode 'unit', but its features are computed once: use mode 'all' or 'backbone', "
+                "or augment: false"
+            )
+        if self.warmup_epochs > self.epochs:
+            raise ValueError(f"warmup_epochs is {self.warmup_epochs}, but there are only {self.epochs} epochs")
+        return self
+
+
+class RecordingSettings(Settings):
+    """What a run keeps, and so how large it gets.
+
+    ``neurons`` bounds what trajectories and line graphs hold: at most so many neurons of each layer, drawn once
+    with a fixed seed, and every synapse between them; ``None`` keeps all. beta_eff always uses the whole unit.
+    ``trajectories_every`` and ``line_graph_every`` are in epochs, 0 for never; the line graph is also kept at
+    the start and at the end. ``spread`` names strengths that report the symmetry and heterogeneity too.
+    ``strengths`` may also name "hessian" and "hessian-cross", of the unit by its Hessian, about three gradients of
+    the probe an epoch, and "model-hessian" and "model-hessian-cross", the same of the whole candidate.
+    """
+
+    probe_samples: PositiveInt = 512
+    strengths: tuple[Strength, ...] = ("signed", "absolute", "relative")
+    spread: tuple[DenseStrength, ...] = ()
+    neurons: PositiveInt | None = 64
+    trajectories_every: int = Field(1, ge=0)
+    line_graph_every: int = Field(10, ge=0)
+
+
+_S = TypeVar("_S", bound=BaseModel)
+
+
+def read_settings(kind: type[_S], values: Mapping[str, Any] | _S, where: str) -> _S:
+    """Validate ``values``; the error is one sentence that says where, what was given and what is allowed."""
+    if isinstance(values, kind):
+        return values
+    if not isinstance(values, Mapping):
+        raise InputError(f"{where} is {values!r}, but a mapping of names to values is needed.")
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        raise refused(where, error, kind) from error

@@ -1,0 +1,104 @@
+"""A sweep as one YAML file: candidates x datasets x seeds, and how each run is trained and recorded."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field
+
+from ncore.errors import InputError
+from ncore.probe.candidates import CandidateSpec
+from ncore.probe.datasets import DatasetSpec
+from ncore.probe.job import Job
+from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, read_settings
+
+
+class Recipe(Settings):
+    """What a sweep runs.
+
+    ``store`` and the paths inside candidates and datasets are read from the recipe's own folder, ``base``.
+    """
+
+    candidates: tuple[CandidateSpec, ...] = Field(min_length=1)
+    datasets: tuple[DatasetSpec, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    store: str = "runs"
+    training: TrainingSettings = TrainingSettings()
+    recording: RecordingSettings = RecordingSettings()
+    notes: str = ""
+    base: str = Field(default_factory=os.getcwd)
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Every run, a seed of all candidates first, so that a sweep cut short can still be ranked."""
+        return [
+            Job(
+                candidate=candidate,
+                dataset=dataset,
+                seed=seed,
+                training=self.training,
+                recording=self.recording,
+                notes=self.notes,
+                base=self.base,
+            )
+            for seed in self.seeds
+            for dataset in self.datasets
+            for candidate in self.candidates
+        ]
+
+    @property
+    def store_place(self) -> str:
+        """The store as a URL, or an absolute path."""
+        return self.store if "://" in self.store else str(Path(self.base, self.store).resolve())
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], base: str | Path = ".", where: str = "The recipe") -> Recipe:
+        """Validate a mapping, as YAML gives it.
+
+        Raises:
+            InputError: where the problem is, what was given, what is allowed.
+        """
+        if not isinstance(values, Mapping):
+            raise InputError(
+                f"{where} holds {type(values).__name__}, but a mapping with candidates and datasets is needed."
+            )
+        known = dict(values)
+        for name, kind in (("candidates", CandidateSpec), ("datasets", DatasetSpec)):
+            entries = known.get(name)
+            if not isinstance(entries, list) or not entries:
+                raise InputError(f"{where} needs {name!r}, a list with at least one entry, but has {entries!r}.")
+            known[name] = tuple(kind.parse(entry) for entry in entries)
+            doubles = [label for label, n in Counter(spec.name for spec in known[name]).items() if n > 1]
+            if doubles:
+                raise InputError(
+                    f"{where} names {doubles[0]!r} more than once in {name!r}: "
+                    "give each a name of its own (`name: ...`)."
+                )
+        for name, settings in (("training", TrainingSettings), ("recording", RecordingSettings)):
+            known[name] = read_settings(settings, known.get(name) or {}, f"{where}, {name}")
+        recipe = read_settings(cls, {**known, "base": str(Path(base).resolve())}, where)
+        for job in recipe.jobs:
+            job.settings  # noqa: B018  # overrides of a candidate are checked before anything runs
+        return recipe
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Recipe:
+        """Read a YAML file.
+
+        Raises:
+            InputError: the file cannot be read, is not YAML, or does not fit.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"The recipe {str(path)!r} cannot be read: {error}.") from error
+        try:
+            values = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"The recipe {str(path)!r} is not valid YAML: {' '.join(str(error).split())}.") from error
+        return cls.parse(values, base=Path(path).resolve().parent, where=f"The recipe {str(path)!r}")
