@@ -18,6 +18,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from ncore.errors import InputError
+from ncore.network.strengths import Strength
 from ncore.store import Store
 from ncore_dashboard.data import edge_dynamics
 from ncore_dashboard.figures import capacitance, dynamics, styles_of
@@ -56,7 +57,9 @@ def tables(store: Store, runs: pd.DataFrame, name: str) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def beta_eff(table: pd.DataFrame, strength: str = "relative", log: bool = False, by_layer: bool = False) -> go.Figure:
+def beta_eff(
+    table: pd.DataFrame, strength: str = Strength.RELATIVE, log: bool = False, by_layer: bool = False
+) -> go.Figure:
     """beta_eff over epochs, mean and band over seeds.
 
     Args:

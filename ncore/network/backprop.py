@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from ncore.errors import InputError, UnsupportedError
 from ncore.network.chain import DenseChain
 from ncore.network.losses import SampleErrors
-
-STRENGTHS = ("signed", "absolute", "relative")
+from ncore.network.strengths import DENSE, Strength
 
 
 @dataclass(frozen=True)
@@ -144,18 +143,19 @@ def exact_arithmetic(device: torch.device) -> Iterator[None]:
 
 def check_depth(chain: DenseChain, loss: SampleErrors, strength: str) -> None:
     """Refuse a strength that is not defined, or is zero by construction, on this head and loss."""
-    if strength not in STRENGTHS:
-        raise InputError(f"The strength is {strength!r}, but it must be one of {', '.join(STRENGTHS)}.")
+    if strength not in DENSE:
+        raise InputError(f"The strength is {strength!r}, but it must be one of {', '.join(DENSE)}.")
     last = chain.layers[-1].activations
     plain_output = all(type(m) is nn.Identity for m in last)
-    needed = 4 if strength == "signed" and loss.is_cross_entropy and plain_output else 3
+    kind = Strength(strength)
+    needed = kind.layers_cross_entropy if loss.is_cross_entropy and plain_output else kind.layers
     if len(chain.layers) < needed:
-        why = "the errors of a softmax sum to zero, so " if needed == 4 else ""
+        why = "the errors of a softmax sum to zero, so " if needed > kind.layers else ""
         raise UnsupportedError(
             f"The unit has {len(chain.layers)} dense layers, but {why}strength {strength!r} needs at least "
             f"{needed}: use a deeper unit, such as ncore.NCPUnit with its default of four."
         )
-    if strength == "relative":
+    if strength == Strength.RELATIVE:
         if not (loss.is_cross_entropy or loss.is_squared):
             raise UnsupportedError(
                 f"The loss is {loss.name}, but strength 'relative' compares with an untrained classifier and knows "

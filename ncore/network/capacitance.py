@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any, Self
 
 import pandas as pd
+
+from ncore.network.strengths import Strength
 
 ILL_CONDITIONED_BELOW = 0.05
 """Below this share of the absolute denominator, a signed beta_eff is a quotient of cancellations."""
@@ -26,6 +29,17 @@ COLUMNS = (
     "out_degree_std",
     "reason",
 )
+
+
+class Undefined(StrEnum):
+    """Why there is no beta_eff; a member is the sentence that says so."""
+
+    NOT_FINITE = "activations, slopes or errors are not finite"
+    ALL_ZERO = "every interaction strength is zero (dead units, or errors that are exactly zero)"
+    CANCELLED = "the interaction strengths cancel to a denominator of zero"
+    CURVATURE_NOT_FINITE = "the second derivatives of the loss are not finite"
+    CURVATURE_ALL_ZERO = "every row of the Hessian sums to zero"
+    CURVATURE_CANCELLED = "the row sums of the Hessian cancel to a denominator of zero"
 
 
 @dataclass(frozen=True)
@@ -86,7 +100,8 @@ class Capacitance:
         in_degree_std, out_degree_std: standard deviations of the degrees over all synapses.
         layers: the decomposition by layer, 1..L.
         samples: probe samples that were averaged over.
-        reason: why ``value`` is NaN, else None.
+        reason: why ``value`` is NaN, one of :class:`Undefined` (behind "of the untrained classifier, " where it is that
+            one which has none), else None.
     """
 
     value: float
@@ -175,13 +190,13 @@ def relative(absolute: Sequence[LayerSums], reference: Sequence[LayerSums], samp
 
     Multiplying P by a constant multiplies beta_eff by it, so this is the beta_eff of a rescaled line graph.
     """
-    base = Capacitance.from_sums(reference, "absolute", samples)
+    base = Capacitance.from_sums(reference, Strength.ABSOLUTE, samples)
     scale = 1 / base.value if base.value > 0 else math.nan
-    capacitance = Capacitance.from_sums([x.scaled(scale) for x in absolute], "relative", samples)
+    capacitance = Capacitance.from_sums([x.scaled(scale) for x in absolute], Strength.RELATIVE, samples)
     if base.reason is not None:
         capacitance = replace(capacitance, reason=f"of the untrained classifier, {base.reason}")
     elif capacitance.reason is not None:
-        capacitance = replace(capacitance, reason=Capacitance.from_sums(absolute, "absolute", samples).reason)
+        capacitance = replace(capacitance, reason=Capacitance.from_sums(absolute, Strength.ABSOLUTE, samples).reason)
     return capacitance, scale
 
 
@@ -189,13 +204,13 @@ def _finite(sums: Sequence[LayerSums]) -> bool:
     return all(math.isfinite(v) for x in sums for v in (x.in_degree, x.out_degree, x.product, x.absolute))
 
 
-def _quotient(numerator: float, denominator: float, absolute: float) -> tuple[float, str | None]:
+def _quotient(numerator: float, denominator: float, absolute: float) -> tuple[float, Undefined | None]:
     if not math.isfinite(denominator) or not math.isfinite(numerator):
-        return math.nan, "activations, slopes or errors are not finite"
+        return math.nan, Undefined.NOT_FINITE
     if absolute == 0:
-        return math.nan, "every interaction strength is zero (dead units, or errors that are exactly zero)"
+        return math.nan, Undefined.ALL_ZERO
     if denominator == 0:
-        return math.nan, "the interaction strengths cancel to a denominator of zero"
+        return math.nan, Undefined.CANCELLED
     return numerator / denominator, None
 
 

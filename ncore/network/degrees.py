@@ -19,6 +19,7 @@ from ncore.network.backprop import BackPropagation, Pass, check_depth, exact_ari
 from ncore.network.capacitance import Capacitance, LayerSums, relative
 from ncore.network.chain import DenseChain, dense_chain
 from ncore.network.losses import Loss, SampleErrors
+from ncore.network.strengths import Strength
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -102,8 +103,8 @@ class CapacitanceSums:
     def __init__(self, widths: Sequence[int], strengths: Sequence[str], spread: Sequence[str] = ()) -> None:
         self.strengths = tuple(strengths)
         wide = set(spread)
-        absolute_spread = bool(wide & {"absolute", "relative"})
-        self._signed = DegreeSums(widths, absolute=False, spread="signed" in wide)
+        absolute_spread = bool(wide & {Strength.ABSOLUTE, Strength.RELATIVE})
+        self._signed = DegreeSums(widths, absolute=False, spread=Strength.SIGNED in wide)
         self._absolute = DegreeSums(widths, absolute=True, spread=absolute_spread)
         self._reference = DegreeSums(widths, absolute=True, spread=False)
 
@@ -112,11 +113,11 @@ class CapacitanceSums:
             self._add(chunk)
 
     def _add(self, chunk: Pass) -> None:
-        if "signed" in self.strengths:
+        if Strength.SIGNED in self.strengths:
             self._signed.add(chunk, chunk.errors)
-        if {"absolute", "relative"} & set(self.strengths):
+        if {Strength.ABSOLUTE, Strength.RELATIVE} & set(self.strengths):
             self._absolute.add(chunk, chunk.errors)
-        if "relative" in self.strengths:
+        if Strength.RELATIVE in self.strengths:
             assert chunk.reference is not None
             self._reference.add(chunk, chunk.reference)
 
@@ -125,13 +126,13 @@ class CapacitanceSums:
 
     def scale(self) -> float:
         """1 / beta_eff of the untrained classifier: what turns "absolute" strengths into "relative" ones."""
-        return self._result("relative")[1]
+        return self._result(Strength.RELATIVE)[1]
 
     def _result(self, strength: str) -> tuple[Capacitance, float]:
-        if strength == "relative":
+        if strength == Strength.RELATIVE:
             sums = self._absolute
             return relative(sums.layers(), self._reference.layers(), sums.samples)
-        sums = self._signed if strength == "signed" else self._absolute
+        sums = self._signed if strength == Strength.SIGNED else self._absolute
         return Capacitance.from_sums(sums.layers(), strength, sums.samples), 1.0
 
 
@@ -141,7 +142,7 @@ def beta_eff(
     targets: Tensor | None = None,
     *,
     loss: Loss,
-    strength: str = "absolute",
+    strength: str = Strength.ABSOLUTE,
     chunk_size: int | None = None,
     spread: bool = False,
 ) -> Capacitance:
@@ -224,7 +225,7 @@ def propagation(unit: nn.Module, batches: Batches, loss: Loss, strengths: Sequen
     chain, errors = dense_chain(unit), SampleErrors(loss)
     for strength in strengths:
         check_depth(chain, errors, strength)
-    wants_reference = "relative" in strengths
+    wants_reference = Strength.RELATIVE in strengths
     mean = None
     if wants_reference and errors.is_squared:
         if isinstance(batches, Iterator):

@@ -29,12 +29,13 @@ from torch import Tensor, nn
 
 from ncore.errors import InputError, UnsupportedError
 from ncore.network.backprop import exact_arithmetic
-from ncore.network.capacitance import Capacitance, LayerSums
+from ncore.network.capacitance import Capacitance, LayerSums, Undefined
 from ncore.network.degrees import Batches, as_batches
 from ncore.network.derivatives import Cost, diagonal_products, exact, hessian_product, twice_differentiable
 from ncore.network.losses import Loss, SampleErrors
+from ncore.network.strengths import Strength
 
-HESSIAN_STRENGTHS = ("hessian", "hessian-cross")
+HESSIAN_STRENGTHS = (Strength.HESSIAN, Strength.HESSIAN_CROSS)
 """All of H, and H without the blocks of each layer with itself."""
 
 Choice = Iterable[str] | Callable[[str, Tensor], bool]
@@ -75,7 +76,7 @@ class HessianSums:
         model: nn.Module,
         loss: Loss,
         parameters: Choice | None = None,
-        strengths: Sequence[str] = ("hessian",),
+        strengths: Sequence[str] = (Strength.HESSIAN,),
     ) -> None:
         unknown = [strength for strength in strengths if strength not in HESSIAN_STRENGTHS]
         if unknown:
@@ -110,20 +111,20 @@ class HessianSums:
             gradient, product = hessian_product(cost, weights, ones)
             _add(self._whole, product)
             self._gross += sum(float(part.abs().sum()) for part in gradient.values())
-            if "hessian-cross" in self.strengths:
+            if Strength.HESSIAN_CROSS in self.strengths:
                 _add(self._diagonal, diagonal_products(cost, groups))
         self.weight += cost.weight
         self._epsilon = max(torch.finfo(tensor.dtype).eps for tensor in weights.values())
         self.samples += len(inputs)
 
-    def row_sums(self, strength: str = "hessian") -> dict[str, Tensor]:
+    def row_sums(self, strength: str = Strength.HESSIAN) -> dict[str, Tensor]:
         """H 1 by parameter, float64 in the parameter's shape, for the loss as a mean over samples."""
         if self.samples == 0:
             raise InputError("The probe holds no batch, but at least one sample is needed.")
-        if strength not in self.strengths and strength != "hessian":
+        if strength not in self.strengths and strength != Strength.HESSIAN:
             raise InputError(f"The strength {strength!r} was not asked for: name it in `strengths`.")
         weight = self.weight if self.weight > 0 else float("nan")
-        if strength == "hessian":
+        if strength == Strength.HESSIAN:
             return {name: total / weight for name, total in self._whole.items()}
         return {name: (total - self._diagonal[name]) / weight for name, total in self._whole.items()}
 
@@ -139,12 +140,13 @@ class HessianSums:
             total, square = float(d.sum()), float(d.square().sum())
             sums.append(LayerSums(len(d), total, total, square, square, square, float(d.abs().sum())))
         found = HessianCapacitance.from_sums(sums, strength, self.samples)
-        reason = _REASONS.get(found.reason or "", found.reason)
-        parts = [*self._whole.values(), *(self._diagonal.values() if strength == "hessian-cross" else ())]
+        reason = None if found.reason is None else _CURVATURE[found.reason]
+        parts = [*self._whole.values(), *(self._diagonal.values() if strength == Strength.HESSIAN_CROSS else ())]
         gross = self._gross + sum(float(part.abs().sum()) for part in parts)
         rounding = _ROUNDED * self._epsilon * gross / self.weight
-        if reason is None and abs(found.denominator) <= rounding:
-            reason = _NOTHING if sum(x.absolute for x in sums) <= rounding else _CANCELLED
+        if reason is not Undefined.CURVATURE_NOT_FINITE and abs(found.denominator) <= rounding:
+            nothing = sum(x.absolute for x in sums) <= rounding
+            reason = Undefined.CURVATURE_ALL_ZERO if nothing else Undefined.CURVATURE_CANCELLED
         if reason is not None:
             layers = tuple(replace(part, value=math.nan) for part in found.layers)
             return replace(found, value=math.nan, names=self.names, layers=layers, reason=reason)
@@ -202,13 +204,12 @@ _ROUNDED = 100
 """Times the machine epsilon and the sum of |H 1|, and of the gradient whose change H 1 is: below that, a sum is nothing
 but rounding."""
 
-_NOTHING = "every row of the Hessian sums to zero"
-_CANCELLED = "the row sums of the Hessian cancel to a denominator of zero"
-_REASONS = {
-    "activations, slopes or errors are not finite": "the second derivatives of the loss are not finite",
-    "every interaction strength is zero (dead units, or errors that are exactly zero)": _NOTHING,
-    "the interaction strengths cancel to a denominator of zero": _CANCELLED,
+_CURVATURE = {
+    Undefined.NOT_FINITE.value: Undefined.CURVATURE_NOT_FINITE,
+    Undefined.ALL_ZERO.value: Undefined.CURVATURE_ALL_ZERO,
+    Undefined.CANCELLED.value: Undefined.CURVATURE_CANCELLED,
 }
+"""What the reasons of a quotient are called where it is made of the Hessian."""
 
 
 def _add(totals: dict[str, Tensor], parts: dict[str, Tensor]) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from ncore.errors import InputError
 from ncore.network.capacitance import Capacitance, LayerSums
+from ncore.network.strengths import Strength
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -73,7 +74,7 @@ class LineGraph:
     @classmethod
     def from_factors(cls, strength: str, factors: Sequence[LayerFactors], scale: float = 1.0) -> LineGraph:
         """Rebuild a line graph from signed factors, as a store keeps them; magnitudes are taken where needed."""
-        wanted = factors if strength == "signed" else [pair.map(np.abs) for pair in factors]
+        wanted = factors if strength == Strength.SIGNED else [pair.map(np.abs) for pair in factors]
         return cls(strength, wanted, scale)
 
     @classmethod
@@ -84,7 +85,7 @@ class LineGraph:
         targets: Tensor | None = None,
         *,
         loss: Loss,
-        strength: str = "absolute",
+        strength: str = Strength.ABSOLUTE,
         chunk_size: int | None = None,
     ) -> LineGraph:
         """The line graph of ``unit`` on a probe; arguments and errors as in :func:`ncore.beta_eff`.
@@ -109,7 +110,11 @@ class LineGraph:
         batches = as_batches(inputs, targets, chunk_size)
         run = propagation(unit, batches, loss, (strength,))
         passes = []
-        sums = CapacitanceSums(run.chain.widths, ("relative",), spread=()) if strength == "relative" else None
+        sums = (
+            CapacitanceSums(run.chain.widths, (Strength.RELATIVE,), spread=())
+            if strength == Strength.RELATIVE
+            else None
+        )
         for x, y in batches:
             passes.append(run(x, y))
             if sums is not None:

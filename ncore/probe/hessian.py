@@ -9,11 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from ncore.errors import UnsupportedError
-from ncore.network.hessian import HESSIAN_STRENGTHS, HessianSums
+from ncore.network.hessian import HessianSums
 from ncore.network.losses import Loss
-
-WHOLE = "model-"
-"""What begins the names of strengths of the whole candidate: "model-hessian" and "model-hessian-cross"."""
+from ncore.network.strengths import CURVATURE, Strength
 
 _UNIT_CHUNK = 256  # probe samples at once
 _MODEL_CHUNK = 32  # a derivative needs all activations, and a second one twice that
@@ -44,22 +42,22 @@ class HessianRecorder:
         probe: tuple[Tensor, Tensor],
     ) -> None:
         self._loss = loss
-        self._wanted = {"": _of(strengths, ""), WHOLE: _of(strengths, WHOLE)}
-        self._modules = {"": unit, WHOLE: unit if model is None else _UnitOutputs(model, unit)}
+        self._wanted = {whole: _of(strengths, whole) for whole in (False, True)}
+        self._modules = {False: unit, True: unit if model is None else _UnitOutputs(model, unit)}
         self.left_out: dict[str, str] = {}
-        if self._wanted[WHOLE]:
+        if self._wanted[True]:
             try:
                 if model is None:
                     raise UnsupportedError(
                         "The probe holds the unit's own inputs, so there is no whole candidate: record 'hessian'."
                     )
-                self._sums(WHOLE, probe[0][:1], probe[1][:1], 1)
+                self._sums(True, probe[0][:1], probe[1][:1], 1)
             except UnsupportedError as error:
-                self.left_out = {WHOLE + strength: str(error) for strength in self._wanted[WHOLE]}
-                self._wanted[WHOLE] = ()
+                self.left_out = dict.fromkeys(self._wanted[True], str(error))
+                self._wanted[True] = ()
         self.layers = {
-            prefix + strength: [name.removeprefix("model.") for name in HessianSums(self._modules[prefix], loss).names]
-            for prefix, wanted in self._wanted.items()
+            strength: [name.removeprefix("model.") for name in HessianSums(self._modules[whole], loss).names]
+            for whole, wanted in self._wanted.items()
             for strength in wanted
         }
 
@@ -71,14 +69,17 @@ class HessianRecorder:
     def rows(self, inputs: Tensor, features: Tensor, targets: Tensor) -> list[dict[str, Any]]:
         """Rows of the table ``capacitance``; ``features`` are what the unit takes in on the probe."""
         found = []
-        for prefix, batch, chunk in (("", features, _UNIT_CHUNK), (WHOLE, inputs, _MODEL_CHUNK)):
-            if self._wanted[prefix]:
-                for strength, capacitance in self._sums(prefix, batch, targets, chunk).results().items():
-                    found += replace(capacitance, strength=prefix + strength).rows()
+        for whole, batch, chunk in ((False, features, _UNIT_CHUNK), (True, inputs, _MODEL_CHUNK)):
+            if self._wanted[whole]:
+                results = self._sums(whole, batch, targets, chunk).results()
+                for strength in self._wanted[whole]:
+                    found += replace(results[strength.of_unit], strength=strength).rows()
         return found
 
-    def _sums(self, prefix: str, inputs: Tensor, targets: Tensor, chunk: int) -> HessianSums:
-        sums = HessianSums(self._modules[prefix], self._loss, strengths=self._wanted[prefix])
+    def _sums(self, whole: bool, inputs: Tensor, targets: Tensor, chunk: int) -> HessianSums:
+        sums = HessianSums(
+            self._modules[whole], self._loss, strengths=[strength.of_unit for strength in self._wanted[whole]]
+        )
         for x, y in zip(inputs.split(chunk), targets.split(chunk), strict=True):
             sums.add(x, y)
         return sums
@@ -107,5 +108,5 @@ class _UnitOutputs(nn.Module):
         return caught[0]
 
 
-def _of(strengths: Sequence[str], prefix: str) -> tuple[str, ...]:
-    return tuple(name for name in HESSIAN_STRENGTHS if prefix + name in strengths)
+def _of(strengths: Sequence[str], whole: bool) -> tuple[Strength, ...]:
+    return tuple(strength for strength in CURVATURE if strength.whole == whole and strength in strengths)

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from ncore.errors import InputError, NcoreError, UnsupportedError
-from ncore.network.backprop import STRENGTHS, BackPropagation, Pass
+from ncore.network.backprop import BackPropagation, Pass
 from ncore.network.chain import DenseChain, dense_chain
 from ncore.network.degrees import CapacitanceSums, check_strengths, propagation
 from ncore.network.derivatives import evaluation
 from ncore.network.line_graph import factors_of
 from ncore.network.losses import Loss
+from ncore.network.strengths import DENSE, Strength
 from ncore.probe.hessian import HessianRecorder
 from ncore.probe.settings import RecordingSettings, read_settings
 from ncore.store import create_store
@@ -220,7 +221,7 @@ class Recorder:
             capacitance={name: [row[name] for row in rows] for name in rows[0]},
             trajectories=self._trajectories(chunk) if due["trajectories"] else None,
             line_graph=factors_of([chunk], self._neurons) if due["line_graph"] else None,
-            line_graph_scale=sums.scale() if due["line_graph"] and "relative" in self._strengths else None,
+            line_graph_scale=sums.scale() if due["line_graph"] and Strength.RELATIVE in self._strengths else None,
         )
 
     def _due(self, epoch: int) -> dict[str, bool]:
@@ -316,7 +317,7 @@ def _dense_strengths(
     Raises:
         UnsupportedError: no strength of any kind is left.
     """
-    dense = [strength for strength in wanted if strength in STRENGTHS]
+    dense = [strength for strength in wanted if strength in DENSE]
     if not dense and hessian.left_out and not hessian.strengths:
         raise UnsupportedError(next(iter(hessian.left_out.values())))
     try:

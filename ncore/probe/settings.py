@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from ncore._validation import refused
 from ncore.errors import InputError
+from ncore.network.strengths import DENSE, Strength
 
 Mode = Literal["backbone", "unit", "all"]
-DenseStrength = Literal["signed", "absolute", "relative"]
-Strength = DenseStrength | Literal["hessian", "hessian-cross", "model-hessian", "model-hessian-cross"]
+DenseStrength = Literal[Strength.SIGNED, Strength.ABSOLUTE, Strength.RELATIVE]
 
 
 class Settings(BaseModel):
@@ -82,7 +82,7 @@ class RecordingSettings(Settings):
     """
 
     probe_samples: PositiveInt = 512
-    strengths: tuple[Strength, ...] = ("signed", "absolute", "relative")
+    strengths: tuple[Strength, ...] = DENSE
     spread: tuple[DenseStrength, ...] = ()
     neurons: PositiveInt | None = 64
     trajectories_every: int = Field(1, ge=0)

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ncore.errors import InputError, StoreError
+from ncore.network.strengths import Strength
 from ncore.store.schema import TABLES
 
 Columns: TypeAlias = pd.DataFrame | Mapping[str, Any]
@@ -133,7 +134,7 @@ def latest(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     if "capacitance" in tables:
         rows = tables["capacitance"].select(["strength", "layer", "beta_eff"]).to_pylist()
         whole = {row["strength"]: row["beta_eff"] for row in rows if row["layer"] == 0}
-        for strength in ("relative", "absolute"):
+        for strength in (Strength.RELATIVE, Strength.ABSOLUTE):
             if strength in whole:
                 return {**found, "beta_eff": whole[strength], "beta_eff_strength": strength}
     return found

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
@@ -22,6 +23,13 @@ from ncore.store.layout import checksum, parse_table_file
 from ncore.store.schema import SCHEMA_VERSION
 
 Status = Literal["running", "finished", "failed", "interrupted"]
+
+
+class Ending(StrEnum):
+    """Why a run was ended on purpose before its end; its ``reason`` begins with the member's text."""
+
+    STOPPED_EARLY = "stopped early"
+
 
 # The checksum stands at a fixed place before all that it covers, so that every byte of the file is covered.
 _CHECKED = re.compile(rb'\{"crc32": "([0-9a-f]{8})",\n')
@@ -126,6 +134,11 @@ class Manifest(BaseModel):
             if name == table and (epochs is None or epoch is None or epoch in epochs):
                 found.append((-1 if epoch is None else epoch, path))
         return [path for _, path in sorted(found)]
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether a sweep has stopped it: interrupted, to be resumed or not."""
+        return self.status == "interrupted" and (self.reason or "").startswith(Ending.STOPPED_EARLY)
 
     def to_bytes(self) -> bytes:
         """As it is written to ``run.json``."""

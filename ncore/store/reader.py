@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ncore.errors import InputError, StoreError
+from ncore.network.strengths import DENSE, Strength
 from ncore.store.columns import factors_of_table
 from ncore.store.damage import DamagedFileError
 from ncore.store.folder import Folder
@@ -119,7 +120,7 @@ class Run:
         layers, scale = factors_of_table(self._read("line_graph", {"epoch": _numbers(epoch)}))
         return [LayerFactors(**layer) for layer in layers], scale
 
-    def line_graph(self, epoch: int, strength: str = "absolute") -> LineGraph:
+    def line_graph(self, epoch: int, strength: str = Strength.ABSOLUTE) -> LineGraph:
         """The line graph at an epoch; if not all neurons were recorded, the exact sub-network of those that were.
 
         Args:
@@ -131,10 +132,10 @@ class Run:
         """
         from ncore.network import LineGraph
 
-        if strength not in ("signed", "absolute", "relative"):
-            raise InputError(f"The strength is {strength!r}, but it must be signed, absolute or relative.")
+        if strength not in DENSE:
+            raise InputError(f"The strength is {strength!r}, but it must be {', '.join(DENSE[:-1])} or {DENSE[-1]}.")
         factors, scale = self.line_graph_factors(epoch)
-        if strength != "relative":
+        if strength != Strength.RELATIVE:
             scale = 1.0
         if scale is None:
             raise StoreError(f"Run {self.id} was recorded without the strength relative: ask for absolute or signed.")

@@ -19,14 +19,12 @@ from ncore.predict.predictors.registry import taught
 from ncore.predict.stopping import Standing, StoppingRule, standing
 from ncore.probe.job import Job
 from ncore.store import create_store
+from ncore.store.manifest import Ending
 from ncore.sweep.running import Engine, Result, run_id
 
 if TYPE_CHECKING:
     from ncore.predict.curves import RunLike
     from ncore.store import Store
-
-STOPPED = "stopped early"
-"""How the reason of a stopped run begins."""
 
 
 def sweep_and_stop(
@@ -123,7 +121,7 @@ class _Stages:
             "failed": "failed before; repeat it with --retry-failed",
         }
         reason = reasons.get(manifest.status)
-        if reason is None and manifest.status == "interrupted" and (manifest.reason or "").startswith(STOPPED):
+        if reason is None and manifest.stopped_early:
             reason = f"{manifest.reason} before"
         if reason is not None:
             self.settle(Result(job, name, "skipped", reason))
@@ -165,7 +163,8 @@ class _Stages:
         for name, jobs in list(self.going.items()):
             if name in kept[: max(reach, 1)]:
                 continue
-            reason = f"{STOPPED}: after epoch {look} it is the best with probability {now.probability(name):.1%}"
+            chance = f"{now.probability(name):.1%}"
+            reason = f"{Ending.STOPPED_EARLY}: after epoch {look} it is the best with probability {chance}"
             if name in kept:
                 reason += f", and the budget of {self.rule.budget} epochs does not last for all that may be"
             for job in list(jobs):
@@ -185,7 +184,7 @@ class _Stages:
         name = run_id(job)
         writer = self.opened.new_run(**job.identity, planned_epochs=job.settings.epochs, notes=job.notes, resume=True)
         writer.close(reason)
-        self.settle(Result(job, name, "stopped", reason.removeprefix(f"{STOPPED}: ")))
+        self.settle(Result(job, name, "stopped", reason.removeprefix(f"{Ending.STOPPED_EARLY}: ")))
         self._drop(job)
 
     def _drop(self, job: Job) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ncore.network.strengths import Strength
 from ncore.predict import Curve, get_predictor
 from ncore_dashboard.data import rankings
 from ncore_dashboard.data.clock import Clock, pace
@@ -144,7 +145,7 @@ def _course(first: Side, second: Side) -> str:
 
 def _coupling(first: Side, second: Side) -> str:
     """How far the relative beta_eff has fallen: the strength that can be compared between candidates."""
-    one, two = first.mean("relative"), second.mean("relative")
+    one, two = first.mean(Strength.RELATIVE), second.mean(Strength.RELATIVE)
     epochs = one.index.intersection(two.index)
     if not len(epochs):
         return ""
@@ -196,7 +197,7 @@ def numbers(first: Side, second: Side) -> pd.DataFrame:
         ("Probability of being best", [_fraction(side, "p_best") for side in (first, second)], "%", "higher"),
         ("Final accuracy", [100 * _mean(side.finals) for side in (first, second)], "%", "higher"),
         ("Latest validation accuracy", [100 * _last(side.mean()) for side in (first, second)], "%", "higher"),
-        ("Latest beta_eff, relative", [_last(side.mean("relative")) for side in (first, second)], "", ""),
+        ("Latest beta_eff, relative", [_last(side.mean(Strength.RELATIVE)) for side in (first, second)], "", ""),
         ("Seeds", [len(side.curves) for side in (first, second)], "", "higher"),
         ("Time of an epoch", [pace(side.clocks) for side in (first, second)], "s", "lower"),
         ("Time of a run to its end", [_to_the_end(side) for side in (first, second)], "s", "lower"),

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from ncore.network.strengths import Strength
 from ncore_dashboard.text.explanations import explanation
 
 Kind = Literal["text", "choice", "number", "percent", "time"]
@@ -51,7 +52,7 @@ FIELDS = {
         Field("planned_epochs", "Planned", "number", "epochs"),
         Field("validation_accuracy", "Validation %", "percent", "validation_accuracy", 100, 1),
         Field("test_accuracy", "Final %", "percent", "test_accuracy", 100, 1),
-        Field("beta_eff", "beta_eff", "number", "beta_eff relative", 1, 4),
+        Field("beta_eff", "beta_eff", "number", f"beta_eff {Strength.RELATIVE}", 1, 4),
         Field("updated", "Updated", "time", "updated"),
         Field("created", "Begun", "time"),
         Field("seconds", "Time (s)", "number", "seconds", 1, 1),

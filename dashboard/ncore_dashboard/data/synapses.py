@@ -20,6 +20,7 @@ import pandas as pd
 
 from ncore.errors import NcoreError, StoreError
 from ncore.network import LayerFactors, LineGraph
+from ncore.network.strengths import Strength
 from ncore_dashboard.data.library import Library
 
 T = TypeVar("T")
@@ -212,9 +213,9 @@ def _has(books: Library, key: str, epoch: int) -> bool:
         return True
 
 
-def line_graph(books: Library, of: Recorded, epoch: int, strength: str = "absolute") -> LineGraph:
+def line_graph(books: Library, of: Recorded, epoch: int, strength: str = Strength.ABSOLUTE) -> LineGraph:
     """G_B of the recorded neurons at an epoch that has one; errors as ``Run.line_graph``."""
-    if strength == "relative":
+    if strength == Strength.RELATIVE:
         return books.run(of.key).line_graph(epoch, strength)
 
     def read() -> list[tuple[np.ndarray, ...]]:

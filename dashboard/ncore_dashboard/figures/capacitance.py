@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from ncore.network.capacitance import ILL_CONDITIONED_BELOW
 from ncore_dashboard.figures import base
 from ncore_dashboard.figures.candidate_styles import Style, style_for
 from ncore_dashboard.text.explanations import explanation
 
-ILL_CONDITIONED_BELOW = 0.05  # as ncore.network says
 MOST_MARKED = 12
 """Candidates whose lines have many markers."""
 

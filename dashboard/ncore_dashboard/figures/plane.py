@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from ncore.network.strengths import Strength
 from ncore.predict.predictors.capacitance import RidgeLine
 from ncore_dashboard.figures import base
 from ncore_dashboard.figures.candidate_styles import Style, style_for
@@ -60,7 +61,7 @@ def accuracy_against_beta(
         place = (1, 1) if together else (position // columns + 1, position % columns + 1)
         rows = by_candidate[candidate]
         # Raw values of different candidates can't be compared, relative ones can: those share their range.
-        spans[place] = points["beta_eff"] if together or strength == "relative" else rows["beta_eff"]
+        spans[place] = points["beta_eff"] if together or Strength(strength).comparable else rows["beta_eff"]
         pen = _Pen(
             traces, candidate, style_for(candidate, styles), dark, 0 if together else position, crowded, together
         )

@@ -11,6 +11,7 @@ import numpy as np
 
 from ncore.network import LayerFactors, LineGraph
 from ncore.network.dynamics import coupling, reduced_end, sis, star
+from ncore.network.strengths import Strength
 from ncore.predict import kendall
 from ncore_dashboard.learn.lessons.judging import chance_of_right_order
 
@@ -74,7 +75,7 @@ def counting(rng: np.random.Generator) -> Exercise:
     """Synapses and interactions of a network."""
     widths = tuple(int(n) for n in rng.integers(2, 6, size=4))
     graph = LineGraph.from_factors(
-        "absolute",
+        Strength.ABSOLUTE,
         [
             LayerFactors(np.ones((1, a)), np.ones((1, b)), np.ones((1, c)))
             for a, b, c in zip(widths, widths[1:], widths[2:], strict=False)
@@ -98,7 +99,7 @@ def chain(rng: np.random.Generator) -> Exercise:
     z0, z1 = (int(n) for n in rng.integers(1, 6, size=2))
     d2, d3 = (int(n) for n in rng.integers(1, 6, size=2))
     graph = LineGraph.from_factors(
-        "absolute",
+        Strength.ABSOLUTE,
         [
             LayerFactors(np.array([[z]], float), np.ones((1, 1)), np.array([[d]], float))
             for z, d in ((z0, d2), (z1, d3))

@@ -8,23 +8,15 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from ncore.network.strengths import DENSE, SHOWN, Strength
 from ncore_dashboard.data import accuracy_paths, rankings
 from ncore_dashboard.figures import Style, styles_of
 from ncore_dashboard.figures import capacitance as figures
 from ncore_dashboard.figures.plane import MOST_BANDS, MOST_PANELS, accuracy_against_beta
 from ncore_dashboard.parts import runs_choice, sidebar, ui
 from ncore_dashboard.state import session
-from ncore_dashboard.text.explanations import HESSIAN
 from ncore_dashboard.text.plaintext import markdown
 
-STRENGTHS = ("relative", "absolute", "signed")
-_FALLS = "It falls as training converges, because errors vanish."
-_READ = {
-    "relative": f"{_FALLS} Candidates can be compared by it.",
-    "absolute": f"{_FALLS} Its course can be compared between candidates, its level can't.",
-    "signed": "It should vanish as training converges, but its size and sign are often accidental before.",
-    **dict.fromkeys(HESSIAN, "The curvature that the synapses feel; unlike the others it need not vanish at the end."),
-}
 _PATHS = "Each path is a run, epoch by epoch"
 MOST_RUNS = 60
 """Runs that are overlaid at most when nothing is chosen."""
@@ -45,17 +37,17 @@ def page() -> None:
     books = sidebar.current()
     table, problems = books.table(keys, "capacitance")
     recorded = set() if table.empty else set(table["strength"])
-    offered = (*STRENGTHS, *(name for name in HESSIAN if name in recorded))
+    offered = [kind.value for kind in SHOWN if kind in DENSE or kind in recorded]
     with bar:
         strength = st.segmented_control(
             "Strength",
             offered,
-            default="relative",
-            format_func=lambda name: HESSIAN.get(name, name),
+            default=offered[0],
+            format_func=lambda name: Strength(name).label,
             required=True,
             **session.setting("capacitance-strength"),
         )
-        strength = session.one_of(strength, offered, "relative")
+        strength = session.one_of(strength, offered, offered[0])
         scale = st.segmented_control(
             "Scale", ("linear", "log"), default="linear", required=True, **session.setting("capacitance-scale")
         )
@@ -86,7 +78,7 @@ def _over_epochs(rows: pd.DataFrame, styles: dict[str, Style], strength: str, lo
     dark = ui.is_dark()
     ui.section(
         "beta_eff over epochs",
-        _READ[strength],
+        Strength(strength).course,
         (f"beta_eff {strength}", "conditioning", "seeds"),
     )
     variant = f"{strength}-{'log' if log else 'linear'}"
@@ -100,7 +92,7 @@ def _over_epochs(rows: pd.DataFrame, styles: dict[str, Style], strength: str, lo
         place="beta-eff",
     )
     _flags(whole, log, strength)
-    if strength.startswith("model-"):
+    if Strength(strength).whole:
         return  # candidates have layers of their own, and many
     if st.toggle("By layer", **session.setting("capacitance-layers")):
         ui.section("By layer", "Which layer's synapses are still being driven, and drive others.", ("layer",))
@@ -120,7 +112,7 @@ def _flags(whole: pd.DataFrame, log: bool, strength: str) -> None:
     missing = whole[~np.isfinite(whole["beta_eff"])]
     notes = []
     known = whole["conditioning"].dropna()
-    if strength not in ("relative", "absolute") and len(known):
+    if Strength(strength).cancels and len(known):
         notes.append(
             f":material/balance: The conditioning goes from {known.min():.2g} to {known.max():.2g}, with a median of "
             f"{known.median():.2g}: at 1 nothing cancels, below {figures.ILL_CONDITIONED_BELOW:g} nearly all."
@@ -152,7 +144,7 @@ def _against_accuracy(
         (
             f"{_PATHS}. The dashed line is fitted to the epochs seen and read at beta_eff = 0, where the Hessian's "
             "need not go: the ring there is a prediction without the paper's reason, the star the truth."
-            if strength in HESSIAN
+            if Strength(strength).curvature
             else f"{_PATHS}; training moves it to the left. The dashed line is fitted to the epochs seen and read at "
             "beta_eff = 0: the ring there is the prediction, the star the truth."
         ),

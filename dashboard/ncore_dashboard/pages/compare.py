@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from ncore.errors import NcoreError
+from ncore.network.strengths import DENSE, SHOWN, Strength
 from ncore.predict import Curve, get_predictor
 from ncore_dashboard.data import accuracy_paths, rankings
 from ncore_dashboard.data.comparison import Side, in_words, numbers, settings_in_words, settings_that_differ
@@ -21,7 +22,6 @@ from ncore_dashboard.parts import method_choice, runs_choice, sidebar, ui
 from ncore_dashboard.state import session
 from ncore_dashboard.text.plaintext import markdown, plain
 
-STRENGTHS = ("relative", "absolute", "signed")
 _IDENTITY = ("candidate.name",)  # a setting that differs by definition
 
 
@@ -110,7 +110,7 @@ def _words(
         said.append(settings_in_words(settings, first.name, second.name))
     st.markdown("\n".join(f"- {markdown(text)}" for text in said))
 
-    ui.section("Side by side", "", ("p_best", "test_accuracy", "beta_eff relative", "seconds"))
+    ui.section("Side by side", "", ("p_best", "test_accuracy", f"beta_eff {Strength.RELATIVE}", "seconds"))
     table = numbers(first, second)
     heads = [plain(side.name, 40) for side in sides]
     if heads[0] == heads[1]:  # names that differ only in what can't be seen
@@ -194,8 +194,8 @@ def _curves(books: Library, sides: Sequence[Side], k: int) -> None:
 def _beta(books: Library, sides: Sequence[Side], pair: dict[str, list[str]], k: int) -> None:
     keys = [key for group in pair.values() for key in group]
     table, _ = books.table(keys, "capacitance")
-    recorded = [name for name in STRENGTHS if len(table) and (table["strength"] == name).any()]
-    ui.section("Capacitance", "", ("beta_eff relative", "beta_eff absolute", "beta_eff signed", "h0"))
+    recorded = [kind.value for kind in SHOWN if kind in DENSE and len(table) and (table["strength"] == kind).any()]
+    ui.section("Capacitance", "", (*(f"beta_eff {kind}" for kind in SHOWN if kind in DENSE), "h0"))
     if not recorded:
         ui.empty("There is no beta_eff to compare.", "These runs have not recorded their capacitance.")
         return
@@ -204,7 +204,7 @@ def _beta(books: Library, sides: Sequence[Side], pair: dict[str, list[str]], k: 
         del st.session_state["compare-strength"]
     chosen = st.segmented_control("Strength", recorded, default=recorded[0], required=True, **arguments)
     strength = session.one_of(chosen, recorded, recorded[0])
-    if strength != "relative":
+    if not Strength(strength).comparable:
         st.caption("Levels of this strength can't be compared between candidates, only their courses.")
     styles, dark = styles_of(books.candidates()), ui.is_dark()
     rows = table[table["strength"] == strength]

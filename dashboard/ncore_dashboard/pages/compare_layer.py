@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from ncore.network.strengths import Strength
 from ncore_dashboard.data import neighbourhood, synapse_comparison, synapses
 from ncore_dashboard.data.library import Library
 from ncore_dashboard.data.synapse_comparison import Moving, Tied
@@ -109,7 +110,9 @@ def _around(books: Library, of: Recorded, found: Tied, layer: int, place: int) -
     known = found.epoch in of.trajectories and layer < of.layers[-1]
 
     def table() -> pd.DataFrame:
-        graphs = [synapses.line_graph(books, of, found.epoch, strength) for strength in ("absolute", "signed")]
+        graphs = [
+            synapses.line_graph(books, of, found.epoch, strength) for strength in (Strength.ABSOLUTE, Strength.SIGNED)
+        ]
         after = synapses.values(books, of, found.epoch, layer + 1) if known else None
         return neighbourhood.of_synapse(graphs[0], graphs[1], of, local, after)
 

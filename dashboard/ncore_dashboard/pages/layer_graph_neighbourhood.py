@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from ncore.network.strengths import Strength
 from ncore_dashboard.data import edge_dynamics, neighbourhood, synapses
 from ncore_dashboard.data.library import Library
 from ncore_dashboard.data.synapses import HOW_TO_RECORD, Recorded
@@ -114,7 +115,9 @@ def neighbours(books: Library, of: Recorded, epoch: int, synapse: tuple[int, int
     local, layer = of.local(*synapse), synapse[0]
 
     def compute() -> pd.DataFrame:
-        absolute, signed = (synapses.line_graph(books, of, epoch, strength) for strength in ("absolute", "signed"))
+        absolute, signed = (
+            synapses.line_graph(books, of, epoch, strength) for strength in (Strength.ABSOLUTE, Strength.SIGNED)
+        )
         known = epoch in of.trajectories and layer < of.layers[-1]
         after = synapses.values(books, of, epoch, layer + 1) if known else None
         return neighbourhood.of_synapse(absolute, signed, of, local, after)

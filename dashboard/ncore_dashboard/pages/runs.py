@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from ncore.network.strengths import Strength
 from ncore_dashboard.data import runs_table
 from ncore_dashboard.data.library import Problem
 from ncore_dashboard.data.runs_table import FIELDS, SHOWN, SPARKLINE
@@ -228,7 +229,7 @@ def _actions(found: pd.DataFrame, total: int) -> None:
             icon=":material/close:",
         )
         ui.download(found.drop(columns=["key", "number"]), "csv-runs", "runs", "Table as CSV")
-        ui.explain(["status", "validation_accuracy", "test_accuracy", "beta_eff relative"])
+        ui.explain(["status", "validation_accuracy", "test_accuracy", f"beta_eff {Strength.RELATIVE}"])
 
 
 def _details() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ncore.network.strengths import Strength
 from ncore.predict import MEASURES
 
 
@@ -39,50 +40,6 @@ class Explanation:
         parts += [f"**Unit:** {self.unit or 'none'}. **Direction:** {self.direction}", f"**Trust:** {self.trust}"]
         return "\n\n".join(filter(None, parts))
 
-
-_STRENGTHS = {
-    "relative": (
-        "none",
-        "The absolute capacitance divided by that of an untrained classifier (which predicts every class alike): "
-        "1 means that the synapses still drive each other as much as before training, 0 that nothing is left to learn.",
-        "`beta_eff(P) / beta_eff(P of the uniform prediction)`",
-        "Comparable between candidates, because the scale of activations and weights cancels. It goes past the paper. "
-        "Defined for cross-entropy and squared losses.",
-    ),
-    "absolute": (
-        "loss per squared weight",
-        "How strongly the synapses of the head still drive each other, all interaction strengths taken as positive.",
-        "`sum(d_out · d_in) / sum(d_in)` over all synapses, with `P = mean |z| |σ'| |δ|`",
-        "Stable from epoch to epoch, but **not comparable between candidates**: it scales with their activations and "
-        "weights. Compare its course within one run.",
-    ),
-    "signed": (
-        "loss per squared weight",
-        "The same with the signs kept, our reading of the paper's definition.",
-        "`sum(d_out · d_in) / sum(d_in)` over all synapses, with `P = mean z σ' δ`",
-        "Rarely: positive and negative interactions nearly cancel in the denominator, so it jumps and changes sign. "
-        "Points with a conditioning below 0.05 are flagged.",
-    ),
-}
-
-HESSIAN = {
-    "hessian": "Hessian",
-    "hessian-cross": "Hessian between layers",
-    "model-hessian": "Hessian of the candidate",
-    "model-hessian-cross": "Hessian of the candidate between layers",
-}
-"""Strengths from second derivatives, and their labels."""
-
-for _name in HESSIAN:
-    _cross = ", less the blocks of each layer with itself" if "cross" in _name else ""
-    _STRENGTHS[_name] = (
-        "loss per squared weight",
-        f"How strongly the synapses of {'the whole candidate' if 'model' in _name else 'the head'} drive each other by "
-        f"{'second derivatives between layers' if _cross else 'all second derivatives'} of the loss.",
-        f"`|P 1|² / (1ᵀ P 1)` with `P = ∂²C/∂w∂w`{_cross}",
-        "Defined for any architecture, and beyond the paper. As a curvature it need not vanish as training converges. "
-        "Row sums of P can cancel, so look at the conditioning; **not comparable between candidates**.",
-    )
 
 EXPLANATIONS: dict[str, Explanation] = {
     "validation_accuracy": Explanation(
@@ -278,16 +235,16 @@ EXPLANATIONS: dict[str, Explanation] = {
         "50, 90 and 99%.",
     ),
 }
-for _name, (_unit, _meaning, _formula, _trust) in _STRENGTHS.items():
-    EXPLANATIONS[f"beta_eff {_name}"] = Explanation(
-        f"beta_eff, {HESSIAN.get(_name, _name)}",
-        "" if _unit == "none" else _unit,
-        _meaning,
-        _formula,
+for _strength in Strength:
+    EXPLANATIONS[f"beta_eff {_strength}"] = Explanation(
+        f"beta_eff, {_strength.label}",
+        _strength.unit,
+        _strength.meaning,
+        _strength.formula,
         "none; a large one is a stiff network."
-        if _name in HESSIAN
+        if _strength.curvature
         else "falls towards 0 as training converges; by itself it is not a quality.",
-        _trust,
+        _strength.trust,
     )
 for _measure in MEASURES.values():
     EXPLANATIONS[_measure.name] = Explanation(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ncore.network.strengths import Strength
 from ncore.predict.curves import PROBE_LOGME, Curve, FloatArray
 
 #: Accuracies are kept this far from 0 and 1, where their logit is infinite: half an image of a hundred.
@@ -66,7 +67,7 @@ def _last(values: FloatArray) -> float:
 
 
 def _beta(curve: Curve) -> FloatArray:
-    return _logs(curve.beta.get("relative"))
+    return _logs(curve.beta.get(Strength.RELATIVE))
 
 
 def _train(curve: Curve) -> FloatArray:

@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from ncore.errors import InputError
+from ncore.network.strengths import Strength
 from ncore.predict.bundled import benchmark_tasks
 from ncore.predict.calibration import Calibrated
 from ncore.predict.experience import Task
@@ -44,7 +45,7 @@ def _learned(name: str, label: str, description: str, past: bool = False) -> lis
                     f"{label}, with {' and '.join(added)}" if added else label,
                     f"As `{name}`, and {_AND[logme, beta]}" if added else description,
                     ("level", "loss", *(["logme"] if logme else []), *(["beta"] if beta else [])),
-                    strength="relative" if beta else None,
+                    strength=Strength.RELATIVE if beta else None,
                     past=past,
                 )
             )
@@ -65,11 +66,11 @@ _PREDICTORS: dict[str, Predictor] = {
         LowestLoss(),
         Law("exponential", "Exponential law", "a - b exp(-c t) fitted to the curve, read at its end", exponential),
         Law("power", "Power law", "a - b t^-c fitted to the curve, read at its end", power),
-        CapacitanceRegression("absolute"),
-        CapacitanceRegression("relative"),
-        CapacitanceRegression("signed"),
-        CapacitanceForecast("absolute"),
-        CapacitanceForecast("relative"),
+        CapacitanceRegression(Strength.ABSOLUTE),
+        CapacitanceRegression(Strength.RELATIVE),
+        CapacitanceRegression(Strength.SIGNED),
+        CapacitanceForecast(Strength.ABSOLUTE),
+        CapacitanceForecast(Strength.RELATIVE),
         Pooled(),
         FreezeThaw(),
         *_learned("learned", "Learned", "Last accuracy and validation loss, weighed as other finished tasks teach"),

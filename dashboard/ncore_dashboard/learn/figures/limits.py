@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from ncore.network.strengths import Strength
 from ncore_dashboard.figures import base, scales
 from ncore_dashboard.figures.candidate_styles import HUES
 
@@ -103,7 +104,7 @@ def signs(
         y=absolute.astype(np.float32),
         mode="lines",
         line={"color": HUES[1].dark if dark else HUES[1].light, "width": 2},
-        name="absolute",
+        name=Strength.ABSOLUTE.label,
         hovertemplate="after %{x} steps %{y:.3g}<extra>absolute</extra>",
     )
     figure.add_scatter(
@@ -115,7 +116,10 @@ def signs(
         showlegend=False,
     )
     poor = conditioning < limit
-    for rows, symbol, name in ((~poor, "circle", "signed"), (poor, "circle-open", "signed, but the signs cancel")):
+    for rows, symbol, name in (
+        (~poor, "circle", Strength.SIGNED.label),
+        (poor, "circle-open", "signed, but the signs cancel"),
+    ):
         figure.add_scatter(
             x=across[rows],
             y=signed[rows].astype(np.float32),

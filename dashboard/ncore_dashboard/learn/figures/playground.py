@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ncore.network.strengths import Strength
 from ncore_dashboard.figures import base, scales
 from ncore_dashboard.figures.candidate_styles import HUES
 from ncore_dashboard.learn.playground.engine import Moment
@@ -121,7 +122,10 @@ def boundary(
 
 
 def curves(
-    histories: Mapping[str, Sequence[Moment]], undefined: str = "", strength: str = "absolute", dark: bool = False
+    histories: Mapping[str, Sequence[Moment]],
+    undefined: str = "",
+    strength: str = Strength.ABSOLUTE,
+    dark: bool = False,
 ) -> dict[str, Any]:
     """Losses and beta_eff over steps, one above the other; a hue for each network.
 
@@ -170,7 +174,7 @@ def curves(
         for key, values in (("loss", train), ("loss", test), ("beta", np.abs(beta))):
             finite = values[np.isfinite(values)]
             most[key] = max(most[key], float(finite.max()) if finite.size else 0.0)
-    low = -nice(most["beta"]) if strength == "signed" else 0.0
+    low = -nice(most["beta"]) if Strength(strength).cancels else 0.0
     note = {
         "text": undefined,
         "xref": "paper",
@@ -186,10 +190,10 @@ def curves(
         xaxis={"title": {"text": "step"}, "range": [0, nice(most["step"] * 1.02)], "anchor": "y2"},
         yaxis={"title": {"text": "loss"}, "domain": [0.55, 1], "range": [0, nice(most["loss"])]},
         yaxis2={
-            "title": {"text": "beta_eff" if strength == "absolute" else f"beta_eff, {strength}"},
+            "title": {"text": "beta_eff" if strength == Strength.ABSOLUTE else f"beta_eff, {strength}"},
             "domain": [0, 0.45],
             "range": [low, nice(most["beta"])],
-            "zeroline": strength == "signed",
+            "zeroline": Strength(strength).cancels,
             "exponentformat": "power",
             "visible": not undefined,
         },

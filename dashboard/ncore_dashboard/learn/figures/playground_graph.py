@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ncore.network import LineGraph
+from ncore.network.strengths import Strength
 from ncore_dashboard.figures import base, scales
 from ncore_dashboard.learn.figures.playground import at_once, nice
 from ncore_dashboard.text.explanations import explanation
@@ -140,7 +141,7 @@ def line_graph(
     }
     depth = len(weights)
     figure = at_once(
-        [*_binned(start, stop, strength, end, graph.strength == "signed", dark, faintest=0.15), vertices],
+        [*_binned(start, stop, strength, end, graph.strength == Strength.SIGNED, dark, faintest=0.15), vertices],
         dark,
         xaxis={
             "tickvals": list(range(1, depth + 1)),

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from ncore.network.strengths import Strength
 from ncore.predict import Curve, get_predictor, kendall
 from ncore.predict.predictors.capacitance import ridge_line
 from ncore_dashboard.figures.candidate_styles import styles_of
@@ -16,7 +17,7 @@ from ncore_dashboard.learn.lessons.real_runs import ABOUT, forecasts, real_curve
 from ncore_dashboard.parts import ui
 from ncore_dashboard.state import session
 
-STRENGTH, METHOD, EARLY = "relative", "capacitance-relative", 3
+STRENGTH, METHOD, EARLY = Strength.RELATIVE, "capacitance-relative", 3
 EPOCHS = (3, 4, 5, 6, 8, 10)
 
 

@@ -19,6 +19,7 @@ from ncore.network.dynamics import (
     sis,
     star,
 )
+from ncore.network.strengths import Strength
 from ncore_dashboard.learn.figures import limits as figures
 from ncore_dashboard.learn.lessons.frame import Lesson, Question, Screen
 from ncore_dashboard.learn.playground.engine import Data, Setup, Training
@@ -68,7 +69,7 @@ def curvatures() -> tuple[list[int], dict[int, tuple[np.ndarray, np.ndarray, flo
     found = {}
     for steps in STEPS:
         training.advance(steps - training.steps)
-        interactions = training.network.line_graph(training.passed(), "signed").to_scipy().toarray()
+        interactions = training.network.line_graph(training.passed(), Strength.SIGNED).to_scipy().toarray()
         found[steps] = hessian(training), interactions + interactions.T, training.now().train_loss
     return [w.size for w in training.network.weights], found
 
@@ -90,9 +91,11 @@ def cancelling(seed: int) -> pd.DataFrame:
     for step in np.unique(np.geomspace(1, 3000, 40).astype(int)).tolist():
         training.advance(step - training.steps)
         passed = training.passed()
-        signed, absolute = (training.network.line_graph(passed, kind).capacitance for kind in ("signed", "absolute"))
+        signed, absolute = (
+            training.network.line_graph(passed, kind).capacitance for kind in (Strength.SIGNED, Strength.ABSOLUTE)
+        )
         rows.append((step, signed.value, signed.conditioning, absolute.value))
-    return pd.DataFrame(rows, columns=["step", "signed", "conditioning", "absolute"])
+    return pd.DataFrame(rows, columns=["step", Strength.SIGNED, "conditioning", Strength.ABSOLUTE])
 
 
 def _hessian() -> Question:
@@ -157,9 +160,9 @@ def _signs() -> Question:
     ui.chart(
         figures.signs(
             table["step"].tolist(),
-            table["signed"].to_numpy(),
+            table[Strength.SIGNED].to_numpy(),
             table["conditioning"].to_numpy(),
-            table["absolute"].to_numpy(),
+            table[Strength.ABSOLUTE].to_numpy(),
             POOR,
             ui.is_dark(),
         ),

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from ncore.network.strengths import Strength
 from ncore_dashboard.learn.playground.engine import Data, Setup
 from ncore_dashboard.learn.playground.points import DATA_SETS
 from ncore_dashboard.learn.playground.tiny import ACTIVATIONS, FEATURES
@@ -18,7 +19,7 @@ PRICES = (0.0, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 BATCHES = (1, 2, 5, 10, 20, 50, 100, 450)
 SPEEDS = (1, 5, 20, 100)
 PENALTIES = ("none", "L1", "L2")
-STRENGTHS = ("absolute", "signed")
+STRENGTHS = (Strength.ABSOLUTE.value, Strength.SIGNED.value)
 MOST_LAYERS, MOST_WIDE, MOST_START = 4, 8, 5000
 SHOWS = "play-shows"
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ncore.network import Capacitance, LineGraph
+from ncore.network.strengths import Strength
 from ncore_dashboard.learn.playground.points import Points, points
 from ncore_dashboard.learn.playground.tiny import Backward, Network, features
 
@@ -99,7 +100,7 @@ class Training:
         first_strength: of the strongest interaction at step 0, or 0 where there is none.
     """
 
-    def __init__(self, data: Data, setup: Setup, strength: str = "absolute") -> None:
+    def __init__(self, data: Data, setup: Setup, strength: str = Strength.ABSOLUTE) -> None:
         self.data, self.setup, self.strength = data, setup, strength
         self.points = data.points()
         self.network = Network(

@@ -14,6 +14,7 @@ import numpy as np
 
 from ncore.errors import InputError
 from ncore.network import LayerFactors, LineGraph
+from ncore.network.strengths import Strength
 
 Array = np.ndarray
 
@@ -135,7 +136,7 @@ class Network:
         by_weight = [error.T @ z / count for error, z in zip(passed.errors, passed.states, strict=False)]
         return by_weight, [error.sum(0) / count for error in passed.errors]
 
-    def line_graph(self, passed: Backward, strength: str = "absolute") -> LineGraph:
+    def line_graph(self, passed: Backward, strength: str = Strength.ABSOLUTE) -> LineGraph:
         """G_B on these points. Needs two layers of synapses; beta_eff is defined from three on.
 
         Raises:
