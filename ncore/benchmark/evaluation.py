@@ -12,11 +12,11 @@ from ncore.benchmark.cases import Case, leave_dataset_out
 from ncore.benchmark.methods import Method, predictors, scores, whole_training
 from ncore.benchmark.resampling import FloatArray, resampled_measures
 from ncore.errors import InputError
+from ncore.predict import BASELINE
 
 KS = (1, 2, 3, 5, 10)
 MEASURE_NAMES = ("kendall", "spearman", "weighted_kendall", "regret", "precision_at_3", "error", "coverage")
 CORRELATIONS = ("kendall", "spearman", "weighted_kendall")
-BASELINE = "last"
 AVERAGE = "average"
 _NOISE_DRAWS = 200
 

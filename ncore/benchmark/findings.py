@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 
 from ncore.benchmark.evaluation import AVERAGE
+from ncore.benchmark.methods import predictor_of
 from ncore.errors import InputError
-from ncore.predict import DEFAULT_METHOD, get_predictor
+from ncore.predict import BASELINE, DEFAULT_METHOD, get_predictor
 
 FOLDER = Path(__file__).resolve().parent
 """Of the committed results, and of the page on them."""
@@ -78,11 +79,13 @@ class Findings:
         """Seven methods at most, for figures: the naive, the recommended, the paper's, and the best of each family."""
         ranked = self.ranking(3)
         kinds = self.average.drop_duplicates("method").set_index("method")["kind"]
-        chosen = [name for name in ("last", DEFAULT_METHOD) if name in ranked.index]
+        chosen = [name for name in (BASELINE, DEFAULT_METHOD) if name in ranked.index]
         for kind in ("learned", "curve", "capacitance", "naive", "score"):
             own = [name for name in ranked.index if kinds[name] == kind and name not in chosen]
             chosen += own[:1]
-        paper = [name for name in ranked.index if name.startswith("capacitance-") and name not in chosen]
+        paper = [
+            name for name in ranked.index if (found := predictor_of(name)) and found.of_the_paper and name not in chosen
+        ]
         return list(dict.fromkeys([*chosen, *paper[:1]]))[:7]
 
 

@@ -76,9 +76,7 @@ class Remembered(Predictor):
 
     def __init__(self, predictor: Predictor, memory: Memory) -> None:
         self._predictor, self._memory = predictor, memory
-        self.name, self.label, self.description = predictor.name, predictor.label, predictor.description
-        self.min_epochs, self.strength, self.extra = predictor.min_epochs, predictor.strength, predictor.extra
-        self.slow = predictor.slow
+        self.take_facts(predictor)
 
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
         """Forecast each run by itself; see `Predictor.predict`."""

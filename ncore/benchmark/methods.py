@@ -12,16 +12,15 @@ import pandas as pd
 from ncore.benchmark.cases import Case
 from ncore.benchmark.memory import Memory, MissingForecastError, Remembered
 from ncore.errors import InputError
-from ncore.predict import get_predictor, predictor_names, rank_curves
+from ncore.predict import BASELINE, get_predictor, predictor_names, rank_curves
 from ncore.predict.calibration import Calibrated
-from ncore.predict.forecast import Predictor
+from ncore.predict.forecast import Family, Predictor, Reads
 from ncore.predict.predictors.registry import taught
 
-Kind = Literal["naive", "curve", "capacitance", "learned", "score", "reference"]
+Kind = Literal["naive", "curve", "capacitance", "learned", "other", "score", "reference"]
 
 COLUMNS = ("candidate", "predicted", "lower", "upper")
-_STRANGER = "a stranger, "
-_NAIVE = ("last", "best", "mean", "loss")
+_STRANGER, _AMONG_STRANGERS = "a stranger, ", " (strangers)"
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,13 @@ def among_strangers(name: str) -> Method:
         table = method.forecast(replace(case, curves=curves), learned, k)
         return None if table is None else table.assign(candidate=table["candidate"].str.removeprefix(_STRANGER))
 
-    return Method(f"{name} (strangers)", f"{method.label}, unknown candidates", "learned", forecast)
+    return Method(name + _AMONG_STRANGERS, f"{method.label}, unknown candidates", "learned", forecast)
+
+
+def predictor_of(method: str) -> Predictor | None:
+    """The predictor behind a row of the tables; None where it is a score or a reference point."""
+    name = method.removesuffix(_AMONG_STRANGERS)
+    return get_predictor(name) if name in predictor_names(slow=True) else None
 
 
 def scores(cases: Sequence[Case]) -> list[Method]:
@@ -88,7 +93,7 @@ def whole_training() -> Method:
     much."""
 
     def forecast(case: Case, learned: Sequence[Case], k: int) -> pd.DataFrame | None:
-        return _ranked(case, get_predictor("last").fit([other.experience for other in learned]), case.horizon)
+        return _ranked(case, get_predictor(BASELINE).fit([other.experience for other in learned]), case.horizon)
 
     return Method("whole", "Whole training", "reference", forecast, lambda case, k: case.cost(case.horizon))
 
@@ -133,11 +138,8 @@ def _of_score(name: str, label: str) -> Method:
 
 
 def _kind(predictor: Predictor) -> Kind:
-    if predictor.name in _NAIVE:
-        return "naive"
-    if predictor.strength is not None:
-        return "capacitance"
-    return "learned" if predictor.learns else "curve"
+    """Its family; in the tables whatever reads beta_eff stands together, so that it shows what that is worth."""
+    return Family.CAPACITANCE.value if Reads.BETA_EFF in predictor.reads else predictor.family.value
 
 
 def _ranked(case: Case, predictor: Predictor, k: int) -> pd.DataFrame | None:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ncore.benchmark.evaluation import AVERAGE
+from ncore.predict import BASELINE
 
 HEADS = {
     "kendall": "Kendall ↑",
@@ -64,7 +65,7 @@ def _measures(part: pd.DataFrame, title: str, columns: Sequence[str]) -> Table:
         row = tau.loc[method]
         cells = {**values.to_dict(), "share": row["share"], "seconds": row["seconds"]}
         told = {name: _form(value, _FORMS.get(str(name), ".2f")) for name, value in cells.items()}
-        if method != "last" and pd.notna(row["over_last"]):
+        if method != BASELINE and pd.notna(row["over_last"]):
             told["over"] = f"{row['over_last']:+.2f} [{row['over_last_lower']:+.2f}, {row['over_last_upper']:+.2f}]"
         view.add_row(escape(str(row["label"])), *(told.get(name, "") for name in columns))
     return view

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ncore.benchmark.cases import Case, leave_dataset_out
 from ncore.errors import MissingExtraError
-from ncore.predict import DEFAULT_METHOD, Curve, get_predictor
+from ncore.predict import BASELINE, DEFAULT_METHOD, Curve, get_predictor
 from ncore.predict.forecast import Predictor
 from ncore.predict.stopping import StoppingRule, standing
 
@@ -64,7 +64,7 @@ def strategies(optuna_too: bool = True) -> list[Strategy]:
     """
     found = [
         Strategy(WHOLE, "", False, _train_all),
-        *(Strategy("Last accuracy after k epochs", f"k = {k}", False, _look(k, "last")) for k in LOOKS),
+        *(Strategy("Last accuracy after k epochs", f"k = {k}", False, _look(k, BASELINE)) for k in LOOKS),
         *(Strategy("ncore sweep --stop", f"risk {risk:g}", False, _stop(risk)) for risk in RISKS),
         *(
             Strategy("ncore sweep --stop --budget", f"{budget:.0%} of all epochs", False, _stop(0.1, budget))

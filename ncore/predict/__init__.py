@@ -6,7 +6,7 @@ Importing it stays light: SciPy and scikit-learn are loaded by the functions tha
 from ncore.predict.calibration import LEVEL, Calibrated
 from ncore.predict.curves import Curve, curves_from_store
 from ncore.predict.experience import Task, tasks_from_store, tasks_of
-from ncore.predict.forecast import Forecast, Predictor
+from ncore.predict.forecast import Calibration, Family, Forecast, Predictor, Reads
 from ncore.predict.measures import (
     MEASURES,
     Measure,
@@ -17,18 +17,23 @@ from ncore.predict.measures import (
     spearman,
     weighted_kendall,
 )
-from ncore.predict.predictors.registry import DEFAULT_METHOD, get_predictor, predictor_names
+from ncore.predict.predictors import BASELINE, DEFAULT_METHOD, RECOMMENDED, get_predictor, predictor_names
 from ncore.predict.ranking import rank, rank_curves
 
 __all__ = [
+    "BASELINE",
     "DEFAULT_METHOD",
     "LEVEL",
     "MEASURES",
+    "RECOMMENDED",
     "Calibrated",
+    "Calibration",
     "Curve",
+    "Family",
     "Forecast",
     "Measure",
     "Predictor",
+    "Reads",
     "Task",
     "curves_from_store",
     "evaluate",

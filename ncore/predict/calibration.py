@@ -23,7 +23,7 @@ import numpy as np
 
 from ncore.predict.curves import Curve, FloatArray
 from ncore.predict.experience import Task
-from ncore.predict.forecast import Forecast, Predictor
+from ncore.predict.forecast import Calibration, Forecast, Predictor
 
 #: The probability at which intervals are made to be right; a normal distribution carries it to other levels.
 LEVEL = 0.9
@@ -44,10 +44,8 @@ class Calibrated(Predictor):
 
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
-        self.name, self.label, self.description = predictor.name, predictor.label, predictor.description
-        self.min_epochs, self.strength, self.extra = predictor.min_epochs, predictor.strength, predictor.extra
-        self.joint, self.learns, self.slow = predictor.joint, predictor.learns, predictor.slow
-        self.score = predictor.score
+        self.take_facts(predictor)
+        self.calibration = Calibration.CONFORMAL
 
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
         """The predictor's own forecasts; see `Predictor.predict`."""

@@ -4,6 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from ncore.errors import InputError
 from ncore.predict.curves import Curve
@@ -45,6 +46,39 @@ class Forecast:
         return math.sqrt(max(self.sd**2 - self.shared**2, 0.0))
 
 
+class Family(StrEnum):
+    """What kind of a model a predictor is."""
+
+    NAIVE = "naive"
+    """Read off the curve: no model."""
+    CURVE = "curve"
+    """A law of learning curves, fitted to each run."""
+    CAPACITANCE = "capacitance"
+    """A regression on beta_eff."""
+    LEARNED = "learned"
+    """What finished runs of other tasks have taught."""
+    OTHER = "other"
+    """Any other model, a user's own say."""
+
+
+class Reads(StrEnum):
+    """What a predictor reads of the runs of a task, or of others."""
+
+    ACCURACY = "validation accuracies"
+    LOSS = "validation losses"
+    TRAINING = "training accuracies and losses"
+    BETA_EFF = "beta_eff"
+    LOGME = "LogME of the features before training"
+    PAST = "how the same candidates did on other tasks"
+
+
+class Calibration(StrEnum):
+    """Where a predictor's intervals come from."""
+
+    OWN = "its own assumptions"
+    CONFORMAL = "its own, stretched so that they hold what they say on finished runs of other tasks"
+
+
 class Predictor(ABC):
     """From early learning curves to final accuracies.
 
@@ -56,6 +90,10 @@ class Predictor(ABC):
         name: Its name in `get_predictor` and on the command line.
         label: Its name in tables and figures.
         description: What it does, in a sentence.
+        family: What kind of a model it is.
+        reads: What it reads.
+        ours: Whether it is this project's own, rather than published by others or obvious.
+        calibration: Where its intervals come from.
         min_epochs: How many epochs it needs.
         strength: The strength of beta_eff that it needs, None if it needs none.
         score: The score that it reads besides the curves, of `Curve.scores`; empty if none.
@@ -68,6 +106,10 @@ class Predictor(ABC):
     name: str
     label: str
     description: str
+    family: Family = Family.OTHER
+    reads: tuple[Reads, ...] = (Reads.ACCURACY,)
+    ours: bool = False
+    calibration: Calibration = Calibration.OWN
     min_epochs: int = 1
     strength: str | None = None
     score: str = ""
@@ -75,6 +117,16 @@ class Predictor(ABC):
     learns: bool = False
     slow: bool = False
     extra: str = ""
+
+    @property
+    def of_the_paper(self) -> bool:
+        """Whether it reads the final accuracy off beta_eff as the paper on neural capacitance does."""
+        return self.family is Family.CAPACITANCE and not self.ours
+
+    def take_facts(self, other: "Predictor") -> None:
+        """Have all attributes of another predictor, whose forecasts this one changes or keeps."""
+        for name in _FACTS:
+            setattr(self, name, getattr(other, name))
 
     def fit(self, experience: Sequence[Task]) -> "Predictor":
         """The same predictor, having learned from finished runs of other tasks.
@@ -97,3 +149,6 @@ class Predictor(ABC):
         Returns:
             One forecast a curve, in the same order.
         """
+
+
+_FACTS = tuple(Predictor.__annotations__)

@@ -16,7 +16,7 @@ def test_the_least_recently_used_is_forgotten_first() -> None:
 
 
 def test_one_that_is_too_large_is_still_returned() -> None:
-    memory = Memory(limit=10)
+    memory = Memory(limit=2000)
     assert memory.get("a", lambda: np.arange(5000)).size == 5000
     memory.get("b", lambda: 1)
     assert "a" not in memory

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 
 from ncore.predict import Task, get_predictor, kendall, rank_curves
 from ncore.predict.curves import PROBE_LOGME
-from ncore.predict.predictors.features import FEATURES, expit, logit, table
+from ncore.predict.predictors.features import FEATURES, logit, table
 from ncore.predict.predictors.history import (
     ENOUGH,
     FURTHEST,

@@ -6,13 +6,12 @@ import pandas as pd
 
 from ncore.benchmark.evaluation import AVERAGE
 from ncore.benchmark.findings import CONFIRMING, Findings
+from ncore.benchmark.methods import predictor_of
 from ncore.benchmark.replay import FACTORS, WHOLE
-from ncore.predict import DEFAULT_METHOD, get_predictor, predictor_names
+from ncore.predict import BASELINE, DEFAULT_METHOD, Reads, get_predictor, predictor_names
 from tools.benchmark_page.markdown import join
 
 GOAL_REGRET, GOAL_SHARE = 1.0, 0.15
-_OURS = ("learned", "history", "pooled", "forecast-")
-"""How the names of this project's own predictors begin: they are no peers."""
 _LEVEL = 0.005
 """Differences in Kendall's tau that two digits don't show."""
 
@@ -89,11 +88,11 @@ def _unfinished(found: Findings) -> str:
 def _against_last(found: Findings, at: int) -> str:
     modes = sorted(found.average["mode"].unique())
     label = found.recommended_label
-    if DEFAULT_METHOD == "last":
+    if DEFAULT_METHOD == BASELINE:
         return _simplest(found, at)
     told, won, strictly = [], 0, 0
     for mode in modes:
-        row, last = found.row(mode, at, DEFAULT_METHOD), found.row(mode, at, "last")
+        row, last = found.row(mode, at, DEFAULT_METHOD), found.row(mode, at, BASELINE)
         if row is None or last is None:
             continue
         won += bool(row["over_last_tasks_lower"] > 0)
@@ -117,11 +116,11 @@ def _confirmed(found: Findings, at: int) -> str:
     """What the recommended method does on tasks that had no part in choosing it."""
     part = found.evaluation
     part = part[part["task"].isin(CONFIRMING) & part["mode"].isin(["all", "backbone"]) & (part["k"] == at)]
-    part = part[(part["measure"] == "kendall") & part["method"].isin([DEFAULT_METHOD, "last"])]
+    part = part[(part["measure"] == "kendall") & part["method"].isin([DEFAULT_METHOD, BASELINE])]
     wide = part.pivot_table(index=["mode", "task"], columns="method", values="value")
     if wide.empty or len(wide.columns) < 2:
         return ""
-    ahead = int((wide[DEFAULT_METHOD] > wide["last"]).sum())
+    ahead = int((wide[DEFAULT_METHOD] > wide[BASELINE]).sum())
     means = wide.groupby("mode").mean()
     told = join(
         f"{row[DEFAULT_METHOD]:.2f} against {row['last']:.2f} in mode `{mode}`" for mode, row in means.iterrows()
@@ -179,7 +178,7 @@ def _room(found: Findings, at: int) -> str:
     """How much there is to be won above the last accuracy."""
     told = []
     for mode in sorted(found.average["mode"].unique()):
-        rows = [found.row(mode, at, name) for name in ("last", "whole", "ceiling")]
+        rows = [found.row(mode, at, name) for name in (BASELINE, "whole", "ceiling")]
         if all(row is not None for row in rows):
             last, whole, ceiling = (float(row["value"]) for row in rows if row is not None)
             told.append(f"{last:.2f}, {whole:.2f} and {ceiling:.2f} in mode `{mode}`")
@@ -200,8 +199,8 @@ def _against_peers(found: Findings, at: int) -> str:
         mine = part[part["method"] == DEFAULT_METHOD]
         if mine.empty:
             continue
-        peers = part[(part["kind"] != "reference") & ~part["method"].isin([DEFAULT_METHOD, "last"])]
-        peers = peers[~peers["method"].str.startswith(_OURS)]
+        peers = part[(part["kind"] != "reference") & ~part["method"].isin([DEFAULT_METHOD, BASELINE])]
+        peers = peers[[not (predictor := predictor_of(name)) or not predictor.ours for name in peers["method"]]]
         # Equal cost, to the rounding: all that read curves to the same epoch cost the same.
         peers = peers[peers["share"] <= mine["share"].iloc[0] + 1e-9]
         for row in peers.itertuples(index=False):
@@ -291,7 +290,7 @@ def _worst(found: Findings, mode: str, k: int) -> str:
 def _beta(found: Findings, at: int) -> str:
     names = set(found.average["method"])
     known = [name for name in predictor_names(slow=True) if name in names]
-    users = {name for name in known if get_predictor(name).strength is not None}
+    users = {name for name in known if Reads.BETA_EFF in get_predictor(name).reads}
     with_beta, without = found.ranking(at, users), found.ranking(at, set(known) - users)
     if with_beta.empty or without.empty:
         return "**beta_eff.** There is nothing to compare."
@@ -304,7 +303,7 @@ def _beta(found: Findings, at: int) -> str:
         if one is not None and other is not None:
             apart += bool(one["over_last_lower"] > other["over_last_upper"])
     verdict = "earns its place" if 2 * apart > len(modes) else "is not shown to earn its place in the ranking"
-    paper = found.ranking(at, [name for name in known if name.startswith("capacitance-")])
+    paper = found.ranking(at, [name for name in known if get_predictor(name).of_the_paper])
     text = (
         f"**beta_eff {verdict}.** The best predictor that reads it is {first}, with a mean Kendall's tau over modes of "
         f"{with_beta.iloc[0]:.3f} after {at} epochs; the best without is {second}, with {without.iloc[0]:.3f}; the "
@@ -315,7 +314,7 @@ def _beta(found: Findings, at: int) -> str:
             f". The paper's own reading, h(0), gets {paper.iloc[0]:.2f} at best "
             f"(“{get_predictor(str(paper.index[0])).label}”)"
         )
-    twin = f"{DEFAULT_METHOD}-beta"
+    twin = _with_beta(DEFAULT_METHOD)
     if twin in known:
         told = [
             f"{-row['recommended_over']:+.3f} ({-row['recommended_over_upper']:+.2f} to "
@@ -325,6 +324,12 @@ def _beta(found: Findings, at: int) -> str:
         ]
         text += f". Added to the recommended method it changes tau by {'; '.join(told)}"
     return f"{text}."
+
+
+def _with_beta(method: str) -> str | None:
+    """The predictor that differs from this one in reading beta_eff, too."""
+    reads = {*get_predictor(method).reads, Reads.BETA_EFF}
+    return next((name for name in predictor_names() if set(get_predictor(name).reads) == reads), None)
 
 
 def _intervals(found: Findings, at: int) -> str:

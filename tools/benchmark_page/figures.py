@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ncore.benchmark.replay import WHOLE
+from ncore.predict import BASELINE
 from tools.benchmark_page.drawing import COLOURS, Axis, Drawing, legend
 
 _WIDTH = 860
@@ -58,7 +59,7 @@ def differences(average: pd.DataFrame, k: int) -> str:
         k: epochs seen.
     """
     tau = average[(average["measure"] == "kendall") & (average["k"] == k) & average["over_last"].notna()]
-    tau = tau[tau["method"] != "last"]
+    tau = tau[tau["method"] != BASELINE]
     order = tau.groupby("method", sort=False)["over_last"].mean().sort_values(ascending=False, kind="stable")
     labels = tau.drop_duplicates("method").set_index("method")["label"]
     modes, step = sorted(tau["mode"].unique()), 20

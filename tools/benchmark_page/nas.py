@@ -13,6 +13,7 @@ from ncore.benchmark.cases import Case
 from ncore.benchmark.nas.evaluation import HERE, PUBLISHED, evaluate_nas
 from ncore.benchmark.nas.table import COMMITTED
 from ncore.benchmark.table import about, load_table
+from ncore.predict import BASELINE
 from tools.benchmark_page.markdown import markdown_table, number
 
 EVALUATION, FACTS = "nas_evaluation.parquet", "nas_facts.json"
@@ -88,10 +89,10 @@ def _best(found: pd.DataFrame, at: int) -> str:
         if methods.empty:
             continue
         first = methods.iloc[0]
-        last = methods[methods["method"] == "last"]
+        last = methods[methods["method"] == BASELINE]
         text = f"{title[0].lower()}{title[1:]}, “{first['label']}” orders them best, tau {first['value']:.2f}"
         scores = methods[methods["kind"] == "score"]
-        if len(last) and first["method"] != "last":
+        if len(last) and first["method"] != BASELINE:
             text += f"; the last accuracy gets {last['value'].iloc[0]:.2f}"
         if len(scores) and first["kind"] != "score":
             text += f"; the best zero-cost score, “{scores['label'].iloc[0]}”, {scores['value'].iloc[0]:.2f}"
@@ -114,7 +115,7 @@ def _table(part: pd.DataFrame, at: int) -> str:
             about_it = chosen.loc[method]
             row += [
                 _interval(about_it, "lower", "upper"),
-                "" if method == "last" else _interval(about_it, "over_last_lower", "over_last_upper", "+"),
+                "" if method == BASELINE else _interval(about_it, "over_last_lower", "over_last_upper", "+"),
                 number(lost.get(method)),
                 number(about_it["seconds"], 0),
             ]

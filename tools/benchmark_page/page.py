@@ -22,11 +22,11 @@ from ncore.benchmark.findings import AT, EVALUATION, FACTS, FOLDER, REPLAY, WORD
 from ncore.benchmark.methods import predictors
 from ncore.benchmark.replay import replay, summary
 from ncore.benchmark.table import COMMITTED, about, load_table
-from ncore.predict import DEFAULT_METHOD
+from ncore.predict import BASELINE, DEFAULT_METHOD
 from tools.benchmark_page import figures, nas
 from tools.benchmark_page.conclusions import best_play, conclusions, repeated_plays
 from tools.benchmark_page.markdown import markdown_table, number
-from tools.benchmark_page.protocol import limits, protocol
+from tools.benchmark_page.protocol import chosen, limits, protocol
 
 FIRST_SEED = 0
 """Of the runs that methods were chosen on."""
@@ -122,6 +122,7 @@ def render(folder: Path = FOLDER) -> dict[str, str]:
         *(f"Mode `{mode}`:\n\n{_played(found.played[found.played['mode'] == mode])}" for mode in modes),
     ]
     parts += nas.section(folder, AT)
+    parts += ["## How the recommended method was chosen", *chosen()]
     parts += ["## Limits", *words["limits"]]
     return {
         "README.md": "\n\n".join(parts) + "\n",
@@ -157,7 +158,10 @@ def _repeated(cases: Sequence[Case]) -> dict[str, Any]:
     if not again:
         return {"average": [], "tasks": []}
     found = evaluate_cases(
-        again, predictors([DEFAULT_METHOD, "last"]), ks=(AT,), learn=lambda case, known: leave_dataset_out(case, cases)
+        again,
+        predictors([DEFAULT_METHOD, BASELINE]),
+        ks=(AT,),
+        learn=lambda case, known: leave_dataset_out(case, cases),
     )
     found = found[(found["method"] == DEFAULT_METHOD) & found["measure"].isin(["coverage", "kendall", "regret"])]
     columns = ["mode", "measure", "value", "over_last", "over_last_tasks_lower", "over_last_tasks_upper"]
@@ -242,7 +246,7 @@ def _main_table(part: pd.DataFrame) -> str:
         forms = {"regret": 2, "error": 1}
         told = {name: number(values.get(name), forms.get(name, 2)) for name in _MEASURES}
         told |= {
-            "over": _difference(row, "over_last") if method != "last" else "",
+            "over": _difference(row, "over_last") if method != BASELINE else "",
             "recommended": _difference(row, "recommended_over") if row["recommended_over"] != 0 else "",
             "share": "" if pd.isna(row["share"]) else f"{row['share']:.1%}",
             "seconds": number(row["seconds"], 0),

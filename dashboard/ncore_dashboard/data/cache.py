@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import contextlib
 from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from cachetools import LRUCache
 
 T = TypeVar("T")
 _FLAT = 1024  # bytes that anything is taken to have at least
@@ -20,7 +21,7 @@ class Memory:
     What is kept is handed out again as it is: nobody changes it.
 
     Args:
-        limit: bytes of everything together, as far as arrays and tables go.
+        limit: bytes of everything together, as far as arrays and tables go; what is larger by itself is not kept.
 
     Example:
         >>> memory = Memory(limit=10_000)
@@ -29,26 +30,18 @@ class Memory:
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._size = 0
-        self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._kept: LRUCache[Hashable, Any] = LRUCache(limit, getsizeof=size_of)
         self._lock = Lock()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """What is kept under ``key``, made if it is not there; an exception of ``make`` is not kept."""
         with self._lock:
             if key in self._kept:
-                self._kept.move_to_end(key)
-                found: T = self._kept[key][0]
+                found: T = self._kept[key]
                 return found
         value = make()  # without the lock: reading is slow, and doing it twice at once does no harm
-        size = size_of(value)
-        with self._lock:
-            if key not in self._kept:
-                self._kept[key] = value, size
-                self._size += size
-            while self._size > self._limit and len(self._kept) > 1:
-                self._size -= self._kept.popitem(last=False)[1][1]
+        with self._lock, contextlib.suppress(ValueError):  # larger than the limit
+            self._kept.setdefault(key, value)
         return value
 
     def __contains__(self, key: Hashable) -> bool:

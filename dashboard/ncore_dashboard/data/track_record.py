@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 
 from ncore.errors import InputError
-from ncore.predict import DEFAULT_METHOD, Curve, get_predictor
+from ncore.predict import BASELINE, DEFAULT_METHOD, Curve, get_predictor
 from ncore_dashboard.data import rankings
 
 if TYPE_CHECKING:
     from ncore.benchmark.findings import Findings
 
-NAIVE = "last"
 FEWEST = 4
 """Finished candidates that a dataset needs to be a test of a method."""
 MOST_TASKS = 12
@@ -27,7 +26,7 @@ MOST_TASKS = 12
 
 def beside(method: str) -> list[str]:
     """The methods that are shown on own runs: the chosen and the recommended one, the naive ones, the paper's."""
-    return list(dict.fromkeys([method, DEFAULT_METHOD, NAIVE, "loss", "power", "capacitance-relative"]))
+    return list(dict.fromkeys([method, DEFAULT_METHOD, BASELINE, "loss", "power", "capacitance-relative"]))
 
 
 def benchmark() -> Findings | None:
@@ -98,7 +97,7 @@ def verdict(table: pd.DataFrame, method: str, tasks: int, k: int) -> Verdict:
     )
     if pd.notna(row["coverage"]):
         text += f"; its 90% intervals held {100 * row['coverage']:.0f}% of the final accuracies"
-    if method == NAIVE:
+    if method == BASELINE:
         return Verdict(f"{text}. It is the simplest method, and the one to beat.", None)
     better = True if row["lower"] > 0 else False if row["upper"] < 0 else None
     said = {

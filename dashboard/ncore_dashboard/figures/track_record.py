@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
+from ncore.predict import BASELINE
 from ncore_dashboard.figures import base
 
 _ROW = 26
@@ -23,7 +24,7 @@ def differences(table: pd.DataFrame, chosen: str, dark: bool = False) -> go.Figu
         chosen: the method that the page uses, marked.
         dark: for a dark background.
     """
-    shown = table[table["difference"].notna() & (table["method"] != "last") & (table["kind"] != "reference")]
+    shown = table[table["difference"].notna() & (table["method"] != BASELINE) & (table["kind"] != "reference")]
     if shown.empty:
         return base.nothing("There is nothing to compare after so few epochs.", dark)
     shown = shown.sort_values("difference", ascending=False, kind="stable").reset_index(drop=True)

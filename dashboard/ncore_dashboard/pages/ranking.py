@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from ncore.predict import MEASURES, Curve, get_predictor
+from ncore.predict import BASELINE, MEASURES, Curve, get_predictor
 from ncore_dashboard.data import rankings
 from ncore_dashboard.figures import ranking as figures
 from ncore_dashboard.figures import styles_of
@@ -16,7 +16,6 @@ from ncore_dashboard.parts import method_choice, runs_choice, sidebar, ui
 from ncore_dashboard.text.explanations import explanation
 from ncore_dashboard.text.plaintext import markdown, plain
 
-NAIVE = "last"
 _SHOWN_MEASURES = ("kendall", "spearman", "regret", "precision_at_3")
 
 
@@ -172,7 +171,7 @@ def _prices(keys: Sequence[str], method: str, k: int, last: int) -> pd.DataFrame
         )
         return table.assign(method=name, label=get_predictor(name).label)
 
-    return pd.concat([of(name) for name in dict.fromkeys([method, NAIVE])], ignore_index=True)
+    return pd.concat([of(name) for name in dict.fromkeys([method, BASELINE])], ignore_index=True)
 
 
 @ui.guarded
@@ -216,14 +215,14 @@ def _details(table: pd.DataFrame) -> None:
 
 def _honest_line(table: pd.DataFrame, keys: Sequence[str], k: int) -> str:
     """How the chosen method did so far, against reading the last accuracy."""
-    method, simplest = table.attrs["method"], _ranking(keys, NAIVE, k)
+    method, simplest = table.attrs["method"], _ranking(keys, BASELINE, k)
     mine = rankings.verdict(table)
     naive = mine if isinstance(simplest, str) else rankings.verdict(simplest)
     if mine.pairs == 0:
         return "Nothing can be said yet: a method is judged by final accuracies, and fewer than two are known."
     label = get_predictor(method).label
     line = f"As of epoch {k}, “{label}” put {mine.right} of {mine.pairs} pairs of candidates in the right order"
-    if method == NAIVE:
+    if method == BASELINE:
         return f"{line}; it is the simplest method there is, and the one to beat."
     if mine.right > naive.right:
         return f"{line}, more than the {naive.right} of simply reading the last accuracy; a few pairs more can be luck."

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from ncore.predict.curves import FloatArray
     from ncore.store import Store
 
-NAIVE = "last"
-
 
 @dataclass(frozen=True)
 class Evidence:

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ncore.predict import DEFAULT_METHOD, LEVEL
+from ncore.predict import BASELINE, DEFAULT_METHOD, LEVEL, RECOMMENDED, get_predictor
 from ncore_dashboard.data.clock import saved
 from ncore_dashboard.data.gap import gap
-from ncore_dashboard.report.evidence import NAIVE, Evidence
+from ncore_dashboard.report.evidence import Evidence
 from ncore_dashboard.text.phrases import called, chance, counted, duration, listed, percent, points
 
 CERTAIN = 0.9
@@ -247,20 +247,14 @@ def default_and_why(e: Evidence) -> list[str]:
     """Which method is used, and how the others did on the same runs."""
     said = []
     if e.method == DEFAULT_METHOD:
-        said.append(
-            "This is the default. It weighs the last validation accuracy, the last validation loss, and LogME, a score "
-            "of how well a candidate’s features tell the classes apart before any training, by what finished runs of "
-            "other tasks have taught; and where the same candidate was trained on other data before, how it did "
-            "there. These err in different ways, so that together they order candidates better than the accuracy "
-            "alone. Where there is nothing to learn from, it reads the last accuracy; a warning says so."
-        )
+        said.append(f"This is the default. {RECOMMENDED.why}")
     table = e.methods
     judged = table[table["right"].notna() & (table["pairs"] > 0)]
     if judged.empty:
         said.append("Methods can’t be judged on these runs: fewer than two final accuracies are known.")
         return said
-    naive = judged[judged["method"] == NAIVE].iloc[0]
-    others = judged[judged["method"].str.startswith("capacitance")]
+    naive = judged[judged["method"] == BASELINE].iloc[0]
+    others = judged[[get_predictor(name).of_the_paper for name in judged["method"]]]
     sentence = (
         f"On these runs, as of epoch {e.k}, reading the last accuracy puts {naive['right']:.0f} of "
         f"{naive['pairs']:.0f} pairs of candidates in the order in which they ended"

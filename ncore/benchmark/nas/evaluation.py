@@ -20,12 +20,12 @@ from ncore.benchmark.evaluation import evaluate_cases
 from ncore.benchmark.methods import Method, predictors, whole_training
 from ncore.benchmark.resampling import FloatArray, resampled_measures
 from ncore.errors import InputError
+from ncore.predict import BASELINE
 from ncore.scores.zero_cost import ZERO_COST_SCORES
 
 KS = (1, 2, 3, 5, 10)
 MEASURES = ("kendall", "spearman", "regret")
 HERE, PUBLISHED = "here", "published"
-BASELINE = "last"
 _LEVELS = (0.025, 0.975)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ncore.predict.calibration import LEVEL
 from ncore.predict.curves import Curve, FloatArray
-from ncore.predict.forecast import Forecast, Predictor
+from ncore.predict.forecast import Family, Forecast, Predictor, Reads
 from ncore.predict.predictors.naive import read_last
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ class CapacitanceRegression(Predictor):
         strength: "absolute", "relative" or "signed".
     """
 
+    family = Family.CAPACITANCE
+    reads = (Reads.ACCURACY, Reads.BETA_EFF)
     min_epochs = 3
     _reading = "h(0)"
 
@@ -77,6 +79,7 @@ class CapacitanceForecast(CapacitanceRegression):
         strength: "absolute" or "relative".
     """
 
+    ours = True
     _reading = "h(beta_eff at the end)"
 
     def __init__(self, strength: str) -> None:

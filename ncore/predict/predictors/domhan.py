@@ -7,7 +7,7 @@ import numpy as np
 
 from ncore.errors import MissingExtraError
 from ncore.predict.curves import Curve, FloatArray
-from ncore.predict.forecast import Forecast, Predictor
+from ncore.predict.forecast import Family, Forecast, Predictor
 from ncore.predict.predictors.families import FAMILIES, fit_family
 from ncore.predict.predictors.naive import MIN_SD, read_last
 
@@ -43,6 +43,7 @@ class Domhan(Predictor):
         walkers: Parallel chains.
     """
 
+    family = Family.CURVE
     name = "domhan"
     label = "Domhan et al. 2015"
     description = "Eleven parametric curves combined, averaged over their posterior by MCMC"

@@ -7,6 +7,7 @@ import numpy as np
 
 from ncore.network.strengths import Strength
 from ncore.predict.curves import PROBE_LOGME, Curve, FloatArray
+from ncore.predict.forecast import Reads
 
 #: Accuracies are kept this far from 0 and 1, where their logit is infinite: half an image of a hundred.
 MARGIN = 0.005
@@ -20,11 +21,13 @@ class Feature:
         name: Key in `FEATURES`.
         value: From the curve to the number, NaN where it can't be had.
         description: What it is.
+        reads: What of a run it is made of.
     """
 
     name: str
     value: Callable[[Curve], float]
     description: str
+    reads: Reads
 
 
 def logit(accuracy: FloatArray | float) -> FloatArray:
@@ -34,13 +37,10 @@ def logit(accuracy: FloatArray | float) -> FloatArray:
         >>> logit(0.5).tolist()
         0.0
     """
-    kept: FloatArray = np.clip(np.asarray(accuracy, dtype=np.float64), MARGIN, 1 - MARGIN)
-    return np.log(kept / (1 - kept))
+    from scipy.special import logit as exact
 
-
-def expit(value: FloatArray) -> FloatArray:
-    """Accuracies of these logits: 1 / (1 + e^-x)."""
-    return 1 / (1 + np.exp(-value))
+    found: FloatArray = exact(np.clip(np.asarray(accuracy, dtype=np.float64), MARGIN, 1 - MARGIN))
+    return found
 
 
 def rise(curve: Curve) -> float:
@@ -77,12 +77,19 @@ def _train(curve: Curve) -> FloatArray:
 FEATURES: dict[str, Feature] = {
     feature.name: feature
     for feature in (
-        Feature("level", lambda c: _last(logit(c.accuracy)), "Logit of the last validation accuracy"),
-        Feature("loss", lambda c: _last(_logs(c.loss)), "Minus log of the last validation loss"),
-        Feature("train", lambda c: _last(_train(c)), "Logit of the last training accuracy"),
-        Feature("train loss", lambda c: _last(_logs(c.train_loss)), "Minus log of the last training loss"),
-        Feature("logme", lambda c: c.scores.get(PROBE_LOGME, np.nan), "LogME of the probe's features before training"),
-        Feature("beta", lambda c: _last(_beta(c)), "Minus log of the last relative beta_eff"),
+        Feature("level", lambda c: _last(logit(c.accuracy)), "Logit of the last validation accuracy", Reads.ACCURACY),
+        Feature("loss", lambda c: _last(_logs(c.loss)), "Minus log of the last validation loss", Reads.LOSS),
+        Feature("train", lambda c: _last(_train(c)), "Logit of the last training accuracy", Reads.TRAINING),
+        Feature(
+            "train loss", lambda c: _last(_logs(c.train_loss)), "Minus log of the last training loss", Reads.TRAINING
+        ),
+        Feature(
+            "logme",
+            lambda c: c.scores.get(PROBE_LOGME, np.nan),
+            "LogME of the probe's features before training",
+            Reads.LOGME,
+        ),
+        Feature("beta", lambda c: _last(_beta(c)), "Minus log of the last relative beta_eff", Reads.BETA_EFF),
     )
 }
 

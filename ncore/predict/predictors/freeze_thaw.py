@@ -8,7 +8,7 @@ import numpy as np
 
 from ncore.predict.curves import Curve, FloatArray, Group, grouped
 from ncore.predict.experience import Task
-from ncore.predict.forecast import Forecast, Predictor
+from ncore.predict.forecast import Family, Forecast, Predictor
 from ncore.predict.predictors.naive import MIN_SD
 
 #: Ranges of the kernel's logarithms: asymptote, curve and noise (standard deviations), alpha, beta.
@@ -68,6 +68,7 @@ class FreezeThaw(Predictor):
         kernel: The kernel; None to find it.
     """
 
+    family = Family.LEARNED
     name = "freeze-thaw"
     label = "Freeze-thaw process"
     description = "One Gaussian process over the epochs of all candidates"

@@ -1,18 +1,6 @@
 """Where candidates will stand among the others, from their first epochs and from where they stood on other tasks.
 
-What was looked at before this model was chosen: nine small tasks made from CIFAR-10, Fashion-MNIST and digits by other
-classes and image numbers than the benchmark's (of 120 to 400 images, the unit trained, 19 candidates, one seed), each
-predicted from those of the other two datasets. There, a ridge regression of the gain to come on levels, slopes, losses
-and beta_eff, a ridge regression of standings, and fixed sums of standings were tried besides; none had a higher mean
-Kendall tau at all of k = 1, 3 and 10 than this model with the level alone. Standings in logits, not ranks, and `RIDGE`
-were chosen there, too. Of the benchmark, one task was looked at, CIFAR-10 with 1,000 images and the unit trained: with
-its full weight the past made the ranking of that task worse than the last accuracy (tau 0.68 against 0.79 at k = 3),
-which led to `TRUST`. Validation loss and LogME were added after 26 early measures and scores had been looked at, alone
-and together, on all tasks of the benchmark's mode "unit", seed 0; of its other modes nothing had been looked at then.
-`RISE` changes intervals only. 0, 0.5, 1 and 2 were looked at on six tasks of the modes "all" and "backbone" and nine of
-"unit": all but 0 made intervals narrower and hold more; 1 was taken because it needs no number of its own. That a
-task's lift is expected from its rise was taken after five such regressions and the mean had been compared on nine tasks
-of "unit" and eight of each other mode: all of them had a smaller error. Neither changes the order of candidates.
+How the model was chosen is on the benchmark's page.
 """
 
 import math
@@ -23,8 +11,8 @@ import numpy as np
 
 from ncore.predict.curves import PROBE_LOGME, Curve, FloatArray
 from ncore.predict.experience import Task
-from ncore.predict.forecast import Forecast, Predictor
-from ncore.predict.predictors.features import expit, logit, rise, standardised, table
+from ncore.predict.forecast import Family, Forecast, Predictor, Reads
+from ncore.predict.predictors.features import FEATURES, logit, rise, standardised, table
 from ncore.predict.predictors.naive import MIN_SD, read_last
 
 #: Added to the variance of each standing, which is 1: what keeps nearly equal features from being played off.
@@ -133,6 +121,8 @@ class History(Predictor):
         past: Whether standings on other tasks are used for the candidate itself, not only for the covariances.
     """
 
+    family = Family.LEARNED
+    ours = True
     joint = True
     learns = True
 
@@ -148,6 +138,7 @@ class History(Predictor):
         self.name, self.label, self.description = name, label, description
         self.features, self.strength, self.past = tuple(features), strength, past
         self.score = PROBE_LOGME if "logme" in self.features else ""
+        self.reads = tuple(dict.fromkeys(FEATURES[name].reads for name in self.features)) + ((Reads.PAST,) * past)
         self._experience: tuple[Task, ...] = ()
         self._moments: dict[int, Moments | None] = {}
 
@@ -159,6 +150,8 @@ class History(Predictor):
 
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
         """Forecast all runs together; see `Predictor.predict`."""
+        from scipy.special import expit
+
         forecasts: dict[int, Forecast] = {}
         scale: tuple[float, float, float] | None = None  # of the task, from those that were seen the longest
         for epoch in sorted({int(curve.epochs[-1]) for curve in curves}, reverse=True):
@@ -179,7 +172,7 @@ class History(Predictor):
             for curve in last:
                 past = [found for group in moments.past.values() if (found := group.get(curve.candidate)) is not None]
                 mean, variance = moments.final(standings[names.index(curve.candidate)], past if self.past else [])
-                accuracy = float(expit(np.array(centre + spread * mean)))
+                accuracy = float(expit(centre + spread * mean))
                 slope = accuracy * (1 - accuracy)  # of the accuracy in its logit: the delta method
                 sd = slope * math.hypot(spread * math.sqrt(variance), shared)
                 forecasts[id(curve)] = Forecast(accuracy, max(MIN_SD, sd), shared=slope * shared if enough else 0.0)

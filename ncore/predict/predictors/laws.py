@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ncore.predict.curves import Curve, FloatArray
-from ncore.predict.forecast import Forecast, Predictor
+from ncore.predict.forecast import Family, Forecast, Predictor
 from ncore.predict.predictors.naive import MIN_SD, read, read_last
 
 #: Rates that are searched, per epoch (exponential) or as an exponent (power law): from a straight line over any
@@ -48,6 +48,7 @@ class Law(Predictor):
         decay: From epochs and rates, broadcast together, to decay, 1 at epoch 1.
     """
 
+    family = Family.CURVE
     min_epochs = 3
 
     def __init__(self, name: str, label: str, description: str, decay: Decay) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ncore.predict.curves import Curve
-from ncore.predict.forecast import Forecast, Predictor
+from ncore.predict.forecast import Family, Forecast, Predictor, Reads
 
 #: No forecast of a reading is surer than this: the binomial standard deviation of an accuracy of one half measured
 #: on 10,000 images, about the largest test set in use here.
@@ -21,6 +21,8 @@ class Naive(Predictor):
         description: What is read.
         reading: From accuracies, shape (k,), to the prediction.
     """
+
+    family = Family.NAIVE
 
     def __init__(self, name: str, label: str, description: str, reading: Callable[[np.ndarray], float]) -> None:
         self.name, self.label, self.description = name, label, description
@@ -40,6 +42,8 @@ class LowestLoss(Predictor):
     nothing where both agree. A run without a loss keeps its own accuracy, and says so.
     """
 
+    family = Family.NAIVE
+    reads = (Reads.ACCURACY, Reads.LOSS)
     name = "loss"
     label = "Lowest loss"
     description = "The last validation accuracies, dealt out in the order of the last validation losses"

@@ -7,7 +7,7 @@ import numpy as np
 
 from ncore.predict.curves import Curve, FloatArray, grouped
 from ncore.predict.experience import Task
-from ncore.predict.forecast import Forecast, Predictor
+from ncore.predict.forecast import Family, Forecast, Predictor
 from ncore.predict.predictors.laws import exponential, power
 from ncore.predict.predictors.naive import MIN_SD
 
@@ -61,6 +61,8 @@ class Pooled(Predictor):
         prior: Shares of the shapes beforehand, shape (J,), and the noise; None for equal shares.
     """
 
+    family = Family.LEARNED
+    ours = True
     name = "pooled"
     label = "Pooled laws"
     description = "Exponential and power laws whose parameters scatter around those of the other candidates"

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from ncore.network.strengths import Strength
-from ncore.predict import Curve, get_predictor, kendall
+from ncore.predict import BASELINE, Curve, get_predictor, kendall
 from ncore.predict.predictors.capacitance import ridge_line
 from ncore_dashboard.figures.candidate_styles import styles_of
 from ncore_dashboard.figures.plane import accuracy_against_beta
@@ -125,7 +125,7 @@ def _all() -> Question:
     columns = st.columns(2)
     taus = []
     for column, (method, label) in zip(
-        columns, ((METHOD, "the line, h(0)"), ("last", "the last accuracy")), strict=True
+        columns, ((METHOD, "the line, h(0)"), (BASELINE, "the last accuracy")), strict=True
     ):
         table = forecasts(method, seen)
         tau = float(kendall(table["predicted"], table["observed"]))

@@ -8,7 +8,7 @@ from statistics import NormalDist
 import pandas as pd
 import streamlit as st
 
-from ncore.predict import get_predictor, kendall
+from ncore.predict import BASELINE, get_predictor, kendall
 from ncore_dashboard.learn.figures import ranking as figures
 from ncore_dashboard.learn.lessons.frame import Lesson, Question, Screen
 from ncore_dashboard.learn.lessons.real_runs import ABOUT, forecasts, real_curves
@@ -25,7 +25,7 @@ ORDERS = {
     "turned round": (5, 4, 3, 2, 1),
 }
 STOPS = (1, 2, 3, 5, 8, 10)
-METHODS = ("last", "mean", "capacitance-relative")
+METHODS = (BASELINE, "mean", "capacitance-relative")
 
 
 def chance_of_right_order(images: int) -> float:
@@ -124,7 +124,7 @@ def _regret() -> Question:
         "method.",
         pd.DataFrame({"epoch": STOPS, **lost}),
     )
-    now = lost["last"][STOPS.index(stop)]
+    now = lost[BASELINE][STOPS.index(stop)]
     share = stop / horizon
     st.markdown(
         f"Choosing by the last accuracy after epoch **{stop}** costs **{100 * share:.0f}%** of training all to the "
