@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from types import ModuleType
 
+__all__ = ["RENAMED", "install"]
+
 RENAMED = {
     "dashboard": "ncore_dashboard",
     "dashboard.login": "ncore_dashboard.access.login",

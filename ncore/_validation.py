@@ -6,6 +6,8 @@ from pydantic import BaseModel, ValidationError
 
 from ncore.errors import InputError
 
+__all__ = ["described", "refused"]
+
 
 def refused(where: str, error: ValidationError, kind: type[BaseModel]) -> InputError:
     """The first thing that pydantic refused, as one sentence; an error of ours in a validator is given as it is.

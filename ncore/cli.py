@@ -14,6 +14,23 @@ from ncore.errors import InputError, NcoreError
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = [
+    "JsonOption",
+    "StoreArgument",
+    "app",
+    "bench",
+    "dashboard",
+    "demo",
+    "evaluate",
+    "main",
+    "probe",
+    "rank",
+    "report",
+    "runs",
+    "sweep",
+    "verify",
+]
+
 app = typer.Typer(
     help="Predict where candidate models end from a few early epochs, and rank them.",
     no_args_is_help=True,

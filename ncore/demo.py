@@ -6,6 +6,8 @@ from pathlib import Path
 
 from ncore.sweep.recipe import Recipe
 
+__all__ = ["CANDIDATES", "demo_recipe", "sample_runs"]
+
 CANDIDATES = (
     {"source": "builtin:resnet-small", "name": "resnet"},
     {"source": "builtin:mobilenet-small", "name": "mobilenet"},

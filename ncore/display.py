@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from ncore.store import Report
     from ncore.sweep.running import Engine, Result
 
+__all__ = ["console", "findings_table", "ranking_table", "reading_hint", "run_sweep", "runs_table", "spent_hint"]
+
 console = Console()
 
 

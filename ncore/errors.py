@@ -1,5 +1,16 @@
 """What ncore raises: every message is one sentence with the value, what was expected and what to do."""
 
+__all__ = [
+    "InputError",
+    "MissingExtraError",
+    "NcoreError",
+    "OfflineError",
+    "SchemaVersionError",
+    "StoreError",
+    "TrainingFailedError",
+    "UnsupportedError",
+]
+
 
 class NcoreError(Exception):
     """Base of every error that ncore raises on purpose; commands print it as one line and exit with 1."""

@@ -24,6 +24,8 @@ from ncore_dashboard.data import edge_dynamics
 from ncore_dashboard.figures import capacitance, dynamics, styles_of
 from ncore_dashboard.figures import ranking as rankings
 
+__all__ = ["TABLES", "beta_eff", "forecast", "learning_curves", "phase", "tables"]
+
 TABLES = ("metrics", "capacitance")
 
 

@@ -13,6 +13,17 @@ from ncore.errors import InputError
 from ncore.predict.curves import Curve, FloatArray, StoreLike, curves_from_store
 from ncore.predict.experience import Task
 
+__all__ = [
+    "FEWEST",
+    "SHARE",
+    "Case",
+    "as_if_unrelated",
+    "cases_from_store",
+    "cases_from_table",
+    "leave_dataset_out",
+    "with_seeds",
+]
+
 FEWEST = 4
 """Candidates that a case needs: the top three of three are right whatever is predicted."""
 SHARE = 0.75

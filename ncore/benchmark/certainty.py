@@ -11,6 +11,8 @@ from ncore.benchmark.evaluation import KS
 from ncore.predict import DEFAULT_METHOD, get_predictor
 from ncore.predict.stopping import StoppingRule, standing
 
+__all__ = ["RISK", "certainty"]
+
 RISK = 0.1
 """What `ncore sweep --stop` accepts by default."""
 

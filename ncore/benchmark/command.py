@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from ncore.benchmark._memory import COMMITTED, Memory
 from ncore.benchmark.cases import Case, as_if_unrelated, cases_from_store, cases_from_table
 from ncore.benchmark.evaluation import evaluate_cases
-from ncore.benchmark.memory import COMMITTED, Memory
 from ncore.benchmark.methods import among_strangers, predictors, scores, whole_training
 from ncore.benchmark.table import load_table
 from ncore.errors import InputError
 from ncore.predict import DEFAULT_METHOD, get_predictor
+
+__all__ = ["evaluate"]
 
 
 def evaluate(

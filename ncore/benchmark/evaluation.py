@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ncore.benchmark._resampling import FloatArray, resampled_measures
 from ncore.benchmark.cases import Case, leave_dataset_out
 from ncore.benchmark.methods import Method, predictors, scores, whole_training
-from ncore.benchmark.resampling import FloatArray, resampled_measures
 from ncore.errors import InputError
 from ncore.predict import BASELINE
+
+__all__ = ["AVERAGE", "CORRELATIONS", "KS", "MEASURE_NAMES", "Learn", "evaluate_cases"]
 
 KS = (1, 2, 3, 5, 10)
 MEASURE_NAMES = ("kendall", "spearman", "weighted_kendall", "regret", "precision_at_3", "error", "coverage")

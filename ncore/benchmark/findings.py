@@ -15,6 +15,8 @@ from ncore.benchmark.methods import predictor_of
 from ncore.errors import InputError
 from ncore.predict import BASELINE, DEFAULT_METHOD, get_predictor
 
+__all__ = ["AT", "CONFIRMING", "EVALUATION", "FACTS", "FOLDER", "REPLAY", "WORDS", "Findings", "read_results"]
+
 FOLDER = Path(__file__).resolve().parent
 """Of the committed results, and of the page on them."""
 EVALUATION, REPLAY, FACTS, WORDS = "evaluation.parquet", "replay.parquet", "facts.json", "words.json"

@@ -9,13 +9,15 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from ncore.benchmark._memory import Memory, MissingForecastError, Remembered
 from ncore.benchmark.cases import Case
-from ncore.benchmark.memory import Memory, MissingForecastError, Remembered
 from ncore.errors import InputError
 from ncore.predict import BASELINE, get_predictor, predictor_names, rank_curves
 from ncore.predict.calibration import Calibrated
 from ncore.predict.forecast import Family, Predictor, Reads
 from ncore.predict.predictors.registry import taught
+
+__all__ = ["COLUMNS", "Kind", "Method", "among_strangers", "predictor_of", "predictors", "scores", "whole_training"]
 
 Kind = Literal["naive", "curve", "capacitance", "learned", "other", "score", "reference"]
 

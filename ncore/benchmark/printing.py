@@ -13,6 +13,8 @@ from rich.table import Table
 from ncore.benchmark.evaluation import AVERAGE
 from ncore.predict import BASELINE
 
+__all__ = ["HEADS", "print_evaluation", "wide"]
+
 HEADS = {
     "kendall": "Kendall ↑",
     "regret": "regret ↓",

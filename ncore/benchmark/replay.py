@@ -19,6 +19,21 @@ from ncore.predict.stopping import StoppingRule, standing
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
 
+__all__ = [
+    "BUDGETS",
+    "FACTORS",
+    "LOOKS",
+    "ORDERS",
+    "RISKS",
+    "WHOLE",
+    "Choice",
+    "Play",
+    "Strategy",
+    "replay",
+    "strategies",
+    "summary",
+]
+
 RISKS = (0.05, 0.1, 0.2, 0.4)
 BUDGETS = (0.12, 0.15, 0.2, 0.3)
 FACTORS = (2, 3, 4)

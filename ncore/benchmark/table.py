@@ -42,6 +42,8 @@ from ncore.predict.curves import Curve
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+__all__ = ["COMMITTED", "KEY", "about", "curves", "load_table", "merge", "write_table"]
+
 COMMITTED = TABLE
 """The table that comes with the package."""
 

@@ -18,6 +18,8 @@ from ncore.network.chain import DenseChain
 from ncore.network.losses import SampleErrors
 from ncore.network.strengths import DENSE, Strength
 
+__all__ = ["BackPropagation", "Pass", "check_depth", "exact_arithmetic", "mean_target"]
+
 
 @dataclass(frozen=True)
 class Pass:

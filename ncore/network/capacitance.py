@@ -12,6 +12,8 @@ import pandas as pd
 
 from ncore.network.strengths import Strength
 
+__all__ = ["COLUMNS", "ILL_CONDITIONED_BELOW", "Capacitance", "LayerCapacitance", "LayerSums", "Undefined", "relative"]
+
 ILL_CONDITIONED_BELOW = 0.05
 """Below this share of the absolute denominator, a signed beta_eff is a quotient of cancellations."""
 

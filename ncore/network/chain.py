@@ -10,6 +10,8 @@ from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from ncore.errors import UnsupportedError
 
+__all__ = ["ACTIVATIONS", "DenseChain", "DenseLayer", "dense_chain"]
+
 ACTIVATIONS: tuple[type[nn.Module], ...] = (
     nn.ReLU,
     nn.LeakyReLU,

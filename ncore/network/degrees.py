@@ -21,6 +21,17 @@ from ncore.network.chain import DenseChain, dense_chain
 from ncore.network.losses import Loss, SampleErrors
 from ncore.network.strengths import Strength
 
+__all__ = [
+    "Batches",
+    "CapacitanceSums",
+    "DegreeSums",
+    "as_batches",
+    "beta_eff",
+    "capacitances",
+    "check_strengths",
+    "propagation",
+]
+
 Batches = Iterable[tuple[Tensor, Tensor]]
 
 _BLOCK = 1 << 22  # synapses whose degrees are worked on at once: bounds the memory beside the sums themselves

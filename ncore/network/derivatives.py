@@ -15,6 +15,8 @@ from torch.overrides import TorchFunctionMode
 from ncore.errors import UnsupportedError
 from ncore.network.losses import SampleErrors
 
+__all__ = ["Cost", "Tensors", "diagonal_products", "evaluation", "exact", "hessian_product", "twice_differentiable"]
+
 Tensors = dict[str, Tensor]
 
 

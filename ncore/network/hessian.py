@@ -35,6 +35,8 @@ from ncore.network.derivatives import Cost, diagonal_products, exact, hessian_pr
 from ncore.network.losses import Loss, SampleErrors
 from ncore.network.strengths import Strength
 
+__all__ = ["HESSIAN_STRENGTHS", "Choice", "HessianCapacitance", "HessianSums", "hessian_capacitance"]
+
 HESSIAN_STRENGTHS = (Strength.HESSIAN, Strength.HESSIAN_CROSS)
 """All of H, and H without the blocks of each layer with itself."""
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ncore.network.degrees import Batches
     from ncore.network.losses import Loss
 
+__all__ = ["LayerFactors", "LineGraph", "factors_of"]
+
 _BLOCK = 1 << 24  # interactions that are worked on at once, and values of a chunk of factors
 
 

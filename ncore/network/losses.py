@@ -13,6 +13,8 @@ from torch.nn import functional
 
 from ncore.errors import InputError, UnsupportedError
 
+__all__ = ["Loss", "SampleErrors"]
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 _MODULES_OF: dict[Any, type[nn.Module]] = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple, Self
 
+__all__ = ["CURVATURE", "DENSE", "SHOWN", "Strength"]
+
 _PER_SQUARED_WEIGHT = "loss per squared weight"
 _FALLS = "It falls as training converges, because errors vanish."
 

@@ -12,6 +12,8 @@ import numpy as np
 from ncore.predict.curves import PROBE_LOGME, Curve
 from ncore.predict.experience import Task
 
+__all__ = ["TABLE", "benchmark_tasks", "read_tasks"]
+
 TABLE = Path(__file__).resolve().parents[1] / "benchmark" / "results" / "bench.parquet"
 """The benchmark's table that comes with the package."""
 

@@ -25,6 +25,8 @@ from ncore.predict.curves import Curve, FloatArray
 from ncore.predict.experience import Task
 from ncore.predict.forecast import Calibration, Forecast, Predictor
 
+__all__ = ["LEVEL", "MIN_RUNS", "MOST_RUNS", "Calibrated", "conformal_factor", "normalised_residuals", "own_residuals"]
+
 #: The probability at which intervals are made to be right; a normal distribution carries it to other levels.
 LEVEL = 0.9
 #: Fewer finished runs than this say too little about how often an interval misses: the 0.9 quantile of 9 scores is

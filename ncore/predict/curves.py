@@ -11,6 +11,19 @@ import pandas as pd
 
 from ncore.errors import InputError, StoreError
 
+__all__ = [
+    "PROBE_LOGME",
+    "Curve",
+    "FloatArray",
+    "Group",
+    "IntArray",
+    "RunLike",
+    "StoreLike",
+    "curves_from_store",
+    "grouped",
+    "read_curve",
+]
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 

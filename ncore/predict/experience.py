@@ -8,6 +8,8 @@ import pandas as pd
 
 from ncore.predict.curves import Curve, StoreLike, curves_from_store
 
+__all__ = ["Task", "tasks_from_store", "tasks_of"]
+
 
 @dataclass(frozen=True)
 class Task:

@@ -10,6 +10,8 @@ from ncore.errors import InputError
 from ncore.predict.curves import Curve
 from ncore.predict.experience import Task
 
+__all__ = ["Calibration", "Family", "Forecast", "Predictor", "Reads"]
+
 
 @dataclass(frozen=True)
 class Forecast:

@@ -9,6 +9,18 @@ import numpy.typing as npt
 from ncore.errors import InputError
 from ncore.predict.curves import FloatArray
 
+__all__ = [
+    "MEASURES",
+    "Measure",
+    "Values",
+    "evaluate",
+    "kendall",
+    "precision_at_3",
+    "regret",
+    "spearman",
+    "weighted_kendall",
+]
+
 Values = Sequence[float] | npt.NDArray[np.floating]
 
 

@@ -15,6 +15,8 @@ from ncore.predict.experience import Task, tasks_from_store
 from ncore.predict.forecast import Forecast, Predictor
 from ncore.predict.predictors.registry import DEFAULT_METHOD, get_predictor, taught
 
+__all__ = ["COLUMNS", "DRAWS", "combine", "probability_of_best", "rank", "rank_curves"]
+
 #: Monte-Carlo draws behind `p_best`: its standard error is 0.005 at most.
 DRAWS = 10_000
 COLUMNS = (

@@ -16,6 +16,8 @@ from ncore.predict.forecast import Forecast, Predictor
 from ncore.predict.predictors.naive import read
 from ncore.predict.ranking import combine
 
+__all__ = ["DRAWS", "LOOKS", "Standing", "StoppingRule", "standing"]
+
 #: Monte-Carlo draws: the standard error of a probability of 0.1 is 0.005.
 DRAWS = 4000
 #: Epochs after which candidates are compared, each about 1.6 times the one before: pausing costs a reload.

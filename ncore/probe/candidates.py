@@ -29,9 +29,24 @@ from ncore.errors import InputError
 from ncore.probe import builtin
 from ncore.probe.images import ImageShape, InputSpec
 from ncore.probe.sources import model_hf, model_python, model_timm, model_torchvision
+from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.candidate_spec import CandidateSpec, Factory, split_source
 from ncore.probe.sources.models import Features, Loaded, Request, load_exactly, remover
-from ncore.probe.sources.offline import first_line
+
+__all__ = [
+    "BUILTIN_SIZE",
+    "LOADERS",
+    "PLAIN_SIZE",
+    "Backbone",
+    "construct",
+    "follow",
+    "load_builtin",
+    "load_candidate",
+    "probe",
+    "resolve_input",
+    "save_backbone",
+    "seeded",
+]
 
 # Largest side taken from the dataset's own pictures where a model has none of its own and the user gives none.
 BUILTIN_SIZE, PLAIN_SIZE = 32, 224

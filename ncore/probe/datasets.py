@@ -9,7 +9,7 @@
 ``numpy:PATH.npz``    arrays x, y or x_train, y_train, x_validation, ..., x_test, ...
 ====================  ===============================================================================
 
-How the three sets come about is told in `ncore.probe.partition`.
+How the three sets come about is told in `ncore.probe._partition`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ import torch
 from PIL import Image
 
 from ncore.errors import InputError, NcoreError
+from ncore.probe._partition import SPLITS, Classes, partition, regroup
 from ncore.probe.images import ImageShape, InputSpec, shape_of, stack
-from ncore.probe.partition import SPLITS, Classes, partition, regroup
 from ncore.probe.sources import data_arrays, data_files, data_libraries
+from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.dataset_spec import DatasetSpec
-from ncore.probe.sources.offline import first_line
 from ncore.probe.sources.pictures import Pictures, Raw, digest
+
+__all__ = ["LOOKED_AT", "ImageDataset", "Split", "assemble", "load_dataset"]
 
 LOOKED_AT = 16  # pictures opened to learn their channels and size
 

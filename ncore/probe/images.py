@@ -13,6 +13,19 @@ from PIL import Image, ImageOps
 
 from ncore.errors import InputError
 
+__all__ = [
+    "CHUNK",
+    "DEFAULT_MEMORY_GB",
+    "EXIF_ORIENTATION",
+    "GREY_MODES",
+    "INTERPOLATIONS",
+    "ImageShape",
+    "InputSpec",
+    "as_mode",
+    "shape_of",
+    "stack",
+]
+
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
     "box": Image.Resampling.BOX,

@@ -21,6 +21,8 @@ from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, 
 if TYPE_CHECKING:
     from ncore.store import Store
 
+__all__ = ["Job", "expand"]
+
 _Spec = TypeVar("_Spec", CandidateSpec, DatasetSpec)
 
 

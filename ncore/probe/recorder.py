@@ -22,12 +22,14 @@ from ncore.network.derivatives import evaluation
 from ncore.network.line_graph import factors_of
 from ncore.network.losses import Loss
 from ncore.network.strengths import DENSE, Strength
-from ncore.probe.hessian import HessianRecorder
+from ncore.probe._hessian import HessianRecorder
 from ncore.probe.settings import RecordingSettings, read_settings
 from ncore.store import create_store
 
 if TYPE_CHECKING:
     from ncore.store import Store
+
+__all__ = ["SUITABILITY_SAMPLES", "Recorder", "sample_neurons"]
 
 SUITABILITY_SAMPLES = 512
 """Of the probe, what LogME is read on before training; more would cost seconds."""

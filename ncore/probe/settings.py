@@ -11,6 +11,16 @@ from ncore._validation import refused
 from ncore.errors import InputError
 from ncore.network.strengths import DENSE, Strength
 
+__all__ = [
+    "DenseStrength",
+    "Mode",
+    "RecordingSettings",
+    "Settings",
+    "TrainingSettings",
+    "UnitSettings",
+    "read_settings",
+]
+
 Mode = Literal["backbone", "unit", "all"]
 DenseStrength = Literal[Strength.SIGNED, Strength.ABSOLUTE, Strength.RELATIVE]
 

@@ -18,6 +18,17 @@ from torch import Tensor, nn
 from ncore.errors import InputError, StoreError, TrainingFailedError
 from ncore.probe.settings import TrainingSettings
 
+__all__ = [
+    "MEMORY_FORMATS",
+    "CheckpointClock",
+    "Examples",
+    "ProbedModel",
+    "Trainer",
+    "augment",
+    "choose_device",
+    "frozen_features",
+]
+
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 _EVALUATION_BATCH = 256
 

@@ -10,6 +10,8 @@ from torch import nn
 
 from ncore.errors import InputError
 
+__all__ = ["DEFAULT_WIDTHS", "NCPUnit"]
+
 DEFAULT_WIDTHS = (256, 128, 64)
 """Hidden widths of the default unit of four dense layers; the paper's could not be verified, these are ours."""
 

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+__all__ = ["Score"]
+
 
 @dataclass(frozen=True)
 class Score:

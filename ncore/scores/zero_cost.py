@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Loss = Callable[[Tensor, Tensor], Tensor]
     _Pairs = list[tuple[Tensor, Tensor]]
 
+__all__ = ["ZERO_COST_SCORES", "grad_norm", "jacob_cov", "naswot", "parameter_count", "snip", "synflow"]
+
 _RIDGE = 1e-5  # the constant k that the authors of jacob_cov add to eigenvalues
 
 

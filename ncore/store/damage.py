@@ -6,6 +6,8 @@ from typing import Literal
 
 from ncore.errors import StoreError
 
+__all__ = ["DamagedFileError", "Kind"]
+
 Kind = Literal["truncated", "corrupt", "missing", "foreign", "future-version", "leftover", "unreadable"]
 
 

@@ -12,6 +12,23 @@ from typing import Any
 from ncore.errors import InputError
 from ncore.store.schema import TABLES
 
+__all__ = [
+    "INDEX_FILE",
+    "LOCK",
+    "MANIFEST",
+    "STORE_FILE",
+    "check_run_id",
+    "checkpoint_file",
+    "checksum",
+    "default_run_id",
+    "is_run_id",
+    "is_temporary",
+    "parse_checkpoint_file",
+    "parse_table_file",
+    "part_file",
+    "table_file",
+]
+
 STORE_FILE = "ncore-store.json"
 INDEX_FILE = "runs.json"
 MANIFEST = "run.json"

@@ -8,6 +8,8 @@ import pandas as pd
 
 from ncore.store.manifest import Manifest
 
+__all__ = ["COLUMNS", "frame_of", "row_of", "unreadable_row"]
+
 _TEXT = ("candidate", "dataset", "mode", "status", "reason", "notes")
 _WHOLE = ("seed", "epochs", "planned_epochs", "parameters", "bytes")
 _REAL = ("validation_accuracy", "test_accuracy", "beta_eff", "seconds")

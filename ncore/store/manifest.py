@@ -22,6 +22,8 @@ from ncore.store.damage import DamagedFileError
 from ncore.store.layout import checksum, parse_table_file
 from ncore.store.schema import SCHEMA_VERSION
 
+__all__ = ["Ending", "Extent", "FileEntry", "Manifest", "Owner", "Status", "check_version", "plain"]
+
 Status = Literal["running", "finished", "failed", "interrupted"]
 
 

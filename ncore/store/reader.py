@@ -12,17 +12,19 @@ import pyarrow as pa
 
 from ncore.errors import InputError, StoreError
 from ncore.network.strengths import DENSE, Strength
-from ncore.store.columns import factors_of_table
+from ncore.store._columns import factors_of_table
+from ncore.store._folder import Folder
+from ncore.store._lock import status_now
+from ncore.store._parquet import MANY, Groups, Wanted, open_table, read_rows
 from ncore.store.damage import DamagedFileError
-from ncore.store.folder import Folder
 from ncore.store.layout import MANIFEST
-from ncore.store.lock import status_now
 from ncore.store.manifest import Manifest
-from ncore.store.parquet import MANY, Groups, Wanted, open_table, read_rows
 from ncore.store.schema import TABLES
 
 if TYPE_CHECKING:
     from ncore.network import LayerFactors, LineGraph
+
+__all__ = ["Numbers", "Run"]
 
 Numbers: TypeAlias = int | Iterable[int] | None
 """One number, several, or None for all."""

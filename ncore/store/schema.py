@@ -7,6 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
+__all__ = ["SCHEMA_VERSION", "TABLES", "TABLE_KEY", "VERSION_KEY", "Table"]
+
 SCHEMA_VERSION = 1
 """Version of the run format; any change that an older reader would misread raises it."""
 

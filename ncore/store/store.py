@@ -11,8 +11,11 @@ from typing import Any
 import pandas as pd
 
 from ncore.errors import StoreError
-from ncore.store.folder import Entry, Folder, LocalFolder, folder_at
-from ncore.store.inventory import has_tables
+from ncore.store._folder import Entry, Folder, LocalFolder, folder_at
+from ncore.store._inventory import has_tables
+from ncore.store._lock import status_now, take
+from ncore.store._marker import check_marker, write_marker
+from ncore.store._recording import begin, current_versions
 from ncore.store.layout import (
     INDEX_FILE,
     MANIFEST,
@@ -22,12 +25,11 @@ from ncore.store.layout import (
     is_run_id,
 )
 from ncore.store.listing import frame_of, row_of, unreadable_row
-from ncore.store.lock import status_now, take
 from ncore.store.manifest import Manifest, plain
-from ncore.store.marker import check_marker, write_marker
 from ncore.store.reader import Run
-from ncore.store.recording import begin, current_versions
 from ncore.store.writer import RunWriter
+
+__all__ = ["Store", "create_store", "open_store"]
 
 _Row = dict[str, Any]
 _CONNECTIONS = 16

@@ -11,9 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ncore.errors import SchemaVersionError, StoreError
+from ncore.store._folder import Entry, Folder, folder_at
+from ncore.store._inventory import DROPPINGS, has_tables, unlisted
+from ncore.store._lock import is_alive
+from ncore.store._marker import check_marker
+from ncore.store._parquet import check_table, content_damage, damaged_groups, footer_is_sound
 from ncore.store.damage import DamagedFileError, Kind
-from ncore.store.folder import Entry, Folder, folder_at
-from ncore.store.inventory import DROPPINGS, has_tables, unlisted
 from ncore.store.layout import (
     INDEX_FILE,
     MANIFEST,
@@ -24,11 +27,10 @@ from ncore.store.layout import (
     parse_checkpoint_file,
     parse_table_file,
 )
-from ncore.store.lock import is_alive
 from ncore.store.manifest import Extent, FileEntry, Manifest
-from ncore.store.marker import check_marker
-from ncore.store.parquet import check_table, content_damage, damaged_groups, footer_is_sound
 from ncore.store.store import Store
+
+__all__ = ["Finding", "Report", "verify"]
 
 _COMPANIONS = (".md", ".txt", ".yaml", ".yml")
 _CHUNK = 4 << 20

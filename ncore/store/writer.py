@@ -15,16 +15,18 @@ import pyarrow as pa
 from filelock import BaseFileLock
 
 from ncore.errors import NcoreError, StoreError
-from ncore.store import checkpoints
-from ncore.store.background import Background, Job
-from ncore.store.columns import Columns, Factors, arrow_table, factor_table, latest
-from ncore.store.compaction import compact
-from ncore.store.folder import Folder
-from ncore.store.inventory import remove_leftovers
+from ncore.store import _checkpoints
+from ncore.store._background import Background, Job
+from ncore.store._columns import Columns, Factors, arrow_table, factor_table, latest
+from ncore.store._compaction import compact
+from ncore.store._folder import Folder
+from ncore.store._inventory import remove_leftovers
+from ncore.store._parquet import encode, entry_of
 from ncore.store.layout import LOCK, MANIFEST, part_file
 from ncore.store.manifest import FileEntry, Manifest, Status, plain
-from ncore.store.parquet import encode, entry_of
 from ncore.store.schema import TABLES
+
+__all__ = ["RunWriter"]
 
 _DEPTH = 2  # epochs that may wait for the thread: more would only hide that the disk is too slow
 _HEARTBEAT = timedelta(minutes=2)
@@ -102,7 +104,7 @@ class RunWriter:
     def save_checkpoint(self, data: bytes) -> None:
         """Replace the checkpoint, a whole safetensors file; call it after the epochs that it follows."""
         self._check_open()
-        self._do(lambda: checkpoints.save(self._folder, data))
+        self._do(lambda: _checkpoints.save(self._folder, data))
 
     def load_checkpoint(self) -> bytes | None:
         """The last checkpoint, None if there is none that is intact: then train from the start.
@@ -111,7 +113,7 @@ class RunWriter:
         """
         self._check_open()
         self._wait()
-        return checkpoints.load(self._folder)
+        return _checkpoints.load(self._folder)
 
     def finish(self, summary: Mapping[str, Any] | None = None) -> None:
         """Complete the run: every table becomes one file, and nothing can be added."""

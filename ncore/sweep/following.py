@@ -10,6 +10,8 @@ from ncore.probe.job import Job
 from ncore.store import open_store
 from ncore.sweep.running import run_id
 
+__all__ = ["follow"]
+
 
 def follow(jobs: Sequence[Job], store: str, changed: Callable[[str, int, int], None], stop: threading.Event) -> None:
     """Watch runs being recorded, whoever records them, and call ``changed(run id, epochs, planned)``.

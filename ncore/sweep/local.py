@@ -12,6 +12,8 @@ from concurrent.futures.process import BrokenProcessPool
 from ncore.probe.job import Job
 from ncore.sweep.running import execute
 
+__all__ = ["LocalEngine"]
+
 
 class LocalEngine:
     """Several runs at a time on this machine, each in a process of its own, so that none can take others down.

@@ -21,6 +21,8 @@ from ncore.predict.forecast import Predictor
 from ncore.predict.predictors.registry import taught
 from ncore.predict.stopping import StoppingRule, standing
 
+__all__ = ["ForecastPruner", "report"]
+
 try:
     import optuna
     from optuna.study import StudyDirection

@@ -10,6 +10,8 @@ from ncore.errors import MissingExtraError, NcoreError, OfflineError
 from ncore.probe.job import Job
 from ncore.sweep.running import execute
 
+__all__ = ["RayEngine"]
+
 
 class RayEngine:
     """Runs each job as a Ray task. A worker that dies is replaced by Ray, and the job resumes from the store.

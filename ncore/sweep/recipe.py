@@ -17,6 +17,8 @@ from ncore.probe.datasets import DatasetSpec
 from ncore.probe.job import Job
 from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, read_settings
 
+__all__ = ["Recipe"]
+
 
 class Recipe(Settings):
     """What a sweep runs.

@@ -13,6 +13,8 @@ from ncore.store import create_store, default_run_id, open_store
 if TYPE_CHECKING:
     from ncore.store import Store
 
+__all__ = ["Engine", "Outcome", "Result", "execute", "run_id", "sweep"]
+
 Outcome = Literal["finished", "failed", "skipped", "stopped"]
 
 

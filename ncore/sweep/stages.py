@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ncore.predict.curves import RunLike
     from ncore.store import Store
 
+__all__ = ["sweep_and_stop"]
+
 
 def sweep_and_stop(
     jobs: Sequence[Job],

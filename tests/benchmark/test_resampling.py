@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncore.benchmark.resampling import resampled_measures
+from ncore.benchmark._resampling import resampled_measures
 from ncore.predict import evaluate
 
 value = st.integers(0, 6).map(lambda number: number / 8)

@@ -8,8 +8,8 @@ import pytest
 
 from ncore.errors import MissingExtraError
 from ncore.predict import get_predictor
+from ncore.predict.predictors._curve_families import FAMILIES
 from ncore.predict.predictors.domhan import DIMENSIONS, NOISE, Domhan, Posterior, extrapolate
-from ncore.predict.predictors.families import FAMILIES
 
 TIMES = np.arange(1.0, 6)
 RISING = 0.8 - 0.4 * TIMES**-0.8

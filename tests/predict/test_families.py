@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from ncore.predict.predictors.families import FAMILIES, fit_family
+from ncore.predict.predictors._curve_families import FAMILIES, fit_family
 
 #: What the paper's Table 1 prints (ilog2 at t + 1), for one t at a time, and parameters of an accuracy's curve.
 PRINTED = {

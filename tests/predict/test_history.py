@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from ncore.predict import Task, get_predictor, kendall, rank_curves
 from ncore.predict.curves import PROBE_LOGME
-from ncore.predict.predictors.features import FEATURES, logit, table
+from ncore.predict.predictors._features import FEATURES, logit, table
 from ncore.predict.predictors.history import (
     ENOUGH,
     FURTHEST,

@@ -14,7 +14,7 @@ from torch import nn
 from ncore.errors import InputError, MissingExtraError, OfflineError
 from ncore.probe.candidates import CandidateSpec, load_candidate, save_backbone
 from ncore.probe.images import ImageShape
-from ncore.probe.sources import offline
+from ncore.probe.sources import _offline
 
 GREY8 = ImageShape(1, 8)
 
@@ -557,7 +557,7 @@ def no_network(monkeypatch, tmp_path):
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(offline, "_known", {})
+    monkeypatch.setattr(_offline, "_known", {})
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
@@ -612,18 +612,18 @@ def test_cached_weights_need_no_network(timm, tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("no_network")
 def test_reachability_is_asked_once_a_minute(monkeypatch):
-    assert not offline.reachable("https://example.invalid")
+    assert not _offline.reachable("https://example.invalid")
     asked = []
-    monkeypatch.setattr(offline.urllib.request, "urlopen", lambda *args, **kwargs: asked.append(1))
-    assert not offline.reachable("https://example.invalid")
+    monkeypatch.setattr(_offline.urllib.request, "urlopen", lambda *args, **kwargs: asked.append(1))
+    assert not _offline.reachable("https://example.invalid")
     assert not asked
 
 
 def test_a_silent_resolver_does_not_hold_us_up(monkeypatch):
-    monkeypatch.setattr(offline, "_known", {})
-    monkeypatch.setattr(offline.urllib.request, "urlopen", lambda *args, **kwargs: time.sleep(3))
+    monkeypatch.setattr(_offline, "_known", {})
+    monkeypatch.setattr(_offline.urllib.request, "urlopen", lambda *args, **kwargs: time.sleep(3))
     start = time.monotonic()
-    assert not offline.reachable("https://example.invalid", seconds=0.2)
+    assert not _offline.reachable("https://example.invalid", seconds=0.2)
     assert time.monotonic() - start < 2
 
 
@@ -631,8 +631,8 @@ def test_offline_is_found_anywhere_in_the_chain():
     wrapped = ValueError("wrapped")
     wrapped.__context__ = RuntimeError("again")
     wrapped.__context__.__cause__ = socket.gaierror(-2, "Name or service not known")
-    assert offline.is_offline(wrapped)
-    assert not offline.is_offline(ValueError("a plain mistake"))
+    assert _offline.is_offline(wrapped)
+    assert not _offline.is_offline(ValueError("a plain mistake"))
     loop = ValueError("its own cause")
     loop.__cause__ = loop
-    assert not offline.is_offline(loop)
+    assert not _offline.is_offline(loop)

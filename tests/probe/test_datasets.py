@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ncore.errors import InputError, MissingExtraError, OfflineError
+from ncore.probe._partition import SPLITS, partition
 from ncore.probe.datasets import DatasetSpec, ImageDataset, load_dataset
 from ncore.probe.images import InputSpec
-from ncore.probe.partition import SPLITS, partition
-from ncore.probe.sources import offline
+from ncore.probe.sources import _offline
 
 GREY8 = InputSpec(1, 8, (0.5,), (0.5,))
 RGB8 = InputSpec(3, 8, (0.5,), (0.5,), "nearest")
@@ -516,7 +516,7 @@ def no_network(monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(offline, "_known", {})
+    monkeypatch.setattr(_offline, "_known", {})
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
 

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import ncore
 from ncore.errors import InputError, MissingExtraError, StoreError, UnsupportedError
-from ncore.probe.integrations.naming import place_of, read_places
-from ncore.probe.integrations.session import Session
+from ncore.probe.integrations._naming import place_of, read_places
+from ncore.probe.integrations._session import Session
 
 EPOCHS, CLASSES, SIZE = 3, 3, 8
 NAMES = {"candidate": "tiny", "dataset": "stripes"}

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ncore.errors import InputError
 from ncore.scores.transfer import knn_accuracy, linear_probe
-from ncore.scores.transfer.data import check_labels
+from ncore.scores.transfer._data import check_labels
 from ncore.scores.transfer.linear_probe import _partition
 
 

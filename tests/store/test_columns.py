@@ -9,7 +9,7 @@ import pytest
 
 from ncore.errors import InputError
 from ncore.store import TABLES
-from ncore.store.columns import arrow_table, factor_table, latest
+from ncore.store._columns import arrow_table, factor_table, latest
 from tests.store.data import capacitance, factors, metrics, trajectories
 
 

@@ -12,10 +12,10 @@ import pytest
 
 from ncore.errors import StoreError
 from ncore.store import Store, open_store, verify
-from ncore.store.folder import LocalFolder
-from ncore.store.lock import held
+from ncore.store._folder import LocalFolder
+from ncore.store._lock import held
+from ncore.store._parquet import open_table
 from ncore.store.manifest import Manifest
-from ncore.store.parquet import open_table
 from tests.store.data import WHO, check_tables, expected, record, write
 
 
@@ -71,7 +71,7 @@ def test_a_reader_that_meets_a_compaction_reads_again(store: Store, monkeypatch:
 
 
 def test_a_second_writer_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ncore.store.lock._PATIENCE", 0.05)
+    monkeypatch.setattr("ncore.store._lock._PATIENCE", 0.05)
     with store.new_run(**WHO, run_id="run") as writer:
         write(writer, 0)
         with pytest.raises(StoreError, match=r"Run run is being recorded by process \d+ on .+: wait for it"):

@@ -25,12 +25,12 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     store = create_store(tmp_path_factory.mktemp("store"))
     with pytest.MonkeyPatch.context() as patched:
         if request.param in ("small row groups", "known row groups"):
-            patched.setattr("ncore.store.parquet.TABLES", {**parquet_module.TABLES, "trajectories": _small()})
-            patched.setattr("ncore.store.compaction.TABLES", {**parquet_module.TABLES, "trajectories": _small()})
+            patched.setattr("ncore.store._parquet.TABLES", {**parquet_module.TABLES, "trajectories": _small()})
+            patched.setattr("ncore.store._compaction.TABLES", {**parquet_module.TABLES, "trajectories": _small()})
         if request.param == "known row groups":
             patched.setattr("ncore.store.reader.MANY", 1)
         if request.param == "large file":
-            patched.setattr("ncore.store.parquet.WHOLE", 0)
+            patched.setattr("ncore.store._parquet.WHOLE", 0)
         yield record(store, EPOCHS, ROWS, finish=request.param != "parts")
 
 
@@ -38,7 +38,7 @@ def _as_shipped(patch: pytest.MonkeyPatch) -> None:
     """Undo what the fixture ``run`` changed: pytest can keep it for the tests that don't use it."""
     for module in ("parquet", "compaction"):
         patch.setattr(f"ncore.store.{module}.TABLES", TABLES)
-    patch.setattr("ncore.store.parquet.WHOLE", 4 << 20)
+    patch.setattr("ncore.store._parquet.WHOLE", 4 << 20)
     patch.setattr("ncore.store.reader.MANY", 256)
 
 
@@ -149,7 +149,7 @@ def test_a_missing_file_is_named_with_what_is_left(store: Store) -> None:
 @pytest.mark.parametrize("whole", [0, 1 << 30])
 def test_a_flipped_bit_is_never_read_as_data(store: Store, monkeypatch: pytest.MonkeyPatch, whole: int) -> None:
     _as_shipped(monkeypatch)
-    monkeypatch.setattr("ncore.store.parquet.WHOLE", whole)
+    monkeypatch.setattr("ncore.store._parquet.WHOLE", whole)
     run = record(store, 3, rows=3000)
     path = Path(run.url) / "trajectories.parquet"
     data = bytearray(path.read_bytes())
@@ -173,7 +173,7 @@ def test_unknown_versions_are_named(store: Store) -> None:
 
 def test_a_parquet_file_of_an_unknown_version(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("ncore.store.parquet.SCHEMA_VERSION", 2)
+        patched.setattr("ncore.store._parquet.SCHEMA_VERSION", 2)
         run = record(store, 2)
         run.metrics()
     with pytest.raises(SchemaVersionError, match="schema version 2, but this ncore knows version 1"):

@@ -14,7 +14,7 @@ import pytest
 
 from ncore.errors import StoreError
 from ncore.store import Store, create_store, open_store, verify
-from ncore.store.folder import folder_at
+from ncore.store._folder import folder_at
 from ncore.store.manifest import Manifest
 from tests.store.data import WHO, check_tables, record, write
 
@@ -78,7 +78,7 @@ def test_a_run_from_begin_to_end(remote: Store, place: Place, asynchronous: bool
 
 
 def test_large_files_are_read_in_pieces(remote: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ncore.store.parquet.WHOLE", 0)
+    monkeypatch.setattr("ncore.store._parquet.WHOLE", 0)
     check_tables(record(remote, 3, rows=20_000), 3, rows=20_000)
 
 
@@ -196,7 +196,7 @@ def test_reading_from_a_web_server(store: Store, web: str, monkeypatch: pytest.M
         published.delete("done")
     with pytest.raises(StoreError, match="There is no run other"):
         published.run("other")
-    monkeypatch.setattr("ncore.store.parquet.WHOLE", 0)
+    monkeypatch.setattr("ncore.store._parquet.WHOLE", 0)
     check_tables(published.run("done"), 4)
     table = Path(store.url) / "done" / "metrics.parquet"
     table.write_bytes(table.read_bytes()[:-5])

@@ -132,7 +132,7 @@ def test_damaged_manifests(store: Store, folder: Path, damage: Callable, kind: s
 
 def test_tables_of_a_future_version(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("ncore.store.parquet.SCHEMA_VERSION", 3)
+        patched.setattr("ncore.store._parquet.SCHEMA_VERSION", 3)
         with store.new_run(**WHO, run_id="run") as writer:
             writer.write_epoch(0, metrics={"split": ["a"], "name": ["b"]})
     found = finding(store)
@@ -220,7 +220,7 @@ def test_any_flipped_bit_is_found(original: Store, data: st.DataObject) -> None:
 @pytest.mark.parametrize("whole", [0, 4 << 20], ids=["by page", "whole"])
 def test_a_damaged_footer_is_never_given_to_arrow(original: Store, monkeypatch: pytest.MonkeyPatch, whole: int) -> None:
     """It would end the whole process on some of them."""
-    monkeypatch.setattr("ncore.store.parquet.WHOLE", whole)
+    monkeypatch.setattr("ncore.store._parquet.WHOLE", whole)
     path = Path(original.url) / "run" / "trajectories.parquet"
     sound = path.read_bytes()
     footer = len(sound) - 8 - int.from_bytes(sound[-8:-4], "little")

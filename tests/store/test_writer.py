@@ -10,7 +10,7 @@ import pytest
 
 from ncore.errors import InputError, StoreError
 from ncore.store import RunWriter, Store, create_store, verify
-from ncore.store.folder import LocalFolder
+from ncore.store._folder import LocalFolder
 from tests.store.data import WHO, check_tables, metrics, record, trajectories, write
 
 

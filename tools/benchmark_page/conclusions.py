@@ -11,6 +11,8 @@ from ncore.benchmark.replay import FACTORS, WHOLE
 from ncore.predict import BASELINE, DEFAULT_METHOD, Reads, get_predictor, predictor_names
 from tools.benchmark_page.markdown import join
 
+__all__ = ["GOAL_REGRET", "GOAL_SHARE", "best_play", "conclusions", "repeated_plays"]
+
 GOAL_REGRET, GOAL_SHARE = 1.0, 0.15
 _LEVEL = 0.005
 """Differences in Kendall's tau that two digits don't show."""

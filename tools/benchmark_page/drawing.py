@@ -11,6 +11,8 @@ from html import escape
 
 import numpy as np
 
+__all__ = ["COLOURS", "MARKERS", "Axis", "Drawing", "legend"]
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31")
 MARKERS = ("circle", "square", "triangle", "diamond", "down", "cross", "bar")
 _STYLE = (

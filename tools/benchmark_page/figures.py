@@ -11,6 +11,8 @@ from ncore.benchmark.replay import WHOLE
 from ncore.predict import BASELINE
 from tools.benchmark_page.drawing import COLOURS, Axis, Drawing, legend
 
+__all__ = ["differences", "spending", "taus"]
+
 _WIDTH = 860
 _TOP, _PANEL = 34, 240
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+__all__ = ["join", "markdown_table", "number"]
+
 
 def markdown_table(heads: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     """A table in Markdown; the first column is left, the others right aligned."""

@@ -16,6 +16,8 @@ from ncore.benchmark.table import about, load_table
 from ncore.predict import BASELINE
 from tools.benchmark_page.markdown import markdown_table, number
 
+__all__ = ["EVALUATION", "FACTS", "section", "write_results"]
+
 EVALUATION, FACTS = "nas_evaluation.parquet", "nas_facts.json"
 _TRUTHS = {
     HERE: "Against the final accuracies of the same cells here",

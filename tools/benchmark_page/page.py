@@ -28,6 +28,8 @@ from tools.benchmark_page.conclusions import best_play, conclusions, repeated_pl
 from tools.benchmark_page.markdown import markdown_table, number
 from tools.benchmark_page.protocol import chosen, limits, protocol
 
+__all__ = ["FIRST_SEED", "fingerprint", "render", "write_page", "write_rendered", "write_results"]
+
 FIRST_SEED = 0
 """Of the runs that methods were chosen on."""
 

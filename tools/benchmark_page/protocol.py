@@ -8,6 +8,8 @@ from ncore.benchmark.findings import CONFIRMING, Findings
 from ncore.predict import BASELINE, RECOMMENDED
 from tools.benchmark_page.markdown import join, markdown_table
 
+__all__ = ["chosen", "limits", "protocol"]
+
 
 def protocol(found: Findings) -> list[str]:
     """What was run, and how it was judged."""
@@ -90,7 +92,7 @@ def chosen() -> list[str]:
         "package, lcpfn 0.1.3, holds code but no weights: it downloads them when first used, as whole pickled "
         "modules, and `torch.load` then runs what is in them, which ncore does with no file; and it requires a torch "
         "before 1.12 and a numpy before 2. Its successor ifBO, 0.4.1, downloads a pickled module in the same way. "
-        "The model that LC-PFN was trained to approximate, a Bayesian mixture of parametric curves, is here as `domhan`.",
+        "What LC-PFN was trained to approximate, a Bayesian mixture of parametric curves, is here as `domhan`.",
     ]
 
 

@@ -10,6 +10,8 @@ import streamlit as st
 from ncore_dashboard.access.login import required
 from ncore_dashboard.text.plaintext import markdown, plain
 
+__all__ = ["is_open", "show", "who"]
+
 _LINK = "ncore-link"  # in the browser tab's own memory, while its owner is at the provider's page
 
 _KEEP = f"""

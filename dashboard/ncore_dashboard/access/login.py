@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 
 from ncore.errors import InputError, MissingExtraError
 
+__all__ = ["CALLBACK", "SHORTEST_SECRET", "VARIABLE", "Login", "default_file", "read", "required"]
+
 VARIABLE = "NCORE_DASHBOARD_LOGIN"
 """Environment variable that holds a :class:`Login` as JSON; without it the dashboard is for this machine only."""
 

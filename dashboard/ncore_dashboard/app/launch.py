@@ -17,6 +17,19 @@ import ncore_dashboard
 from ncore.errors import InputError
 from ncore_dashboard.access import login
 
+__all__ = [
+    "ADDRESS",
+    "EVERYWHERE",
+    "OPTIONS",
+    "PORTS_TRIED",
+    "STORES_VARIABLE",
+    "command",
+    "configured_stores",
+    "environment",
+    "free_port",
+    "launch",
+]
+
 STORES_VARIABLE = "NCORE_DASHBOARD_STORES"
 """Environment variable that holds the places of the stores, as a JSON list."""
 

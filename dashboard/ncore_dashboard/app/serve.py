@@ -8,6 +8,8 @@ import sys
 import threading
 from pathlib import Path
 
+__all__ = ["APP", "main", "prepare"]
+
 APP = Path(__file__).resolve().with_name("main.py")
 _NEEDED = ("ncore_dashboard.parts.ui", "ncore_dashboard.data.runs_table")
 

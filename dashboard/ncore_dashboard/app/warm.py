@@ -8,6 +8,8 @@ import sys
 import threading
 from functools import lru_cache
 
+__all__ = ["settle", "warm_up"]
+
 _SLOW = ("scipy.stats", "sklearn.linear_model", "ncore.network", "ncore_dashboard.figures.layer_graph")
 _MORE = 100  # modules
 _seen = 0

@@ -20,6 +20,8 @@ from plotly.basedatatypes import BasePlotlyType
 
 from ncore_dashboard.figures.sketch import Sketch
 
+__all__ = ["Specified", "lean"]
+
 _LONGEST = 5000
 """Numbers of an array that is sent as a list: more are sooner read as bytes."""
 _AXIS = re.compile(r"[xy]axis[0-9]*")

@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+__all__ = ["download", "to_csv"]
+
 _FORMULA_STARTS = ("=", "+", "-", "@")
 
 

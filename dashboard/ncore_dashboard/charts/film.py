@@ -13,6 +13,8 @@ import streamlit as st
 
 from ncore_dashboard.charts.live import Picture
 
+__all__ = ["Frame", "show"]
+
 # A few frames come at a time, because what Streamlit does around each answer takes longer than a frame itself. The next
 # ones are asked for when two of these are left, so that they are computed meanwhile; a timer alone would ask faster
 # than a busy machine can draw, and a click on Pause would wait behind all those frames.

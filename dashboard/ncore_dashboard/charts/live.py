@@ -27,6 +27,8 @@ from ncore_dashboard.charts.download import download
 from ncore_dashboard.charts.zoom import PREFIX
 from ncore_dashboard.text.plaintext import plain
 
+__all__ = ["Picture", "begin", "chart", "numbers"]
+
 _SCRIPT = """
 const library = () =>
   new Promise((found) => {

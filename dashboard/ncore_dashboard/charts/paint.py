@@ -8,6 +8,8 @@ that are there; Plotly.js draws that one.
 
 from __future__ import annotations
 
+__all__ = ["SCRIPT", "STYLE"]
+
 SCRIPT = """
 const ARRAYS = { f8: Float64Array, f4: Float32Array, i4: Int32Array, i2: Int16Array, i1: Int8Array, u1: Uint8Array };
 const DASHES = { solid: [], dot: [1, 1], dash: [3, 3] };  // in widths of the line, as in Plotly.js

@@ -18,6 +18,8 @@ from typing import Any
 import plotly.io as pio
 import streamlit as st
 
+__all__ = ["PREFIX", "apply_view", "checked", "forget_drawn", "remember_views", "with_view"]
+
 PREFIX = "chart-"  # the script has it too
 _KEPT, _DRAWN = "views kept", "views drawn"
 _AXIS = re.compile(r"[xy]axis[0-9]{0,2}")

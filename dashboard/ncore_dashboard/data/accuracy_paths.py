@@ -11,6 +11,8 @@ from ncore.predict import Curve
 from ncore.predict.predictors.capacitance import RidgeLine, ridge_line
 from ncore_dashboard.data.library import Library
 
+__all__ = ["lines", "points"]
+
 _COLUMNS = ("key", "candidate", "seed", "epoch", "beta_eff", "accuracy")
 
 

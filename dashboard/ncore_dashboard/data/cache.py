@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from cachetools import LRUCache
 
+__all__ = ["Memory", "size_of"]
+
 T = TypeVar("T")
 _FLAT = 1024  # bytes that anything is taken to have at least
 

@@ -13,6 +13,8 @@ import pandas as pd
 if TYPE_CHECKING:
     from ncore.predict.curves import FloatArray
 
+__all__ = ["Clock", "clock_of", "pace", "saved"]
+
 
 @dataclass(frozen=True)
 class Clock:

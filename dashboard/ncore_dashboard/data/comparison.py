@@ -17,6 +17,8 @@ from ncore_dashboard.data.clock import Clock, pace
 from ncore_dashboard.data.gap import gap
 from ncore_dashboard.text.phrases import called, chance, counted, duration, listed, percent, points
 
+__all__ = ["Side", "in_words", "millions", "numbers", "settings_in_words", "settings_that_differ"]
+
 _NONE = "–"
 _LIKE = 0.15  # a ratio of costs or levels that is nearer to 1 than that is said to be the same
 

@@ -14,6 +14,26 @@ from ncore_dashboard.data import synapses
 from ncore_dashboard.data.library import Library
 from ncore_dashboard.data.synapses import Recorded
 
+__all__ = [
+    "CELLS",
+    "MOST_COURSES",
+    "MOST_POINTS",
+    "QUANTILES",
+    "SHARES",
+    "Density",
+    "at_rest",
+    "carrying",
+    "courses_of",
+    "density",
+    "effective_at",
+    "filled_cells",
+    "limits",
+    "most_moved",
+    "sparseness_at",
+    "speeds_at",
+    "strongest_of",
+]
+
 MOST_POINTS = 2500
 """Synapses that a phase plot draws one by one at most."""
 CELLS = (240, 160)

@@ -11,6 +11,8 @@ from ncore.predict import LEVEL
 if TYPE_CHECKING:
     from ncore.predict.curves import FloatArray
 
+__all__ = ["Gap", "gap"]
+
 
 @dataclass(frozen=True)
 class Gap:

@@ -23,6 +23,8 @@ from ncore.store import Run, Store, open_store
 from ncore_dashboard.data.cache import Memory
 from ncore_dashboard.data.clock import Clock, clock_of
 
+__all__ = ["LISTING_AGE", "SEPARATOR", "Library", "Problem", "Source", "accuracies", "library"]
+
 T = TypeVar("T")
 SEPARATOR = "~"  # no run id has it
 LISTING_AGE = 1.0  # seconds that a listing is good for

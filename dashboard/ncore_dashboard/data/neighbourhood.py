@@ -8,6 +8,8 @@ import pandas as pd
 from ncore.network import LineGraph
 from ncore_dashboard.data.synapses import Recorded, Values
 
+__all__ = ["neuron_in_words", "of_synapse", "synapse_in_words", "through_neuron"]
+
 
 def of_synapse(
     absolute: LineGraph, signed: LineGraph, of: Recorded, local: int, next_layer: Values | None

@@ -9,6 +9,19 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+__all__ = [
+    "DETAILS",
+    "GROUPS",
+    "MOST_DRAWN",
+    "STRONGEST",
+    "View",
+    "details_for",
+    "grouped",
+    "reduced",
+    "values_of",
+    "view_of",
+]
+
 MOST_DRAWN = 3000
 """Synapses that are drawn one by one at most."""
 DETAILS = ("layers", "groups", "strongest", "all")

@@ -17,6 +17,18 @@ from ncore_dashboard.data.clock import Clock, saved
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+__all__ = [
+    "MOST_EPOCHS",
+    "Verdict",
+    "below_each_other",
+    "compare_methods",
+    "epochs_to_show",
+    "horizon",
+    "last_epoch",
+    "price",
+    "ranking",
+    "verdict",
+]
 
 MOST_EPOCHS = 24
 """As of how many epochs a ranking is computed at most, for the pictures over k."""

@@ -11,6 +11,8 @@ import pandas as pd
 from ncore.network.strengths import Strength
 from ncore_dashboard.text.explanations import explanation
 
+__all__ = ["FIELDS", "ROWS_OF_PAGE", "SHOWN", "SPARKLINE", "Field", "Kind", "keep", "search", "shown_values", "sort"]
+
 Kind = Literal["text", "choice", "number", "percent", "time"]
 
 

@@ -14,6 +14,18 @@ from ncore_dashboard.data.library import Library
 from ncore_dashboard.data.synapses import Recorded
 from ncore_dashboard.text.phrases import called
 
+__all__ = [
+    "Moving",
+    "Tied",
+    "dynamics_in_words",
+    "graph_in_words",
+    "moving",
+    "nearest",
+    "recorded_of",
+    "tied",
+    "tied_in_words",
+]
+
 _LIKE = 0.15  # a ratio that is nearer to 1 than that is said to be the same
 
 

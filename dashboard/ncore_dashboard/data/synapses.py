@@ -23,6 +23,21 @@ from ncore.network import LayerFactors, LineGraph
 from ncore.network.strengths import Strength
 from ncore_dashboard.data.library import Library
 
+__all__ = [
+    "HOW_TO_RECORD",
+    "Recorded",
+    "Values",
+    "courses",
+    "degrees",
+    "gathered",
+    "interactions",
+    "line_graph",
+    "read_ahead",
+    "recorded",
+    "spread",
+    "values",
+]
+
 T = TypeVar("T")
 HOW_TO_RECORD = (
     "Record it with `recording: {trajectories_every: 1, line_graph_every: 5}`, and with `neurons: null` to keep every "

@@ -18,6 +18,8 @@ from ncore_dashboard.data import rankings
 if TYPE_CHECKING:
     from ncore.benchmark.findings import Findings
 
+__all__ = ["FEWEST", "MOST_TASKS", "Verdict", "benchmark", "beside", "differences", "finished", "own_record", "verdict"]
+
 FEWEST = 4
 """Finished candidates that a dataset needs to be a test of a method."""
 MOST_TASKS = 12

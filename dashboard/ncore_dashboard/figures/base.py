@@ -16,6 +16,26 @@ from ncore_dashboard.figures.sketch import Sketch
 from ncore_dashboard.text.plaintext import figure as label_text
 from ncore_dashboard.text.plaintext import plain
 
+__all__ = [
+    "FEW_MARKERS",
+    "MOST_MARKERS",
+    "NAME_LENGTH",
+    "PANEL_COLUMNS",
+    "add_band",
+    "blank",
+    "grey",
+    "ink",
+    "legend_height",
+    "name",
+    "nothing",
+    "ordered",
+    "over_seeds",
+    "panels",
+    "paper",
+    "percent",
+    "whole_steps",
+]
+
 NAME_LENGTH = 32
 PANEL_COLUMNS = 3
 MOST_MARKERS = 24

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 
+__all__ = ["DASHES", "HUES", "Hue", "Style", "style_for", "styles_of"]
+
 
 class Hue(NamedTuple):
     """A colour for light and one for dark backgrounds, and the marker that always goes with it."""

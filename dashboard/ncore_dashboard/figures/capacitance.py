@@ -13,6 +13,8 @@ from ncore_dashboard.figures import base
 from ncore_dashboard.figures.candidate_styles import Style, style_for
 from ncore_dashboard.text.explanations import explanation
 
+__all__ = ["MOST_MARKED", "by_layer", "over_epochs"]
+
 MOST_MARKED = 12
 """Candidates whose lines have many markers."""
 

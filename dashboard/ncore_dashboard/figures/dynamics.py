@@ -14,6 +14,8 @@ from ncore_dashboard.figures import base, scales
 from ncore_dashboard.figures.candidate_styles import DASHES, HUES, Style
 from ncore_dashboard.text.explanations import explanation
 
+__all__ = ["effective", "paths", "phase_density", "phase_points", "sparseness", "speeds"]
+
 _FEW_STEPS = {"tickformat": "d", "nticks": 5}  # of an axis of epochs, in a narrow panel
 _CARRIED = ((0.99, "dot", "square"), (0.9, "dash", "diamond"), (0.5, "solid", "circle"))
 

@@ -13,6 +13,19 @@ from ncore_dashboard.data.network_detail import View, reduced
 from ncore_dashboard.figures import base, scales
 from ncore_dashboard.text.explanations import explanation
 
+__all__ = [
+    "HEIGHT",
+    "MATRIX_CELLS",
+    "QUANTITIES",
+    "Quantity",
+    "Reduced",
+    "common_end",
+    "level_names",
+    "network",
+    "reduced_matrix",
+    "weight_matrix",
+]
+
 HEIGHT = 560
 _ROOM = 26  # circles of a level that are large enough for a number
 MATRIX_CELLS = (160, 300)

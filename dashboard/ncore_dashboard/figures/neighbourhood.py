@@ -10,6 +10,8 @@ import plotly.graph_objects as go
 
 from ncore_dashboard.figures import base, scales
 
+__all__ = ["MOST", "MOST_THROUGH", "around_synapse", "through_neuron"]
+
 MOST = 12
 """Neighbours that are drawn on either side."""
 MOST_THROUGH = 40

@@ -16,6 +16,8 @@ from ncore_dashboard.figures import base
 from ncore_dashboard.figures.candidate_styles import Style, style_for
 from ncore_dashboard.text.explanations import explanation
 
+__all__ = ["MOST_BANDS", "MOST_PANELS", "accuracy_against_beta"]
+
 MOST_PANELS = 12
 MOST_BANDS = 12
 """Runs in one panel that have a band: those of more would hide each other, and what is below."""

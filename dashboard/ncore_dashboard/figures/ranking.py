@@ -12,6 +12,8 @@ from plotly.subplots import make_subplots
 from ncore_dashboard.figures import base
 from ncore_dashboard.figures.candidate_styles import Style, style_for
 
+__all__ = ["bump", "forecast", "learning_curves", "price"]
+
 _ROW = 34  # pixels a candidate
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+__all__ = ["BINS", "bins", "colour_at", "limit", "scale"]
+
 #: From the lowest to the highest value; the middle of the signed scales is close to the background.
 _SIGNED = {
     False: ("#0B4F7D", "#4F94C4", "#DDE3E8", "#D98A4A", "#8A3B00"),

@@ -11,6 +11,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+__all__ = ["Sketch"]
+
 _SPEC = "_sketched"
 _OF_SOME = {"selector", "overwrite", "row", "col", "secondary_y"}
 _WITH_UNDERSCORE = {"paper_bgcolor", "plot_bgcolor", "error_x", "error_y"}

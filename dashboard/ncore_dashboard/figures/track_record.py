@@ -8,6 +8,8 @@ import plotly.graph_objects as go
 from ncore.predict import BASELINE
 from ncore_dashboard.figures import base
 
+__all__ = ["differences"]
+
 _ROW = 26
 _KINDS = (
     ("shown to be better", "circle", {False: "#0072B2", True: "#56B4E9"}),

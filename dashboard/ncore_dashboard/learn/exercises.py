@@ -15,6 +15,8 @@ from ncore.network.strengths import Strength
 from ncore.predict import kendall
 from ncore_dashboard.learn.lessons.judging import chance_of_right_order
 
+__all__ = ["EXERCISES", "Exercise", "chain", "counting", "epidemic", "exercises", "noise", "order", "star_coupling"]
+
 
 @dataclass(frozen=True)
 class Exercise:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 import streamlit as st
 
+__all__ = ["TERMS", "anchor", "linked", "terms_of", "text", "words"]
+
 #: Term -> definition, in a sentence or two of Markdown; definitions may link to other terms. Lower case, singular.
 TERMS: dict[str, str] = {
     "beta_eff": "Neural capacitance $\\beta_\\text{eff} = \\dfrac{\\mathbf{1}^\\top P P\\,\\mathbf{1}}"

@@ -16,6 +16,20 @@ from ncore_dashboard.learn.playground.engine import Moment, Training
 from ncore_dashboard.learn.playground.tiny import FEATURES
 from ncore_dashboard.parts import ui
 
+__all__ = [
+    "NARROW",
+    "NO_BETA",
+    "NO_GRAPH",
+    "PICTURES",
+    "boundary",
+    "curves",
+    "layers",
+    "line_graph",
+    "phase",
+    "synapses",
+    "with_now",
+]
+
 PICTURES = "pictures"
 """Key of a container with pictures in columns."""
 #: Two pictures do not fit beside each other on a narrow screen; to be shown with ``st.html``.

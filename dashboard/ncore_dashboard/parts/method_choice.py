@@ -7,6 +7,8 @@ import streamlit as st
 from ncore.predict import DEFAULT_METHOD, get_predictor, predictor_names
 from ncore_dashboard.state import session
 
+__all__ = ["epoch", "method"]
+
 
 def method(page: str) -> str:
     """The prediction method; ``page`` is the prefix of the widget's key."""

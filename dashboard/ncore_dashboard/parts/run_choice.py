@@ -13,6 +13,20 @@ from ncore_dashboard.parts import runs_choice, sidebar, ui
 from ncore_dashboard.state import session
 from ncore_dashboard.text.plaintext import markdown, plain, told_apart
 
+__all__ = [
+    "EPOCH",
+    "RUN",
+    "SECONDS",
+    "SECONDS_ON",
+    "choose",
+    "chosen_by_click",
+    "deadline",
+    "epoch_of",
+    "follow_click",
+    "go_on",
+    "others",
+]
+
 RUN, EPOCH = "network-run", "network-epoch"
 _SHOWN, _BOX, _IN_URL = "run shown", "run box", "run in url"
 SECONDS, SECONDS_ON = 0.12, 0.4

@@ -14,6 +14,8 @@ from ncore_dashboard.parts import sidebar, ui
 from ncore_dashboard.state import session
 from ncore_dashboard.text.plaintext import plain
 
+__all__ = ["MOST_RUNS", "Task", "no_runs", "said", "task", "unreadable"]
+
 MOST_RUNS = 300
 """That are shown at most while none is chosen, the newest: each is read."""
 

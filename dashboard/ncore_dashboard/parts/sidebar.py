@@ -8,6 +8,8 @@ from ncore_dashboard.data.library import Library, library
 from ncore_dashboard.state import session
 from ncore_dashboard.text.plaintext import markdown, plain, told_apart
 
+__all__ = ["FEW", "current", "show"]
+
 _WIDGET = "working set widget"
 FEW = 300
 """Up to so many runs can be added in the sidebar; from a longer list they are chosen on the page Runs."""

@@ -20,6 +20,8 @@ from ncore_dashboard.figures import base
 from ncore_dashboard.text.explanations import explanation
 from ncore_dashboard.text.plaintext import markdown, plain
 
+__all__ = ["chart", "empty", "explain", "guarded", "head", "is_dark", "percent", "problems", "section"]
+
 P = ParamSpec("P")
 R = TypeVar("R")
 _log = logging.getLogger("ncore.dashboard")

@@ -19,6 +19,8 @@ from ncore_dashboard.figures import base
 from ncore_dashboard.figures.candidate_styles import Style, style_for
 from ncore_dashboard.text.plaintext import plain
 
+__all__ = ["MOST", "WIDTH", "Canvas", "Scale", "forecast", "learning_curves", "ranks"]
+
 WIDTH = 760
 MOST = 20
 """Candidates that are drawn at most, the best first."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ncore.predict.curves import FloatArray
     from ncore.store import Store
 
+__all__ = ["Evidence", "evidence_from_store", "evidence_of", "images_of"]
+
 
 @dataclass(frozen=True)
 class Evidence:

@@ -22,6 +22,8 @@ from ncore_dashboard.text.explanations import explanation
 from ncore_dashboard.text.phrases import called, counted, duration, percent
 from ncore_dashboard.text.plaintext import plain
 
+__all__ = ["page"]
+
 _MODES = {
     "backbone": "The candidate itself was trained; the small probe on top of it was not.",
     "unit": "The candidate was left as it is; only the small probe on top of it was trained.",

@@ -13,6 +13,20 @@ from ncore_dashboard.data.gap import gap
 from ncore_dashboard.report.evidence import Evidence
 from ncore_dashboard.text.phrases import called, chance, counted, duration, listed, percent, points
 
+__all__ = [
+    "CERTAIN",
+    "RIVAL",
+    "Option",
+    "default_and_why",
+    "early",
+    "firmness",
+    "options",
+    "recommendation",
+    "rivals",
+    "spent",
+    "uncertainty",
+]
+
 CERTAIN = 0.9
 RIVAL = 0.05
 """Probability of being best from which a candidate may still end first."""

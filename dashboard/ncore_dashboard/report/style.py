@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ncore_dashboard.figures import base
 
+__all__ = ["style_sheet"]
+
 _SANS = '"Source Sans 3", "Source Sans Pro", system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif'
 _PANEL = {False: "#F1F4F7", True: "#1B232D"}
 _LINES = {False: "#D5DCE3", True: "#36424F"}

@@ -12,6 +12,19 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
+__all__ = [
+    "MOST_CHOSEN",
+    "PARAMETER",
+    "begin",
+    "choose_runs",
+    "one_of",
+    "publish",
+    "setting",
+    "some_of",
+    "split_known",
+    "wanted_runs",
+]
+
 T = TypeVar("T")
 PARAMETER = "runs"
 MOST_CHOSEN = 100

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from ncore.network.strengths import Strength
 from ncore.predict import MEASURES
 
+__all__ = ["EXPLANATIONS", "Explanation", "explanation"]
+
 
 @dataclass(frozen=True)
 class Explanation:

@@ -9,6 +9,8 @@ from typing import Any
 
 from ncore_dashboard.text.plaintext import plain
 
+__all__ = ["NAME_LENGTH", "called", "chance", "counted", "duration", "listed", "percent", "points"]
+
 NAME_LENGTH = 60
 _ONE_WORD = re.compile(r"[\w./\-]+")
 

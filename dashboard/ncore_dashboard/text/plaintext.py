@@ -7,6 +7,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 
+__all__ = ["figure", "markdown", "plain", "told_apart"]
+
 #: Everything that Streamlit's Markdown gives a meaning: CommonMark and GFM punctuation, `$` (LaTeX), `:` (emoji, icons,
 #: colours, bare links), and `.`, `)` after digits at the start (lists).
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:=@^&\"'/])")

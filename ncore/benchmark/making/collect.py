@@ -24,6 +24,8 @@ from ncore.sweep.running import run_id
 if TYPE_CHECKING:
     from ncore.store import Run
 
+__all__ = ["check_table", "collect", "made_by", "recorded", "rows"]
+
 _SCORES = (*TRANSFER_SCORES, PROBE_LOGME)
 _ENDED = ("finished", "failed")
 _METRICS = {

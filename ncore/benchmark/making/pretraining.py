@@ -10,6 +10,8 @@ from filelock import FileLock
 from ncore.benchmark.making.recipe import Pretraining
 from ncore.probe.job import expand
 
+__all__ = ["SEED", "pretrain"]
+
 SEED = 0
 """Of weights and training: a pretrained network is one network, whatever the seed of the runs that use it."""
 

@@ -19,6 +19,8 @@ from ncore.probe.job import Job
 from ncore.probe.settings import Mode, RecordingSettings, Settings, TrainingSettings, read_settings
 from ncore.probe.sources.candidate_spec import split_source
 
+__all__ = ["RECIPE", "WEIGHTS", "BenchRecipe", "ModeSettings", "Pretraining", "Stage", "Target"]
+
 WEIGHTS = "NCORE_BENCH_WEIGHTS"
 """Environment variable with the folder of the weights that the benchmark pretrains itself."""
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from ncore.store import Store
 
+__all__ = ["BenchJob", "Progress", "bench"]
+
 _EVERY = 900.0  # seconds between two writings of the table
 # Where one of these is not installed, the candidates that need it fail with that as their reason.
 _PRELOAD = ("timm", "torchvision", "sklearn.linear_model", "sklearn.mixture", "ncore.benchmark.making.scoring")

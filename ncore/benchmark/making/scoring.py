@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from ncore.probe.images import ImageShape, InputSpec
 
+__all__ = ["read_scores", "score_file", "write_scores"]
+
 _BATCH = 256
 
 

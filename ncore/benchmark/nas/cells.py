@@ -26,6 +26,8 @@ from ncore.sweep.running import Engine, Result, sweep
 if TYPE_CHECKING:
     from ncore.store import Store
 
+__all__ = ["CELLS", "DRAW_SEED", "RECIPE", "NasJob", "bench_nas", "draw", "main", "name_of"]
+
 RECIPE = Path(__file__).parent / "cells.yaml"
 """The recipe of the committed results."""
 

@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ncore.benchmark._resampling import FloatArray, resampled_measures
 from ncore.benchmark.cases import Case, cases_from_table
 from ncore.benchmark.evaluation import evaluate_cases
 from ncore.benchmark.methods import Method, predictors, whole_training
-from ncore.benchmark.resampling import FloatArray, resampled_measures
 from ncore.errors import InputError
 from ncore.predict import BASELINE
 from ncore.scores.zero_cost import ZERO_COST_SCORES
+
+__all__ = ["HERE", "KS", "MEASURES", "PUBLISHED", "evaluate_nas"]
 
 KS = (1, 2, 3, 5, 10)
 MEASURES = ("kendall", "spearman", "regret")

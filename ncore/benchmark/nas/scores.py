@@ -11,6 +11,8 @@ from pathlib import Path
 
 from ncore.probe.job import Job, expand
 
+__all__ = ["IMAGES", "read_scores", "score_file", "write_scores"]
+
 IMAGES = 64
 """The batch that the scores see, as large as where they were published."""
 

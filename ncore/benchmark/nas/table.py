@@ -26,6 +26,8 @@ from ncore.errors import InputError
 if TYPE_CHECKING:
     from ncore.benchmark.making.recipe import BenchRecipe
 
+__all__ = ["ABOUT", "COMMITTED", "COUNTS", "PUBLISHED", "SCHEDULE", "collect", "read_published"]
+
 COMMITTED = Path(__file__).resolve().parents[1] / "results" / "nas.parquet"
 """The table that comes with the package."""
 

@@ -6,6 +6,7 @@ curve; `compare` and `perturbation_path` say how well networks follow it. NumPy,
 imported where a network is made from it. After Gao, Barzel and Barabasi, Nature 530 (2016).
 """
 
+from ncore.network.dynamics._matrix import as_matrix
 from ncore.network.dynamics.branches import Bifurcation, bifurcation
 from ncore.network.dynamics.comparison import compare
 from ncore.network.dynamics.equilibria import Equilibrium, equilibria, equilibria_frame, growth_rate, settle
@@ -22,7 +23,6 @@ from ncore.network.dynamics.generators import (
     watts_strogatz,
 )
 from ncore.network.dynamics.integrate import METHODS, Trajectory, simulate
-from ncore.network.dynamics.matrix import as_matrix
 from ncore.network.dynamics.mean_field import Coupling, coupling, effective_state
 from ncore.network.dynamics.models import SYSTEMS, gene_regulation, mutualistic, sis
 from ncore.network.dynamics.networks import Network

@@ -13,10 +13,12 @@ import pandas as pd
 from scipy.optimize import brentq
 
 from ncore.errors import InputError
-from ncore.network.dynamics.matrix import FloatArray
+from ncore.network.dynamics._matrix import FloatArray
+from ncore.network.dynamics._roots import all_roots, find_roots, state_grid
 from ncore.network.dynamics.reduction import reduced_equilibria
-from ncore.network.dynamics.roots import all_roots, find_roots, state_grid
 from ncore.network.dynamics.system import System
+
+__all__ = ["Bifurcation", "bifurcation"]
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,14 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import block_diag
 
+from ncore.network.dynamics._matrix import FloatArray, as_matrix
 from ncore.network.dynamics.equilibria import settle
 from ncore.network.dynamics.flow import Dynamics
-from ncore.network.dynamics.matrix import FloatArray, as_matrix
 from ncore.network.dynamics.mean_field import coupling, weighted_mean
 from ncore.network.dynamics.reduction import next_root, reduced_equilibria
 from ncore.network.dynamics.system import System
+
+__all__ = ["compare"]
 
 _BLOCK_NODES = 1_000  # nodes of the networks that are settled together
 

@@ -11,10 +11,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigs, gmres
 
+from ncore.network.dynamics._matrix import FloatArray
 from ncore.network.dynamics.flow import Dynamics
 from ncore.network.dynamics.integrate import integrate
-from ncore.network.dynamics.matrix import FloatArray
 from ncore.network.dynamics.reduction import reduced_equilibria
+
+__all__ = ["REST", "Equilibrium", "equilibria", "equilibria_frame", "growth_rate", "newton", "settle"]
 
 REST = 1e-7
 """A state whose rates are all smaller, relative to 1 + its largest |x_i|, is at rest."""

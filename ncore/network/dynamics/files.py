@@ -14,8 +14,10 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from ncore.errors import InputError
-from ncore.network.dynamics.matrix import as_matrix
+from ncore.network.dynamics._matrix import as_matrix
 from ncore.network.dynamics.networks import Network
+
+__all__ = ["Source", "read_csv", "read_graphml"]
 
 Source = str | Path | IO[bytes] | IO[str]
 

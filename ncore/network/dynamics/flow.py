@@ -10,9 +10,11 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array, diags_array
 
 from ncore.errors import InputError
-from ncore.network.dynamics.matrix import FloatArray, as_matrix
+from ncore.network.dynamics._matrix import FloatArray, as_matrix
 from ncore.network.dynamics.mean_field import Coupling, coupling, weighted_mean
 from ncore.network.dynamics.system import System
+
+__all__ = ["Dynamics"]
 
 
 class Dynamics:

@@ -9,11 +9,22 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from ncore.errors import InputError
-from ncore.network.dynamics.matrix import as_matrix
+from ncore.network.dynamics._matrix import as_matrix
 from ncore.network.dynamics.networks import Network
 
 if TYPE_CHECKING:
     import networkx as nx
+
+__all__ = [
+    "GENERATORS",
+    "barabasi_albert",
+    "communities",
+    "erdos_renyi",
+    "mix_by_degree",
+    "random_regular",
+    "star",
+    "watts_strogatz",
+]
 
 
 def erdos_renyi(nodes: int, degree: float, seed: int = 0) -> Network:

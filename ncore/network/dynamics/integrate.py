@@ -12,8 +12,10 @@ from scipy.integrate import solve_ivp
 from scipy.sparse import csc_matrix, diags_array
 
 from ncore.errors import InputError, NcoreError
+from ncore.network.dynamics._matrix import FloatArray
 from ncore.network.dynamics.flow import Dynamics
-from ncore.network.dynamics.matrix import FloatArray
+
+__all__ = ["DENSE_LIMIT", "JACOBIANS", "METHODS", "Trajectory", "integrate", "simulate"]
 
 METHODS = ("BDF", "Radau", "LSODA", "RK45", "RK23", "DOP853")
 """Solvers of ``scipy.integrate.solve_ivp``; the first three are for stiff systems."""

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ncore.errors import InputError
-from ncore.network.dynamics.matrix import FloatArray, as_matrix
+from ncore.network.dynamics._matrix import FloatArray, as_matrix
+
+__all__ = ["Coupling", "coupling", "effective_state", "weighted_mean"]
 
 
 @dataclass(frozen=True)

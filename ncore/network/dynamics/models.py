@@ -11,6 +11,8 @@ import numpy as np
 from ncore.errors import InputError
 from ncore.network.dynamics.system import Parameter, System
 
+__all__ = ["SYSTEMS", "gene_regulation", "mutualistic", "sis"]
+
 _GAO = "Gao, Barzel and Barabasi, Universal resilience patterns in complex networks, Nature 530, 307-312 (2016)"
 
 

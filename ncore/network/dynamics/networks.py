@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_array
 
-from ncore.network.dynamics.matrix import as_matrix
+from ncore.network.dynamics._matrix import as_matrix
 
 if TYPE_CHECKING:
     import networkx as nx
+
+__all__ = ["Network"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,9 +10,11 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from ncore.errors import InputError
+from ncore.network.dynamics._matrix import FloatArray, as_matrix
 from ncore.network.dynamics.comparison import compare
-from ncore.network.dynamics.matrix import FloatArray, as_matrix
 from ncore.network.dynamics.system import System
+
+__all__ = ["PERTURBATIONS", "perturbation_path", "remove_links", "remove_nodes", "weaken_links"]
 
 
 def remove_nodes(network: Any, share: float, seed: int = 0) -> csr_array:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from ncore.errors import InputError
 from ncore.network.dynamics.networks import Network
 
+__all__ = ["REAL", "real_network"]
+
 REAL: dict[str, tuple[str, str, str]] = {
     "karate": (
         "Karate club",

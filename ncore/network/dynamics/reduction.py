@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 
 from ncore.errors import InputError
-from ncore.network.dynamics.matrix import FloatArray
-from ncore.network.dynamics.roots import GRID, all_roots, state_grid
+from ncore.network.dynamics._matrix import FloatArray
+from ncore.network.dynamics._roots import GRID, all_roots, state_grid
 from ncore.network.dynamics.system import System
+
+__all__ = ["next_root", "reduced_end", "reduced_equilibria"]
 
 
 def reduced_equilibria(system: System, beta: float) -> pd.DataFrame:

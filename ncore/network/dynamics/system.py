@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ncore.errors import InputError
-from ncore.network.dynamics.matrix import FloatArray
+from ncore.network.dynamics._matrix import FloatArray
+
+__all__ = ["COMPLEX_STEP", "Own", "Parameter", "Pull", "System"]
 
 Own = Callable[[Any], Any]
 Pull = Callable[[Any, Any], Any]

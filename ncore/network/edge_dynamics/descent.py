@@ -7,8 +7,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ncore.errors import InputError, TrainingFailedError
-from ncore.network.dynamics.matrix import FloatArray
+from ncore.network.dynamics._matrix import FloatArray
 from ncore.network.edge_dynamics.landscape import Landscape
+
+__all__ = ["Batch", "descend", "part_ways"]
 
 Batch = NDArray[np.int64]
 

@@ -7,7 +7,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ncore.errors import InputError
-from ncore.network.dynamics.matrix import FloatArray
+from ncore.network.dynamics._matrix import FloatArray
+
+__all__ = ["convergence", "curvature", "effective_rank", "layer_paths", "speed", "stable_rank", "turning"]
 
 
 def speed(path: ArrayLike, times: ArrayLike) -> FloatArray:

@@ -28,8 +28,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ncore.errors import InputError
-from ncore.network.dynamics.matrix import FloatArray
+from ncore.network.dynamics._matrix import FloatArray
 from ncore.network.line_graph import LineGraph
+
+__all__ = ["COLUMNS", "driven_rate", "effective_path", "effective_row"]
 
 COLUMNS = ("time", "beta_eff", "conditioning", "x_eff", "mean", "rate", "pull", "undriven", "decay", "reduced")
 

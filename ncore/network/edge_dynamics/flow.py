@@ -25,8 +25,19 @@ from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 
 from ncore.errors import InputError, NcoreError
-from ncore.network.dynamics.matrix import FloatArray
+from ncore.network.dynamics._matrix import FloatArray
 from ncore.network.edge_dynamics.landscape import Landscape
+
+__all__ = [
+    "DENSE_LIMIT",
+    "METHODS",
+    "Flow",
+    "flow_time",
+    "gradient_flow",
+    "heavy_ball",
+    "heavy_ball_mass",
+    "momentum_flow",
+]
 
 METHODS = ("RK45", "DOP853", "RK23", "LSODA", "BDF", "Radau")
 """Of ``scipy.integrate.solve_ivp``; the last three are for stiff landscapes and take the dense Hessian."""

@@ -13,8 +13,10 @@ from torch.func import functional_call
 
 from ncore.errors import InputError
 from ncore.network.derivatives import twice_differentiable
-from ncore.network.dynamics.matrix import FloatArray
+from ncore.network.dynamics._matrix import FloatArray
 from ncore.network.losses import Loss, SampleErrors
+
+__all__ = ["Landscape"]
 
 _ROWS = 64  # rows of a dense Hessian at once
 

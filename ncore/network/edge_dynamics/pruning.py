@@ -19,13 +19,15 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ncore.errors import InputError
-from ncore.network.dynamics.matrix import FloatArray
+from ncore.network.dynamics._matrix import FloatArray
 from ncore.network.edge_dynamics.descent import descend
 from ncore.network.edge_dynamics.diagnostics import effective_rank
 
 if TYPE_CHECKING:
     from ncore.network.edge_dynamics.landscape import Landscape
     from ncore.network.line_graph import LineGraph
+
+__all__ = ["LEVELS", "Mask", "interaction_scores", "kept", "magnitude_scores", "prune", "random_scores", "what_is_left"]
 
 Mask = NDArray[np.bool_]
 

@@ -15,6 +15,8 @@ from ncore.predict.predictors.naive import read_last
 if TYPE_CHECKING:
     from sklearn.linear_model import BayesianRidge
 
+__all__ = ["CapacitanceForecast", "CapacitanceRegression", "Ridge", "RidgeLine", "ridge_line"]
+
 
 class CapacitanceRegression(Predictor):
     """Bayesian ridge regression I = h(beta_eff) of one candidate's early epochs, read at I* = h(0).

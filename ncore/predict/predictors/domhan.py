@@ -8,8 +8,10 @@ import numpy as np
 from ncore.errors import MissingExtraError
 from ncore.predict.curves import Curve, FloatArray
 from ncore.predict.forecast import Family, Forecast, Predictor
-from ncore.predict.predictors.families import FAMILIES, fit_family
+from ncore.predict.predictors._curve_families import FAMILIES, fit_family
 from ncore.predict.predictors.naive import MIN_SD, read_last
+
+__all__ = ["DIMENSIONS", "MAX_WEIGHT", "NOISE", "Domhan", "Posterior", "extrapolate"]
 
 _LOWER = np.concatenate([family.lower for family in FAMILIES])
 _UPPER = np.concatenate([family.upper for family in FAMILIES])

@@ -11,6 +11,8 @@ from ncore.predict.experience import Task
 from ncore.predict.forecast import Family, Forecast, Predictor
 from ncore.predict.predictors.naive import MIN_SD
 
+__all__ = ["FreezeThaw", "Kernel", "Seen", "best_kernel", "log_likelihood", "posterior", "shared_mean"]
+
 #: Ranges of the kernel's logarithms: asymptote, curve and noise (standard deviations), alpha, beta.
 _LOW = np.log([0.01, 0.01, MIN_SD, 0.1, 0.1])
 _HIGH = np.log([1.0, 3.0, 0.2, 10.0, 10.0])

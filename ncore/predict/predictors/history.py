@@ -12,8 +12,26 @@ import numpy as np
 from ncore.predict.curves import PROBE_LOGME, Curve, FloatArray
 from ncore.predict.experience import Task
 from ncore.predict.forecast import Family, Forecast, Predictor, Reads
-from ncore.predict.predictors.features import FEATURES, logit, rise, standardised, table
+from ncore.predict.predictors._features import FEATURES, logit, rise, standardised, table
 from ncore.predict.predictors.naive import MIN_SD, read_last
+
+__all__ = [
+    "ENOUGH",
+    "FURTHEST",
+    "LIFT_RIDGE",
+    "MIN_RUNS",
+    "MIN_TASKS",
+    "RIDGE",
+    "RISE",
+    "TRUST",
+    "History",
+    "Moments",
+    "as_of",
+    "candidates",
+    "find_moments",
+    "means",
+    "standing",
+]
 
 #: Added to the variance of each standing, which is 1: what keeps nearly equal features from being played off.
 RIDGE = 0.05
@@ -46,7 +64,7 @@ class Moments:
         task: Covariance of the standings on a single task, all in all, shape (p + 1, p + 1).
         lift: Mean final logit of a task's candidates less their mean last logit, in the mean over tasks.
         lift_sd: Its standard deviation between tasks, about what their rise makes expect.
-        rise: Mean rise (`ncore.predict.predictors.features.rise`) of a task's candidates, in the mean over tasks.
+        rise: Mean rise (`ncore.predict.predictors._features.rise`) of a task's candidates, in the mean over tasks.
         steepness: By how much the lift of a task is larger for a rise that is larger by one.
         stretch: Ratio of the standard deviations of final and last logits of a task.
         spread: Standard deviation of the final logits of a task.
@@ -116,7 +134,7 @@ class History(Predictor):
         name: Name in the registry.
         label: Name in tables.
         description: In a sentence.
-        features: Names of `ncore.predict.predictors.features.FEATURES`, "level" first.
+        features: Names of `ncore.predict.predictors._features.FEATURES`, "level" first.
         strength: The strength of beta_eff that one of them needs, None if none does.
         past: Whether standings on other tasks are used for the candidate itself, not only for the covariances.
     """

@@ -8,6 +8,8 @@ from ncore.predict.curves import Curve, FloatArray
 from ncore.predict.forecast import Family, Forecast, Predictor
 from ncore.predict.predictors.naive import MIN_SD, read, read_last
 
+__all__ = ["PRIOR_VARIANCE", "RATES", "Decay", "Law", "exponential", "fit", "power"]
+
 #: Rates that are searched, per epoch (exponential) or as an exponent (power law): from a straight line over any
 #: early window to a curve that is flat after its first epoch.
 RATES = (0.01, 10.0)

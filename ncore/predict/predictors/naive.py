@@ -7,6 +7,8 @@ import numpy as np
 from ncore.predict.curves import Curve
 from ncore.predict.forecast import Family, Forecast, Predictor, Reads
 
+__all__ = ["MIN_SD", "LowestLoss", "Naive", "read", "read_last"]
+
 #: No forecast of a reading is surer than this: the binomial standard deviation of an accuracy of one half measured
 #: on 10,000 images, about the largest test set in use here.
 MIN_SD = 0.005

@@ -11,6 +11,20 @@ from ncore.predict.forecast import Family, Forecast, Predictor
 from ncore.predict.predictors.laws import exponential, power
 from ncore.predict.predictors.naive import MIN_SD
 
+__all__ = [
+    "PSEUDO_RUNS",
+    "RATES",
+    "ROUNDS",
+    "SPREAD",
+    "SPREAD_RUNS",
+    "Pooled",
+    "Population",
+    "Posterior",
+    "designs",
+    "population",
+    "posterior",
+]
+
 #: Rates of the exponential and of the power law that shapes are mixed of.
 RATES = np.geomspace(0.03, 3.0, 12)
 #: Rounds of expectation and maximisation; the forecasts of sample runs move by less than 0.002 after that.

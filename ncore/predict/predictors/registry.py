@@ -20,6 +20,8 @@ from ncore.predict.predictors.laws import Law, exponential, power
 from ncore.predict.predictors.naive import LowestLoss, Naive
 from ncore.predict.predictors.pooled import Pooled
 
+__all__ = ["BASELINE", "DEFAULT_METHOD", "RECOMMENDED", "Recommendation", "get_predictor", "predictor_names", "taught"]
+
 BASELINE = "last"
 """The obvious method that costs nothing, against which all others are held."""
 

@@ -15,15 +15,17 @@ from typing import Any
 from torch import nn
 
 from ncore.errors import InputError
-from ncore.probe.builtin import families
-from ncore.probe.builtin.layers import ACTIVATIONS, initialise
+from ncore.probe._choices import unknown
+from ncore.probe.builtin import _families
+from ncore.probe.builtin._layers import ACTIVATIONS, initialise
 from ncore.probe.builtin.nas_bench_201 import nas_bench_201
-from ncore.probe.choices import unknown
 from ncore.probe.images import ImageShape
+
+__all__ = ["FAMILIES", "MIN_SIZE", "NAMES", "SMALL", "build"]
 
 MIN_SIZE = 8
 FAMILIES: dict[str, Callable[..., nn.Module]] = {
-    name: getattr(families, name) for name in ("dense", "lenet", "vgg", "resnet", "mobilenet", "densenet", "vit")
+    name: getattr(_families, name) for name in ("dense", "lenet", "vgg", "resnet", "mobilenet", "densenet", "vit")
 }
 SMALL: dict[str, dict[str, int]] = {
     "dense": {"width": 64, "depth": 2},

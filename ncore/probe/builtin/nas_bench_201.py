@@ -15,9 +15,23 @@ import torch
 from torch import nn
 
 from ncore.errors import InputError
-from ncore.probe.builtin.layers import GlobalMean
-from ncore.probe.choices import unknown
+from ncore.probe._choices import unknown
+from ncore.probe.builtin._layers import GlobalMean
 from ncore.probe.images import ImageShape
+
+__all__ = [
+    "EDGES",
+    "OPERATIONS",
+    "OUTPUT",
+    "RESIDUAL",
+    "Cell",
+    "Reduction",
+    "every_cell",
+    "is_connected",
+    "nas_bench_201",
+    "parse",
+    "write",
+]
 
 #: In the order in which NAS-Bench-201 lists them.
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")

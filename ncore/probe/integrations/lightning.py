@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from ncore.errors import MissingExtraError
 from ncore.network.losses import Loss
-from ncore.probe.integrations.session import Options, Session, StorePlace
+from ncore.probe.integrations._session import Options, Session, StorePlace
+
+__all__ = ["NcoreCallback"]
 
 try:
     from lightning.pytorch import Callback
@@ -35,7 +37,7 @@ class NcoreCallback(Callback):
         probe: (inputs, targets), fixed over the run; 512 samples or more are advised.
         loss: the training loss, a torch loss that is a mean or a sum over samples.
         candidate, dataset: names, as the ranking will show them.
-        **options: see :class:`ncore.probe.integrations.session.Options`.
+        **options: see :class:`ncore.probe.integrations._session.Options`.
 
     Raises:
         InputError: an option is unknown or cannot be used; more is checked when the fit starts.

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from ncore.errors import MissingExtraError
 from ncore.network.losses import Loss
-from ncore.probe.integrations.session import Options, Session, StorePlace
+from ncore.probe.integrations._session import Options, Session, StorePlace
+
+__all__ = ["NcoreCallback"]
 
 try:
     from transformers import TrainerCallback
@@ -40,7 +42,7 @@ class NcoreCallback(TrainerCallback):
             (``forward`` passes them otherwise); 512 samples or more are advised.
         candidate, dataset: names, as the ranking will show them.
         loss: the training loss; by default cross-entropy with the label smoothing of the training arguments.
-        **options: see :class:`ncore.probe.integrations.session.Options`.
+        **options: see :class:`ncore.probe.integrations._session.Options`.
 
     Raises:
         InputError: an option is unknown or cannot be used; more is checked when training starts.

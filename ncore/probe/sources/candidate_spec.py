@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ncore.errors import InputError
 from ncore.probe import builtin
-from ncore.probe.choices import read_spec, unknown
+from ncore.probe._choices import read_spec, unknown
+
+__all__ = ["DOWNLOADED", "KINDS", "CandidateSpec", "Factory", "short_name", "split_source"]
 
 DOWNLOADED = ("timm", "torchvision", "hf")
 KINDS = (*DOWNLOADED, "file", "python", "builtin")

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from ncore.errors import InputError
-from ncore.probe.sources.offline import first_line
+from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.pictures import ArrayPictures, Pool, Raw, digest, numbered
+
+__all__ = ["KEYS", "from_arrays", "load_digits", "load_npz", "to_pixels"]
 
 # Accepted names of the arrays in an .npz: this package's, Keras's and MedMNIST's.
 KEYS = {

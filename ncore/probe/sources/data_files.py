@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from ncore.errors import InputError
-from ncore.probe.choices import unknown
-from ncore.probe.sources.offline import first_line
+from ncore.probe._choices import unknown
+from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.pictures import (
     SPLIT_IN_NAME,
     SPLIT_WORDS,
@@ -25,6 +25,22 @@ from ncore.probe.sources.pictures import (
     digest,
     numbered,
 )
+
+__all__ = [
+    "GROUPS_HELD",
+    "IMAGE_COLUMNS",
+    "LABEL_COLUMNS",
+    "SUFFIXES",
+    "ParquetPictures",
+    "expand",
+    "find_column",
+    "folders",
+    "load_folder",
+    "load_parquet",
+    "names_in_schema",
+    "read_labels",
+    "sort_files",
+]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 GROUPS_HELD = 2

@@ -14,9 +14,24 @@ import numpy as np
 from PIL import Image
 
 from ncore.errors import InputError
-from ncore.probe.choices import unknown
-from ncore.probe.sources.offline import fetching, hub, require
+from ncore.probe._choices import unknown
+from ncore.probe.sources._offline import fetching, hub, require
 from ncore.probe.sources.pictures import Pool, Raw, by_split, digest, numbered
+
+__all__ = [
+    "ADVICE",
+    "DOWNLOAD_PATIENCE",
+    "OWN_SPLITS",
+    "DatasetPictures",
+    "TablePictures",
+    "find_feature",
+    "labels_of",
+    "load_hf",
+    "load_torchvision",
+    "names_of",
+    "own_sets",
+    "patience",
+]
 
 DOWNLOAD_PATIENCE = 20.0  # seconds
 ADVICE = "give a local copy with `folder:PATH` or `parquet:PATH`"

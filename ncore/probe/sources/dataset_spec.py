@@ -8,8 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ncore.probe.choices import read_spec, unknown
+from ncore.probe._choices import read_spec, unknown
 from ncore.probe.sources.pictures import SPLIT_IN_NAME
+
+__all__ = ["OWN_FIELDS", "Count", "DatasetSpec", "SplitName", "short_name"]
 
 SplitName = Annotated[str, Field(pattern="^(train|validation|test)$")]
 Count = Annotated[int, Field(ge=1)] | None

@@ -14,8 +14,21 @@ from torch import nn
 
 from ncore.errors import InputError
 from ncore.probe.images import INTERPOLATIONS
+from ncore.probe.sources._offline import fetching, hub, require
 from ncore.probe.sources.models import Loaded, Read, Request, remove_last_linear
-from ncore.probe.sources.offline import fetching, hub, require
+
+__all__ = [
+    "ADVICE",
+    "build",
+    "is_classifier",
+    "load",
+    "own_input",
+    "quiet",
+    "read_processor",
+    "reader",
+    "remove_classifier",
+    "side",
+]
 
 ADVICE = "give a local folder with `source: hf:FOLDER`, or a built-in network"
 

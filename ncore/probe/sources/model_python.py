@@ -12,8 +12,10 @@ from torch import nn
 
 from ncore.errors import InputError
 from ncore.probe.sources import model_timm, model_torchvision
+from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.models import Loaded, Request, remove_last_linear, remove_timm
-from ncore.probe.sources.offline import first_line
+
+__all__ = ["call", "guess", "load", "load_factory", "own_input"]
 
 
 def load(request: Request) -> Loaded:

@@ -6,9 +6,11 @@ from typing import Any
 
 from torch import nn
 
-from ncore.probe.choices import unknown
+from ncore.probe._choices import unknown
+from ncore.probe.sources._offline import fetching, hub, require
 from ncore.probe.sources.models import Loaded, Request, remove_timm
-from ncore.probe.sources.offline import fetching, hub, require
+
+__all__ = ["ADVICE", "load", "own_input"]
 
 ADVICE = "give a file with `source: file:PATH`, or set `pretrained: false`"
 

@@ -9,9 +9,11 @@ from urllib.parse import urlparse
 import torch
 
 from ncore.errors import InputError, OfflineError
-from ncore.probe.choices import unknown
+from ncore.probe._choices import unknown
+from ncore.probe.sources._offline import fetching, reachable, require
 from ncore.probe.sources.models import Loaded, Request, remove_last_linear
-from ncore.probe.sources.offline import fetching, reachable, require
+
+__all__ = ["ADVICE", "IMAGENET_INPUT", "QUICK", "choose_weights", "fetch_safely", "load", "own_input"]
 
 ADVICE = "give a file with `source: file:PATH`, or set `pretrained: false`"
 IMAGENET_INPUT = {

@@ -13,7 +13,21 @@ from torch import nn
 
 from ncore.errors import InputError
 from ncore.probe.images import ImageShape
-from ncore.probe.sources.offline import first_line
+from ncore.probe.sources._offline import first_line
+
+__all__ = [
+    "Features",
+    "Loaded",
+    "Read",
+    "Request",
+    "load_exactly",
+    "misfits",
+    "read_weights",
+    "remove_last_linear",
+    "remove_timm",
+    "remover",
+    "replace",
+]
 
 Read = Callable[[nn.Module, torch.Tensor], Any]
 

@@ -15,6 +15,19 @@ from PIL import Image
 
 from ncore.errors import InputError
 
+__all__ = [
+    "SPLIT_IN_NAME",
+    "SPLIT_WORDS",
+    "ArrayPictures",
+    "FilePictures",
+    "Pictures",
+    "Pool",
+    "Raw",
+    "by_split",
+    "digest",
+    "numbered",
+]
+
 SPLIT_WORDS = {
     "train": "train",
     "training": "train",

@@ -4,8 +4,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ncore.errors import InputError
-from ncore.scores.transfer.data import check_features
-from ncore.scores.transfer.spectrum import principal_components
+from ncore.scores.transfer._data import check_features
+from ncore.scores.transfer._spectrum import principal_components
+
+__all__ = ["MIN_VARIANCE", "gbc"]
 
 #: Smallest variance of a class, as a share of the mean variance of all samples, so that a class of one sample or of
 #: equal samples has a Gaussian too.

@@ -3,8 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from ncore.scores.transfer.data import FloatArray, check_features
-from ncore.scores.transfer.spectrum import centre, project
+from ncore.scores.transfer._data import FloatArray, check_features
+from ncore.scores.transfer._spectrum import centre, project
+
+__all__ = ["h_score", "ledoit_wolf_shrinkage", "regularized_h_score"]
 
 
 def h_score(features: npt.ArrayLike, labels: npt.ArrayLike) -> float:

@@ -4,8 +4,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ncore.errors import InputError
-from ncore.scores.transfer.data import check_features
-from ncore.scores.transfer.spectrum import centre
+from ncore.scores.transfer._data import check_features
+from ncore.scores.transfer._spectrum import centre
+
+__all__ = ["knn_accuracy"]
 
 _CHUNK = 2048  # rows of distances at a time
 

@@ -3,7 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from ncore.scores.transfer.data import check_probabilities
+from ncore.scores.transfer._data import check_probabilities
+
+__all__ = ["leep"]
 
 
 def leep(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> float:

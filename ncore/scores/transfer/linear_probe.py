@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ncore.errors import InputError
-from ncore.scores.transfer.data import Classes, IntArray, check_features
+from ncore.scores.transfer._data import Classes, IntArray, check_features
+
+__all__ = ["linear_probe"]
 
 
 def linear_probe(

@@ -3,8 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from ncore.scores.transfer.data import FloatArray, check_features
-from ncore.scores.transfer.spectrum import project
+from ncore.scores.transfer._data import FloatArray, check_features
+from ncore.scores.transfer._spectrum import project
+
+__all__ = ["MIN_RESIDUAL", "logme"]
 
 #: The residual sum of squares below which the fit of a 0/1 label counts as perfect, as in the authors' code: without
 #: it the evidence of labels that are an exact linear function of the features would be infinite.

@@ -4,7 +4,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ncore.errors import InputError
-from ncore.scores.transfer.data import check_labels
+from ncore.scores.transfer._data import check_labels
+
+__all__ = ["nce"]
 
 
 def nce(predictions: npt.ArrayLike, labels: npt.ArrayLike) -> float:

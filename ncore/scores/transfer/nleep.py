@@ -5,9 +5,11 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
-from ncore.scores.transfer.data import check_features
+from ncore.scores.transfer._data import check_features
+from ncore.scores.transfer._spectrum import principal_components
 from ncore.scores.transfer.leep import leep
-from ncore.scores.transfer.spectrum import principal_components
+
+__all__ = ["n_leep"]
 
 
 def n_leep(

@@ -17,6 +17,8 @@ from ncore.scores.transfer.nce import nce
 from ncore.scores.transfer.nleep import n_leep
 from ncore.scores.transfer.transrate import transrate
 
+__all__ = ["TRANSFER_SCORES", "transfer_scores"]
+
 #: Each function is called with what it `reads`, then the labels: "features" (N, D) of the frozen network,
 #: "probabilities" (N, S) of its own head, or that head's "predictions" (N,).
 TRANSFER_SCORES: dict[str, Score] = {

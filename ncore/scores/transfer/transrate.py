@@ -3,8 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from ncore.scores.transfer.data import FloatArray, check_features
-from ncore.scores.transfer.spectrum import centre
+from ncore.scores.transfer._data import FloatArray, check_features
+from ncore.scores.transfer._spectrum import centre
+
+__all__ = ["transrate"]
 
 
 def transrate(features: npt.ArrayLike, labels: npt.ArrayLike, epsilon: float = 1e-4) -> float:

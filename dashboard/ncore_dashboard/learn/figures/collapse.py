@@ -11,6 +11,8 @@ import plotly.graph_objects as go
 from ncore_dashboard.figures import base
 from ncore_dashboard.figures.candidate_styles import HUES
 
+__all__ = ["HEIGHT", "SYMBOLS", "outbreak", "universal_curve"]
+
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
 HEIGHT = 430
 

@@ -11,6 +11,8 @@ from ncore.network.strengths import Strength
 from ncore_dashboard.figures import base, scales
 from ncore_dashboard.figures.candidate_styles import HUES
 
+__all__ = ["HEIGHT", "curvature", "mean_field", "signs"]
+
 HEIGHT = 430
 
 

@@ -11,6 +11,19 @@ import plotly.graph_objects as go
 from ncore_dashboard.figures import base
 from ncore_dashboard.figures.candidate_styles import HUES
 
+__all__ = [
+    "CHOSEN",
+    "DRIVEN",
+    "DRIVER",
+    "HEIGHT",
+    "OTHER",
+    "degrees",
+    "fading",
+    "roles",
+    "synapse_name",
+    "two_networks",
+]
+
 HEIGHT = 440
 CHOSEN, DRIVER, DRIVEN, OTHER = "chosen", "drives it", "driven by it", "neither"
 _ROLES = (OTHER, DRIVEN, DRIVER, CHOSEN)  # the last are drawn on top

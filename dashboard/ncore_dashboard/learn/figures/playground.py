@@ -15,6 +15,8 @@ from ncore_dashboard.figures.candidate_styles import HUES
 from ncore_dashboard.learn.playground.engine import Moment
 from ncore_dashboard.learn.playground.points import REACH, Points
 
+__all__ = ["CELLS", "HEIGHT", "at_once", "boundary", "curves", "hue", "nice", "places"]
+
 CELLS = 44
 """The answer is shown at this number of places across and down."""
 HEIGHT = 380

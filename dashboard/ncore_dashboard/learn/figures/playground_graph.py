@@ -18,6 +18,8 @@ from ncore_dashboard.figures import base, scales
 from ncore_dashboard.learn.figures.playground import at_once, nice
 from ncore_dashboard.text.explanations import explanation
 
+__all__ = ["MOST_INTERACTIONS", "layers", "line_graph", "neuron_name"]
+
 MOST_INTERACTIONS = 300
 """Interactions that are drawn, the strongest."""
 

@@ -12,6 +12,8 @@ from ncore_dashboard.figures.candidate_styles import HUES
 from ncore_dashboard.learn.figures.playground import at_once, hue, nice
 from ncore_dashboard.text.explanations import explanation
 
+__all__ = ["phase"]
+
 
 def phase(
     weights: Sequence[np.ndarray],

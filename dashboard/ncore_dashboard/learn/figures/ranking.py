@@ -11,6 +11,8 @@ import plotly.graph_objects as go
 from ncore_dashboard.figures import base
 from ncore_dashboard.figures.candidate_styles import HUES
 
+__all__ = ["HEIGHT", "predicted_against_observed", "regret_over_epochs", "slopes", "two_measurements"]
+
 HEIGHT = 430
 
 

@@ -22,6 +22,21 @@ from ncore_dashboard.learn.lessons.frame import Lesson, Question, Screen
 from ncore_dashboard.parts import ui
 from ncore_dashboard.state import session
 
+__all__ = [
+    "CURED",
+    "DAMAGES",
+    "LESSON",
+    "LOSSES",
+    "PEOPLE",
+    "PLANTS",
+    "POLLINATORS",
+    "RECOVERY",
+    "WINTER",
+    "damaged",
+    "meadow",
+    "town",
+]
+
 PLANTS, POLLINATORS, PEOPLE = 30, 50, 200
 WINTER = 0.1  # what a bad winter leaves of every species
 LOSSES = tuple(range(0, 91, 10))  # per cent

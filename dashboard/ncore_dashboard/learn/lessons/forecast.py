@@ -17,6 +17,8 @@ from ncore_dashboard.learn.lessons.real_runs import ABOUT, forecasts, real_curve
 from ncore_dashboard.parts import ui
 from ncore_dashboard.state import session
 
+__all__ = ["EARLY", "EPOCHS", "LESSON", "METHOD", "STRENGTH", "cases"]
+
 STRENGTH, METHOD, EARLY = Strength.RELATIVE, "capacitance-relative", 3
 EPOCHS = (3, 4, 5, 6, 8, 10)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+__all__ = ["Lesson", "Question", "Screen"]
+
 
 @dataclass(frozen=True)
 class Question:

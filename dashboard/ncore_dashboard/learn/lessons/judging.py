@@ -15,6 +15,20 @@ from ncore_dashboard.learn.lessons.real_runs import ABOUT, forecasts, real_curve
 from ncore_dashboard.parts import ui
 from ncore_dashboard.state import session
 
+__all__ = [
+    "IMAGES",
+    "LESSON",
+    "METHODS",
+    "NAMES",
+    "ORDERS",
+    "STOPS",
+    "A",
+    "B",
+    "chance_of_right_order",
+    "crossings",
+    "regrets",
+]
+
 A, B = 0.90, 0.91
 IMAGES = (100, 200, 500, 1000, 2000, 5000, 10_000, 50_000)
 NAMES = ("ash", "beech", "cedar", "elm", "fir")

@@ -26,6 +26,21 @@ from ncore_dashboard.learn.playground.engine import Data, Setup, Training
 from ncore_dashboard.parts import ui
 from ncore_dashboard.state import session
 
+__all__ = [
+    "DATA",
+    "LESSON",
+    "NETWORKS",
+    "NODES",
+    "POOR",
+    "RATIOS",
+    "SETUP",
+    "STEPS",
+    "cancelling",
+    "curvatures",
+    "epidemics",
+    "hessian",
+]
+
 DATA = Data("circle", count=200, noise=0.0)
 SETUP = Setup(hidden=(3, 2), activation="tanh", rate=0.3, seed=6)
 STEPS = (0, 50, 100, 200, 500, 1000, 2000, 4000)

@@ -11,6 +11,8 @@ import streamlit as st
 from ncore.benchmark.table import curves, load_table
 from ncore.predict import Curve, get_predictor
 
+__all__ = ["ABOUT", "MODE", "SEED", "TASK", "forecasts", "real_curves"]
+
 TASK, MODE, SEED = "cifar10-1000", "unit", 0
 ABOUT = "1,000 training images of CIFAR-10, frozen networks under a new head"
 

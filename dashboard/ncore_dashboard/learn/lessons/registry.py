@@ -6,6 +6,8 @@ import importlib
 
 from ncore_dashboard.learn.lessons.frame import Lesson
 
+__all__ = ["NAMES", "lessons"]
+
 NAMES: tuple[str, ...] = ("collapse", "synapses", "training", "forecast", "judging", "limits")
 """Modules of this package; the name is also in the URL, so it stays as it is."""
 

@@ -13,6 +13,21 @@ from ncore_dashboard.learn.lessons.frame import Lesson, Question, Screen
 from ncore_dashboard.learn.playground.engine import Data, Setup, Training
 from ncore_dashboard.state import session
 
+__all__ = [
+    "DATA",
+    "LAST",
+    "LESSON",
+    "RATES",
+    "SETUP",
+    "TIMES",
+    "come_to_rest",
+    "descend",
+    "fall",
+    "kept",
+    "moment",
+    "no_proof",
+]
+
 DATA = Data("circle", 200, 0.0, 0.5, 1)
 SETUP = Setup(hidden=(4, 4), rate=0.3, batch=20, seed=1)
 LAST = 600

@@ -14,6 +14,22 @@ from ncore_dashboard.learn.playground.points import DATA_SETS
 from ncore_dashboard.learn.playground.tiny import ACTIVATIONS, FEATURES
 from ncore_dashboard.state import session
 
+__all__ = [
+    "BATCHES",
+    "MOST_LAYERS",
+    "MOST_START",
+    "MOST_WIDE",
+    "PENALTIES",
+    "PRICES",
+    "RATES",
+    "SHOWS",
+    "SPEEDS",
+    "STRENGTHS",
+    "Choice",
+    "neuron",
+    "show",
+]
+
 RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 PRICES = (0.0, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 BATCHES = (1, 2, 5, 10, 20, 50, 100, 450)

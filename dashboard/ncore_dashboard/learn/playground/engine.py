@@ -14,6 +14,8 @@ from ncore.network.strengths import Strength
 from ncore_dashboard.learn.playground.points import Points, points
 from ncore_dashboard.learn.playground.tiny import Backward, Network, features
 
+__all__ = ["MOST_STEPS", "TRAIL", "Array", "Data", "Moment", "Setup", "Training", "together"]
+
 Array = np.ndarray
 MOST_STEPS = 100_000
 TRAIL = 10

@@ -9,6 +9,8 @@ import numpy as np
 
 from ncore.errors import InputError
 
+__all__ = ["DATA_SETS", "REACH", "Array", "DataSet", "Points", "points"]
+
 Array = np.ndarray
 REACH = 2.0
 """Clean points lie within ±5/6 of this in both coordinates; pictures show the plane up to here."""

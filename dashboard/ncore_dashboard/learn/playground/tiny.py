@@ -16,6 +16,8 @@ from ncore.errors import InputError
 from ncore.network import LayerFactors, LineGraph
 from ncore.network.strengths import Strength
 
+__all__ = ["ACTIVATIONS", "FEATURES", "Activation", "Array", "Backward", "Feature", "Network", "features"]
+
 Array = np.ndarray
 
 

@@ -9,6 +9,8 @@ from ncore.network.strengths import Strength
 from ncore.predict.curves import PROBE_LOGME, Curve, FloatArray
 from ncore.predict.forecast import Reads
 
+__all__ = ["FEATURES", "MARGIN", "Feature", "logit", "rise", "standardised", "table"]
+
 #: Accuracies are kept this far from 0 and 1, where their logit is infinite: half an image of a hundred.
 MARGIN = 0.005
 

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+__all__ = ["ACTIVATIONS", "Attention", "Concatenate", "GlobalMean", "Residual", "Style", "initialise"]
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "gelu": nn.GELU,

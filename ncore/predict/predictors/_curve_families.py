@@ -13,6 +13,8 @@ import numpy as np
 
 from ncore.predict.curves import FloatArray
 
+__all__ = ["FAMILIES", "Curves", "Family", "fit_family"]
+
 Curves = Callable[[FloatArray, list[FloatArray]], FloatArray]
 
 

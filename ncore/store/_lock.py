@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 from filelock import FileLock, Timeout
 
-from ncore.store.folder import Folder, LocalFolder
+from ncore.store._folder import Folder, LocalFolder
 from ncore.store.layout import LOCK
 from ncore.store.manifest import Manifest, Owner
+
+__all__ = ["SILENCE", "held", "is_alive", "status_now", "take", "this_process"]
 
 SILENCE = timedelta(minutes=10)
 """Where no lock can be asked, a run that was not updated for this long counts as interrupted."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ncore.store.folder import Entry, Folder
+from ncore.store._folder import Entry, Folder
 from ncore.store.layout import LOCK, MANIFEST, is_temporary, parse_checkpoint_file, parse_table_file
 from ncore.store.manifest import Manifest
 from ncore.store.schema import TABLES
+
+__all__ = ["DROPPINGS", "Unlisted", "has_tables", "remove_leftovers", "unlisted"]
 
 DROPPINGS = {".DS_Store", "Thumbs.db", "desktop.ini"}
 """Files that file managers leave behind."""

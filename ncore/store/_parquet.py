@@ -13,11 +13,28 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ncore.errors import SchemaVersionError
+from ncore.store._folder import Folder
 from ncore.store.damage import DamagedFileError
-from ncore.store.folder import Folder
 from ncore.store.layout import checksum
 from ncore.store.manifest import Extent, FileEntry
 from ncore.store.schema import SCHEMA_VERSION, TABLE_KEY, TABLES, VERSION_KEY
+
+__all__ = [
+    "MANY",
+    "WHOLE",
+    "CheckedSink",
+    "Groups",
+    "Wanted",
+    "check_table",
+    "content_damage",
+    "damaged_groups",
+    "encode",
+    "entry_of",
+    "footer_is_sound",
+    "open_table",
+    "read_rows",
+    "stream_writer",
+]
 
 WHOLE = 4 << 20
 """Files up to this many bytes are fetched at once and checked whole; of larger ones only the pages that are read."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+__all__ = ["FloatArray", "resampled_measures"]
+
 FloatArray = npt.NDArray[np.float64]
 _TOP = 3
 

@@ -13,6 +13,8 @@ import pandas as pd
 from ncore.predict.curves import Curve
 from ncore.predict.forecast import Forecast, Predictor
 
+__all__ = ["COMMITTED", "Memory", "MissingForecastError", "Remembered", "digest"]
+
 COMMITTED = Path(__file__).parent / "results" / "slow_forecasts.parquet"
 """Those for the table that comes with the package."""
 

@@ -6,10 +6,12 @@ import json
 import os
 
 from ncore.errors import StoreError
-from ncore.store.folder import Folder, LocalFolder
+from ncore.store._folder import Folder, LocalFolder
 from ncore.store.layout import STORE_FILE
 from ncore.store.manifest import check_version
 from ncore.store.schema import SCHEMA_VERSION
+
+__all__ = ["check_marker", "write_marker"]
 
 _CONTENT = {"format": "ncore-store", "schema": SCHEMA_VERSION}
 

@@ -12,7 +12,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ncore.errors import InputError
-from ncore.probe.choices import unknown
+from ncore.probe._choices import unknown
+
+__all__ = [
+    "SHARE",
+    "SPLITS",
+    "Classes",
+    "Part",
+    "check_counts",
+    "list_of",
+    "number",
+    "partition",
+    "regroup",
+    "stratified",
+]
 
 SPLITS = ("train", "validation", "test")
 SHARE = 0.2

@@ -13,6 +13,8 @@ from ncore.errors import InputError, StoreError
 from ncore.network.strengths import Strength
 from ncore.store.schema import TABLES
 
+__all__ = ["FACTORS", "Columns", "Factors", "arrow_table", "factor_table", "factors_of_table", "latest"]
+
 Columns: TypeAlias = pd.DataFrame | Mapping[str, Any]
 """A table as a DataFrame, or as a mapping from column name to values."""
 

@@ -13,6 +13,8 @@ from ncore.network.hessian import HessianSums
 from ncore.network.losses import Loss
 from ncore.network.strengths import CURVATURE, Strength
 
+__all__ = ["HessianRecorder"]
+
 _UNIT_CHUNK = 256  # probe samples at once
 _MODEL_CHUNK = 32  # a derivative needs all activations, and a second one twice that
 

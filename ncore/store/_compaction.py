@@ -7,11 +7,13 @@ import logging
 import pyarrow as pa
 
 from ncore.errors import StoreError
-from ncore.store.folder import Folder
+from ncore.store._folder import Folder
+from ncore.store._parquet import CheckedSink, open_table, stream_writer
 from ncore.store.layout import table_file
 from ncore.store.manifest import FileEntry, Manifest
-from ncore.store.parquet import CheckedSink, open_table, stream_writer
 from ncore.store.schema import TABLES
+
+__all__ = ["compact"]
 
 _log = logging.getLogger("ncore.store")
 

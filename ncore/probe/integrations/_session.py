@@ -11,12 +11,14 @@ from torch import Tensor, nn
 
 from ncore.errors import InputError, UnsupportedError
 from ncore.network.losses import Loss
-from ncore.probe.integrations.naming import place_of, read_places
+from ncore.probe.integrations._naming import place_of, read_places
 from ncore.probe.recorder import Recorder
 from ncore.probe.settings import RecordingSettings
 
 if TYPE_CHECKING:
     from ncore.store import Store
+
+__all__ = ["Options", "Session", "StorePlace"]
 
 StorePlace: TypeAlias = "Store | str | os.PathLike[str]"
 

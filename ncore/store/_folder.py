@@ -20,6 +20,8 @@ import pyarrow as pa
 
 from ncore.errors import StoreError
 
+__all__ = ["Entry", "Folder", "LocalFolder", "RemoteFolder", "folder_at"]
+
 _READ_ONLY = {"http", "https", "zip", "tar"}
 
 

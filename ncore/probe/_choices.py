@@ -11,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 from ncore._validation import refused
 from ncore.errors import InputError
 
+__all__ = ["read_spec", "unknown"]
+
 _Spec = TypeVar("_Spec", bound=BaseModel)
 
 

@@ -15,6 +15,18 @@ from typing import Any
 
 from ncore.errors import InputError, MissingExtraError, NcoreError, OfflineError
 
+__all__ = [
+    "CLIENT_LIBRARIES",
+    "CONNECTION_WORDS",
+    "REMEMBER_SECONDS",
+    "fetching",
+    "first_line",
+    "hub",
+    "is_offline",
+    "reachable",
+    "require",
+]
+
 REMEMBER_SECONDS = 60.0
 CLIENT_LIBRARIES = {"requests", "urllib3", "httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "huggingface_hub"}
 CONNECTION_WORDS = ("Connect", "Timeout", "Offline", "Proxy", "Network", "Transport", "LocalEntryNotFound", "MaxRetry")

@@ -10,6 +10,8 @@ from scipy.sparse import csr_array, issparse
 
 from ncore.errors import InputError
 
+__all__ = ["FloatArray", "as_matrix"]
+
 FloatArray = NDArray[np.float64]
 
 

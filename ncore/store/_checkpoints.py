@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from ncore.store.folder import Folder
+from ncore.store._folder import Folder
 from ncore.store.layout import checkpoint_file, checksum, parse_checkpoint_file
+
+__all__ = ["clear", "load", "save"]
 
 
 def save(folder: Folder, data: bytes) -> None:

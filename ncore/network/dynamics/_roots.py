@@ -9,8 +9,10 @@ import numpy as np
 from scipy.optimize import brentq
 
 from ncore.errors import InputError
-from ncore.network.dynamics.matrix import FloatArray
+from ncore.network.dynamics._matrix import FloatArray
 from ncore.network.dynamics.system import System
+
+__all__ = ["GRID", "all_roots", "find_roots", "state_grid"]
 
 GRID = 2_000
 """States at which signs are looked at: as many evenly spaced, and as many by powers towards the edge of the domain."""

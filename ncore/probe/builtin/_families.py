@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ncore.probe.builtin.layers import Attention, Concatenate, GlobalMean, Residual, Style
+from ncore.probe.builtin._layers import Attention, Concatenate, GlobalMean, Residual, Style
 from ncore.probe.images import ImageShape
+
+__all__ = ["Transformer", "dense", "densenet", "lenet", "mobilenet", "resnet", "strides", "vgg", "vit"]
 
 
 def strides(size: int) -> tuple[int, list[int]]:

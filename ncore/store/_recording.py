@@ -13,12 +13,14 @@ from filelock import BaseFileLock
 
 from ncore._version import __version__
 from ncore.errors import StoreError
-from ncore.store.folder import Folder, LocalFolder
-from ncore.store.inventory import has_tables, remove_leftovers
+from ncore.store._folder import Folder, LocalFolder
+from ncore.store._inventory import has_tables, remove_leftovers
+from ncore.store._lock import is_alive, take, this_process
 from ncore.store.layout import LOCK, MANIFEST
-from ncore.store.lock import is_alive, take, this_process
 from ncore.store.manifest import Manifest
 from ncore.store.writer import RunWriter
+
+__all__ = ["begin", "current_versions"]
 
 _PACKAGES = ("ncore", "numpy", "pyarrow", "torch", "torchvision", "timm", "transformers", "lightning")
 

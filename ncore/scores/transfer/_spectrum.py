@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from ncore.scores.transfer.data import FloatArray
+from ncore.scores.transfer._data import FloatArray
+
+__all__ = ["centre", "principal_components", "project"]
 
 
 def centre(features: FloatArray) -> FloatArray:

@@ -6,6 +6,8 @@ import queue
 import threading
 from collections.abc import Callable
 
+__all__ = ["Background", "Job"]
+
 Job = Callable[[], None]
 
 

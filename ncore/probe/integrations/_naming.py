@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from ncore.errors import InputError
 
+__all__ = ["SPLITS", "Place", "place_of", "read_places"]
+
 SPLITS = ("train", "validation", "test", "probe")
 
 Place = tuple[str, str]

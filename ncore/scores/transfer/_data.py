@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 from ncore.errors import InputError
 
+__all__ = ["Classes", "FloatArray", "IntArray", "check_features", "check_labels", "check_probabilities"]
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 
