@@ -1,6 +1,6 @@
 """Modules by the names they had before, so that what imports those goes on working in this version.
 
-The old names are looked up last: a module of a user's own that has one of them comes first.
+A module of a user's own that has one of the old names comes first.
 """
 
 from __future__ import annotations
@@ -54,19 +54,29 @@ RENAMED = {
 
 
 class _Finder(MetaPathFinder, Loader):
-    """Finds an old name, and gives the module that has the new one."""
+    """Finds an old name, and gives the module that has the new one.
 
-    def __init__(self) -> None:
+    Args:
+        outermost: Whether it finds packages that lie in none, which a user may have, too, or all others.
+    """
+
+    def __init__(self, outermost: bool) -> None:
+        self._outermost = outermost
         self._specs: dict[str, importlib.machinery.ModuleSpec | None] = {}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname not in RENAMED or importlib.util.find_spec(RENAMED[fullname].partition(".")[0]) is None:
+        """As importlib asks for it; None where the name is not an old one, or is one of a user's own."""
+        package, _, rest = fullname.partition(".")
+        if fullname not in RENAMED or self._outermost == bool(rest) or _is_foreign(sys.modules.get(package)):
+            return None
+        if importlib.util.find_spec(RENAMED[fullname].partition(".")[0]) is None:  # installed without the dashboard
             return None
         return importlib.machinery.ModuleSpec(fullname, self)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        """The module of the new name, which may have been imported before."""
         module = importlib.import_module(RENAMED[spec.name])
         self._specs[spec.name] = module.__spec__
         return module
@@ -77,7 +87,14 @@ class _Finder(MetaPathFinder, Loader):
             module.__spec__ = self._specs[module.__spec__.name]
 
 
+def _is_foreign(package: ModuleType | None) -> bool:
+    """Whether a package is neither ours nor a mere folder."""
+    ours = (sys.modules["ncore"], sys.modules.get(RENAMED["dashboard"]))
+    return getattr(package, "__file__", None) is not None and package not in ours
+
+
 def install() -> None:
-    """Look old names up from now on."""
+    """Look old names up from now on: those in a package of ours before files are looked for, others after all else."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.append(_Finder())
+        sys.meta_path.insert(0, _Finder(outermost=False))
+        sys.meta_path.append(_Finder(outermost=True))

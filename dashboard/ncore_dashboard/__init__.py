@@ -1,4 +1,4 @@
-"""The dashboard: a Streamlit app over stores of runs, opened by `ncore dashboard`.
+"""The dashboard: a Streamlit app over stores of runs, opened by ``ncore dashboard``.
 
 Rooms, from the top: ``app`` starts and serves, ``pages`` lay out, ``learn`` teaches and ``report`` writes; ``parts``
 are what pages are made of, ``charts`` bring figures into the browser, ``state`` remembers what a session chose;

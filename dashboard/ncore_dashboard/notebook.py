@@ -33,16 +33,16 @@ def tables(store: Store, runs: pd.DataFrame, name: str) -> pd.DataFrame:
     """A table of several runs, one below the other.
 
     Args:
-        store: of the runs.
-        runs: rows of ``store.runs()``.
+        store: Of the runs.
+        runs: Rows of ``store.runs()``.
         name: "metrics" or "capacitance".
 
     Returns:
         The rows of ``Run.metrics()`` or ``Run.capacitance()`` with the columns key, candidate and seed in front.
 
     Raises:
-        InputError: there is no such table, or no run.
-        StoreError: a run can't be read.
+        InputError: There is no such table, or no run.
+        StoreError: A run can't be read.
     """
     if name not in TABLES:
         raise InputError(f"There is no table {name!r} of several runs: choose one of {', '.join(TABLES)}.")
@@ -67,8 +67,8 @@ def beta_eff(
     Args:
         table: "capacitance" of :func:`tables`.
         strength: "relative", "absolute" or "signed".
-        log: a logarithmic axis.
-        by_layer: the parts of the layers instead of the whole.
+        log: A logarithmic axis.
+        by_layer: The parts of the layers instead of the whole.
     """
     draw = capacitance.by_layer if by_layer else capacitance.over_epochs
     return draw(table[table["strength"] == strength], styles_of(table["candidate"]), strength, log)
@@ -79,7 +79,7 @@ def learning_curves(table: pd.DataFrame, seen: int | None = None) -> go.Figure:
 
     Args:
         table: "metrics" of :func:`tables`.
-        seen: the epoch up to which a prediction sees; what is later is shaded.
+        seen: The epoch up to which a prediction sees; what is later is shaded.
     """
     rows = table[(table["split"] == "validation") & (table["name"] == "accuracy")].rename(columns={"value": "accuracy"})
     return rankings.learning_curves(rows, styles_of(table["candidate"]), seen)
@@ -89,7 +89,7 @@ def forecast(ranking: pd.DataFrame) -> go.Figure:
     """Predicted final accuracy with its interval, and the observed one where it is known.
 
     Args:
-        ranking: a table of ``ncore.rank``.
+        ranking: A table of ``ncore.rank``.
     """
     return rankings.forecast(ranking, styles_of(sorted(ranking["candidate"])))
 
@@ -101,7 +101,7 @@ def phase(trajectory: pd.DataFrame) -> go.Figure:
         trajectory: ``Run.trajectory(epoch=..., layer=...)``: rows of one epoch and one layer.
 
     Raises:
-        InputError: it has several epochs or layers, or none.
+        InputError: It has several epochs or layers, or none.
     """
     for column in ("epoch", "layer"):
         if trajectory[column].nunique() != 1:

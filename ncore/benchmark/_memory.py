@@ -28,7 +28,7 @@ class Memory:
 
     Args:
         path: Parquet file; it need not exist.
-        compute: whether what is missing is computed, rather than an error.
+        compute: Whether what is missing is computed, rather than an error.
     """
 
     def __init__(self, path: str | os.PathLike[str] = COMMITTED, compute: bool = False) -> None:
@@ -45,7 +45,7 @@ class Memory:
         """The forecast of one curve.
 
         Raises:
-            MissingForecastError: it is not known, and not to be computed.
+            MissingForecastError: It is not known, and not to be computed.
         """
         key = digest(predictor.name, curve)
         if key not in self._known:
@@ -72,8 +72,8 @@ class Remembered(Predictor):
     """A predictor that looks at one curve at a time, with a memory.
 
     Args:
-        predictor: whose forecasts these are.
-        memory: where they are kept.
+        predictor: Whose forecasts these are.
+        memory: Where they are kept.
     """
 
     def __init__(self, predictor: Predictor, memory: Memory) -> None:
@@ -81,7 +81,7 @@ class Remembered(Predictor):
         self.take_facts(predictor)
 
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
-        """Forecast each run by itself; see `Predictor.predict`."""
+        """Forecast each run by itself; see ``Predictor.predict``."""
         return [self._memory.forecast(self._predictor, curve) for curve in curves]
 
 

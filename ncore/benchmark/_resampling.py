@@ -14,14 +14,14 @@ _TOP = 3
 def resampled_measures(
     predicted: FloatArray, true: FloatArray, counts: FloatArray, inside: FloatArray | None = None
 ) -> dict[str, FloatArray]:
-    """The measures of `ncore.predict.evaluate`, the error and the coverage, for every resample.
+    """The measures of ``ncore.predict.evaluate``, the error and the coverage, for every resample.
 
     A candidate that is drawn several times counts as several candidates that are tied on both sides. Everything is a
     quadratic form in the counts, so a thousand resamples cost a few matrix products. A resample in which nothing can be
     ordered has NaN.
 
     Args:
-        predicted: Predictions, shape (n,); NaN ranks below all others, as in `ncore.predict.measures`.
+        predicted: Predictions, shape (n,); NaN ranks below all others, as in ``ncore.predict.measures``.
         true: True accuracies, shape (n,), all finite.
         counts: How often each resample holds each candidate, shape (B, n); all ones give the measures themselves.
         inside: 1.0 where the truth is inside the prediction's interval, 0.0 where not, NaN where there is none,
@@ -77,7 +77,7 @@ def _ratio(
 
 
 def _harmonic(first: FloatArray, second: FloatArray, counts: FloatArray) -> FloatArray:
-    """Sum over a candidate's copies of 1/position, best first, ties of `first` ordered by `second`; shape (B, n)."""
+    """Sum over a candidate's copies of 1/position, best first, ties of ``first`` by ``second``; shape (B, n)."""
     order = np.lexsort((np.arange(first.size), second, first))[::-1]
     below = np.cumsum(counts[:, order], axis=1).astype(np.int64)
     sums = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, below[:, -1].max(initial=0) + 1))])

@@ -35,13 +35,13 @@ class Case:
     """Candidates that were all trained to the end on the same data in the same mode.
 
     Attributes:
-        name: of the target.
-        dataset: whose images it uses; cases that share them are not independent of each other.
+        name: Of the target.
+        dataset: Whose images it uses; cases that share them are not independent of each other.
         mode: "backbone", "unit" or "all".
-        curves: one a run, with the final test accuracy as `observed`.
-        seconds: cumulative seconds at each epoch of each curve, arrays of the shape of its epochs.
-        test_images: how many the final accuracy was measured on; 0 if unknown.
-        score_seconds: what a transferability score took, by name and candidate.
+        curves: One a run, with the final test accuracy as ``observed``.
+        seconds: Cumulative seconds at each epoch of each curve, arrays of the shape of its epochs.
+        test_images: How many the final accuracy was measured on; 0 if unknown.
+        score_seconds: What a transferability score took, by name and candidate.
     """
 
     name: str
@@ -91,7 +91,7 @@ def cases_from_store(store: StoreLike) -> list[Case]:
     """Every dataset and mode of a store of which enough candidates are finished, in order of name.
 
     Raises:
-        InputError: there is none.
+        InputError: There is none.
     """
     runs = store.runs()
     finished = runs[runs["test_accuracy"].notna()]
@@ -119,10 +119,10 @@ def cases_from_table(table: pd.DataFrame) -> list[Case]:
     """Every mode and task of a table of the benchmark with the seeds of which enough candidates are finished, by name.
 
     Args:
-        table: as `ncore.benchmark.table.load_table` returns it.
+        table: As ``ncore.benchmark.table.load_table`` returns it.
 
     Raises:
-        InputError: there is none.
+        InputError: There is none.
     """
     found = []
     enough = max(FEWEST, SHARE * table["candidate"].nunique())
@@ -167,7 +167,7 @@ def with_seeds(case: Case, wanted: Callable[[int], bool]) -> Case | None:
 
 
 def leave_dataset_out(case: Case, cases: Sequence[Case]) -> list[Case]:
-    """What may be learned from before `case` is judged, strictly: cases in its mode that share no image with it."""
+    """What may be learned from before ``case`` is judged, strictly: cases in its mode that share no image with it."""
     return [other for other in cases if other.mode == case.mode and other.dataset != case.dataset]
 
 

@@ -25,9 +25,9 @@ def certainty(cases: Sequence[Case], ks: Sequence[int] = KS, risk: float = RISK)
     be without noise.
 
     Args:
-        cases: whose ends are known.
-        ks: epochs seen.
-        risk: of the set of candidates that holds the best with probability ``1 - risk``, the smallest one there is.
+        cases: Whose ends are known.
+        ks: Epochs seen.
+        risk: Of the set of candidates that holds the best with probability ``1 - risk``, the smallest one there is.
 
     Returns:
         One row a mode, task and k, with the columns candidates (how many there are), probability (of being the best,

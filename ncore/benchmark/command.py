@@ -1,4 +1,4 @@
-"""What `ncore evaluate` does: read, judge, store."""
+"""What ``ncore evaluate`` does: read, judge, store."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def evaluate(
     slow: bool = False,
     output: Path | None = None,
 ) -> pd.DataFrame:
-    """Judge all methods by a table of the benchmark, or by a store; see `ncore.benchmark.evaluation.evaluate_cases`.
+    """Judge all methods by a table of the benchmark, or by a store; see ``ncore.benchmark.evaluation.evaluate_cases``.
 
     Args:
-        table: by default the one that comes with the package.
-        store: folder or URL of runs, instead of a table.
-        epochs: values of k, separated by commas.
-        resamples: of the bootstrap.
-        loose: learn from other tasks of the same dataset too.
-        slow: compute forecasts of slow methods that are not remembered, and remember them.
+        table: By default the one that comes with the package.
+        store: Folder or URL of runs, instead of a table.
+        epochs: Values of k, separated by commas.
+        resamples: Of the bootstrap.
+        loose: Learn from other tasks of the same dataset too.
+        slow: Compute forecasts of slow methods that are not remembered, and remember them.
         output: Parquet file for the result.
 
     Raises:
-        InputError: an argument doesn't fit, or there is nothing to judge by.
+        InputError: An argument doesn't fit, or there is nothing to judge by.
     """
     if table is not None and store is not None:
         raise InputError(f"Methods are judged by the table {str(table)!r} or by the store {store!r}: give one of them.")

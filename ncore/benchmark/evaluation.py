@@ -37,23 +37,23 @@ def evaluate_cases(
 ) -> pd.DataFrame:
     """Judge methods on tasks whose ends are known.
 
-    A candidate's truth is its mean final test accuracy over seeds, and a method's prediction that of `ncore.rank`. A
+    A candidate's truth is its mean final test accuracy over seeds, and a method's prediction that of ``ncore.rank``. A
     method that predicts the same for all candidates orders nothing: its correlations are 0. Intervals are 95%
     percentile bootstrap ones of differences in which tasks and candidates are both drawn again, a candidate being in or
     out of all tasks at once (the pigeonhole bootstrap: Owen, Annals of Applied Statistics 1, 2007), because the tasks
     share their candidates.
 
     Args:
-        cases: each with `FEWEST` candidates or more.
-        methods: by default every predictor, every score that the cases have, and whole training.
-        ks: epochs seen.
-        resamples: of the bootstrap.
-        seed: of everything drawn.
-        recommended: the method that others are compared with besides the last accuracy; by default `ncore.rank`'s.
-        learn: from a case and all cases to those that a predictor may learn from before it is judged on that case.
+        cases: Each with ``FEWEST`` candidates or more.
+        methods: By default every predictor, every score that the cases have, and whole training.
+        ks: Epochs seen.
+        resamples: Of the bootstrap.
+        seed: Of everything drawn.
+        recommended: The method that others are compared with besides the last accuracy; by default ``ncore.rank``'s.
+        learn: From a case and all cases to those that a predictor may learn from before it is judged on that case.
 
     Returns:
-        One row a mode, task (and `AVERAGE` over a mode's tasks), k, method and measure, with the columns
+        One row a mode, task (and ``AVERAGE`` over a mode's tasks), k, method and measure, with the columns
 
         - mode, task, dataset, tasks (how many are averaged), candidates, k;
         - method, label, kind, measure, value;
@@ -64,7 +64,7 @@ def evaluate_cases(
         - seconds, share: the cost of all that the method looks at, absolute and in whole trainings of all candidates.
 
     Raises:
-        InputError: there is no case, or k is not positive.
+        InputError: There is no case, or k is not positive.
     """
     if not cases or min(ks, default=0) < 1:
         raise InputError(

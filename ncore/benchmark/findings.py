@@ -32,10 +32,10 @@ class Findings:
     """All results.
 
     Attributes:
-        evaluation: as `ncore.benchmark.evaluation.evaluate_cases` returns it.
-        played: as `ncore.benchmark.replay.summary` returns it.
-        facts: what the table holds, and what made it.
-        words: what the page concludes from all this, how it was done, and its limits, as Markdown paragraphs by
+        evaluation: As ``ncore.benchmark.evaluation.evaluate_cases`` returns it.
+        played: As ``ncore.benchmark.replay.summary`` returns it.
+        facts: What the table holds, and what made it.
+        words: What the page concludes from all this, how it was done, and its limits, as Markdown paragraphs by
             "conclusions", "protocol" and "limits"; empty until the page is written.
     """
 
@@ -51,7 +51,7 @@ class Findings:
 
     @property
     def recommended_label(self) -> str:
-        """What `ncore.rank` uses, in words."""
+        """What ``ncore.rank`` uses, in words."""
         return f"“{get_predictor(DEFAULT_METHOD).label}”"
 
     @property
@@ -95,7 +95,7 @@ def read_results(folder: Path = FOLDER) -> Findings:
     """The stored results.
 
     Raises:
-        InputError: they are not there.
+        InputError: They are not there.
     """
     results = folder / "results"
     try:

@@ -30,12 +30,12 @@ class Method:
     """One row of the tables.
 
     Attributes:
-        name: as `ncore.rank` or `TRANSFER_SCORES` knows it.
-        label: in tables and figures.
-        kind: its family.
-        forecast: from the task, the tasks to learn from, and k, to a table of `COLUMNS`, a row a candidate; None where
-            it isn't defined.
-        cost: from the task and k to seconds of computing; None for that of training all to epoch k.
+        name: As ``ncore.rank`` or ``TRANSFER_SCORES`` knows it.
+        label: In tables and figures.
+        kind: Its family.
+        forecast: From the task, the tasks to learn from, and k, to a table of ``COLUMNS``, a row a candidate; None
+            where it isn't defined.
+        cost: From the task and k to seconds of computing; None for that of training all to epoch k.
     """
 
     name: str
@@ -48,16 +48,16 @@ class Method:
 def predictors(
     names: Sequence[str] | None = None, memory: Memory | None = None, with_benchmark: bool = False
 ) -> list[Method]:
-    """The predictors of `ncore.rank`.
+    """The predictors of ``ncore.rank``.
 
     Args:
-        names: of them; by default all, and of the slow ones those that the memory knows (or may compute).
-        memory: of slow forecasts; by default what comes with the package.
-        with_benchmark: whether they are taught by the benchmark's runs on other data, too, as `ncore.rank` has it: for
-            cases that are not of the benchmark.
+        names: Of them; by default all, and of the slow ones those that the memory knows (or may compute).
+        memory: Of slow forecasts; by default what comes with the package.
+        with_benchmark: Whether they are taught by the benchmark's runs on other data, too, as ``ncore.rank`` has it:
+            for cases that are not of the benchmark.
 
     Raises:
-        InputError: a name is unknown.
+        InputError: A name is unknown.
     """
     memory = Memory() if memory is None else memory
     chosen = predictor_names(slow=True) if names is None else names
@@ -91,8 +91,10 @@ def scores(cases: Sequence[Case]) -> list[Method]:
 
 
 def whole_training() -> Method:
-    """Training every candidate to the end and reading the last validation accuracy: what no early method can beat by
-    much."""
+    """Training every candidate to the end and reading the last validation accuracy.
+
+    What no early method can beat by much.
+    """
 
     def forecast(case: Case, learned: Sequence[Case], k: int) -> pd.DataFrame | None:
         return _ranked(case, get_predictor(BASELINE).fit([other.experience for other in learned]), case.horizon)
@@ -145,7 +147,7 @@ def _kind(predictor: Predictor) -> Kind:
 
 
 def _ranked(case: Case, predictor: Predictor, k: int) -> pd.DataFrame | None:
-    """What `ncore.rank` says of the task as of epoch k."""
+    """What ``ncore.rank`` says of the task as of epoch k."""
     try:
         table = rank_curves(case.curves, epochs=k, method=predictor)
     except InputError:

@@ -32,7 +32,7 @@ _FORMS = {"regret": ".1f", "error": ".1f", "share": ".0%", "seconds": ".0f"}
 
 
 def print_evaluation(table: pd.DataFrame, console: Console, at: int = 3) -> None:
-    """A table for each mode: every method's measures after `at` epochs, then Kendall's tau by k and by task."""
+    """A table for each mode: every method's measures after ``at`` epochs, then Kendall's tau by k and by task."""
     for mode, part in table[table["task"] == AVERAGE].groupby("mode", sort=True):
         first = part.iloc[0]
         about = f"mode {mode}: {_number(first['tasks'], 'task')}, {_number(first['candidates'], 'candidate')}"

@@ -59,10 +59,10 @@ class Strategy:
     """A strategy with one setting.
 
     Attributes:
-        name: in the legend.
-        setting: what is varied along its line.
-        random: whether the order of the candidates matters, so that it is played `ORDERS` times.
-        play: from the whole curves of one seed and a predictor fitted on other datasets to the choice.
+        name: In the legend.
+        setting: What is varied along its line.
+        random: Whether the order of the candidates matters, so that it is played ``ORDERS`` times.
+        play: From the whole curves of one seed and a predictor fitted on other datasets to the choice.
     """
 
     name: str
@@ -94,9 +94,9 @@ def replay(cases: Sequence[Case], chosen: Sequence[Strategy] | None = None, *, s
     """Play every strategy on every case, seed by seed.
 
     Args:
-        cases: whose curves are known to the end.
-        chosen: by default all `strategies`.
-        seed: of the random orders.
+        cases: Whose curves are known to the end.
+        chosen: By default all ``strategies``.
+        seed: Of the random orders.
 
     Returns:
         One row a mode, task, seed of the runs, strategy, setting and order, with the columns candidate (the chosen
@@ -139,7 +139,7 @@ def replay(cases: Sequence[Case], chosen: Sequence[Strategy] | None = None, *, s
 
 
 def summary(played: pd.DataFrame) -> pd.DataFrame:
-    """Means over seeds and orders, then over tasks: one row a mode, strategy and setting, in the order of `played`."""
+    """Means over seeds and orders, then over tasks: one row a mode, strategy and setting, as ``played`` has them."""
     values = ["accuracy", "regret", "epochs", "share", "seconds_share"]
     by_task = played.groupby(["mode", "strategy", "setting", "task"], sort=False)[values].mean()
     return by_task.groupby(["mode", "strategy", "setting"], sort=False).mean().reset_index()
@@ -164,11 +164,11 @@ def _look(k: int, method: str) -> Play:
 
 
 def _stop(risk: float, budget: float | None = None) -> Play:
-    """As `ncore.sweep.stages`: look, compare, go on; in the end the most accurate of those that were finished.
+    """As ``ncore.sweep.stages``: look, compare, go on; in the end the most accurate of those that were finished.
 
     Args:
-        risk: of the rule.
-        budget: its share of the epochs of all.
+        risk: Of the rule.
+        budget: Its share of the epochs of all.
     """
 
     def play(curves: Sequence[Curve], predictor: Predictor, rng: np.random.Generator) -> Choice:
@@ -192,8 +192,11 @@ def _stop(risk: float, budget: float | None = None) -> Play:
 
 
 def _halve(eta: int) -> Play:
-    """Successive halving (Jamieson and Talwalkar, AISTATS 2016) by last accuracy: at epochs 1, eta, eta^2 ... the best
-    1/eta of the candidates are kept."""
+    """Successive halving by last accuracy: at epochs 1, eta, eta^2 ... the best 1/eta of the candidates are kept.
+
+    Source: Jamieson and Talwalkar, *Non-stochastic best arm identification and hyperparameter optimization*, AISTATS
+    2016.
+    """
 
     def play(curves: Sequence[Curve], predictor: Predictor, rng: np.random.Generator) -> Choice:
         horizon = max(curve.horizon for curve in curves)

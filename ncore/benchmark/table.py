@@ -62,7 +62,7 @@ def load_table(path: str | os.PathLike[str] | None = None) -> pd.DataFrame:
         The columns above, sorted by task, mode, candidate, seed and epoch; float64, NaN where there is nothing.
 
     Raises:
-        InputError: there is no such table, or it is none of the benchmark.
+        InputError: There is no such table, or it is none of the benchmark.
 
     Example:
         >>> table = load_table()
@@ -86,9 +86,9 @@ def write_table(frame: pd.DataFrame, path: str | os.PathLike[str], made: Mapping
     """Write the table, whole or not at all.
 
     Args:
-        frame: the columns above.
-        path: where.
-        made: what :func:`about` will return.
+        frame: The columns above.
+        path: Where.
+        made: What :func:`about` will return.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -119,7 +119,7 @@ def curves(table: pd.DataFrame, task: str, mode: str) -> list[Curve]:
     """The learning curves of all runs on a task in a mode, as predictors take them.
 
     Raises:
-        InputError: the table has no such runs.
+        InputError: The table has no such runs.
     """
     rows = table[(table["task"] == task) & (table["mode"] == mode)]
     if rows.empty:

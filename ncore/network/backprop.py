@@ -1,7 +1,17 @@
 """One back-propagation through a dense head that keeps what the interaction strengths are made of.
 
-Training code throws activations, slopes and errors away once it has the gradient; the line graph is made
-of just these. Formulas: section 2.2 of the design, from dC/dW = -dW/dt of Jiang et al. 2024.
+Training code throws activations, slopes and errors away once it has the gradient; the line graph is made of just
+these. With layers a^l = W^l z^(l-1) + b^l, z^l = sigma(a^l), a cost C and its errors delta^l = dC/da^l for one sample,
+gradient flow dW/dt = -dC/dW (Jiang et al., Nature Communications 15, 2024) moves the synapse i -> j of layer l < L at
+
+    dw_ij/dt = - z_i^(l-1) sigma'(a_j^l) sum_k w_jk^(l+1) delta_k^(l+1),
+
+linearly in the weights of the synapses j -> k that leave its target. So the interaction strength is, as the mean over
+the samples b of a probe,
+
+    P[(i -> j) of l, (j -> k) of l+1] = mean_b z_i^(l-1) sigma'(a_j^l) delta_k^(l+1),
+
+and zero elsewhere. The published text gives the definition of beta_eff; these entries are derived here.
 """
 
 from __future__ import annotations
@@ -39,6 +49,7 @@ class Pass:
 
     @property
     def samples(self) -> int:
+        """How many samples it is of."""
         return len(self.inputs[0])
 
 
@@ -46,9 +57,9 @@ class BackPropagation:
     """Runs chunks of a probe through a head, in float32 or better, whatever surrounds it.
 
     Args:
-        chain: the head, from :func:`ncore.network.chain.dense_chain`.
-        loss: a torch loss that is a mean or a sum over samples.
-        reference: also propagate the error of an untrained classifier (uniform prediction for cross-entropy,
+        chain: The head, from :func:`ncore.network.chain.dense_chain`.
+        loss: A torch loss that is a mean or a sum over samples.
+        reference: Also propagate the error of an untrained classifier (uniform prediction for cross-entropy,
             the mean target for a squared loss), which ``strength="relative"`` divides by.
         mean_target: (K,) mean of all probe targets, for the reference of a squared loss.
     """
@@ -68,6 +79,7 @@ class BackPropagation:
         self.dtype = dtype if dtype in (torch.float32, torch.float64) else torch.float32
 
     def __call__(self, inputs: Tensor, targets: Tensor) -> Pass:
+        """One chunk of the probe, forwards and back; see the class for shapes and errors."""
         self._check(inputs, targets)
         device = self.chain.layers[0].linear.weight.device
         with exact_arithmetic(device):

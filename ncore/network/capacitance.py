@@ -99,10 +99,10 @@ class Capacitance:
         mean_degree: <s>, the average weighted degree of a synapse.
         symmetry: S, the correlation of in- and out-degree over synapses, in [-1, 1]; NaN unless asked for.
         heterogeneity: H = sigma_in sigma_out / <s>; ``value == mean_degree + symmetry * heterogeneity``.
-        in_degree_std, out_degree_std: standard deviations of the degrees over all synapses.
-        layers: the decomposition by layer, 1..L.
-        samples: probe samples that were averaged over.
-        reason: why ``value`` is NaN, one of :class:`Undefined` (behind "of the untrained classifier, " where it is that
+        in_degree_std, out_degree_std: Standard deviations of the degrees over all synapses.
+        layers: The decomposition by layer, 1..L.
+        samples: Probe samples that were averaged over.
+        reason: Why ``value`` is NaN, one of :class:`Undefined` (behind "of the untrained classifier, " where it is that
             one which has none), else None.
     """
 

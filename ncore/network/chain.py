@@ -59,11 +59,11 @@ def dense_chain(unit: nn.Module) -> DenseChain:
     """Read ``unit`` as a chain of dense layers.
 
     Args:
-        unit: a (nested) ``torch.nn.Sequential`` of ``Linear``, the elementwise ``ACTIVATIONS`` and dropout,
+        unit: A (nested) ``torch.nn.Sequential`` of ``Linear``, the elementwise ``ACTIVATIONS`` and dropout,
             such as an :class:`ncore.NCPUnit`.
 
     Raises:
-        UnsupportedError: names the first module that is anything else, or says what is missing.
+        UnsupportedError: Names the first module that is anything else, or says what is missing.
     """
     if not isinstance(unit, nn.Sequential):
         raise UnsupportedError(

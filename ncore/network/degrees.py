@@ -41,9 +41,9 @@ class DegreeSums:
     """Weighted degrees of all synapses, summed over the chunks of a probe, for one set of interaction strengths.
 
     Args:
-        widths: neurons per level, the inputs first.
-        absolute: take |z|, |sigma'| and |delta| sample by sample.
-        spread: also the second moments, which need the degrees of the first and last layer one by one.
+        widths: Neurons per level, the inputs first.
+        absolute: Take |z|, |sigma'| and |delta| sample by sample.
+        spread: Also the second moments, which need the degrees of the first and last layer one by one.
     """
 
     def __init__(self, widths: Sequence[int], *, absolute: bool, spread: bool = True) -> None:
@@ -120,6 +120,7 @@ class CapacitanceSums:
         self._reference = DegreeSums(widths, absolute=True, spread=False)
 
     def add(self, chunk: Pass) -> None:
+        """Add a chunk of the probe to the sums of all strengths."""
         with exact_arithmetic(chunk.inputs[0].device), torch.no_grad():
             self._add(chunk)
 
@@ -133,6 +134,7 @@ class CapacitanceSums:
             self._reference.add(chunk, chunk.reference)
 
     def results(self) -> dict[str, Capacitance]:
+        """beta_eff by strength."""
         return {strength: self._result(strength)[0] for strength in self.strengths}
 
     def scale(self) -> float:
@@ -160,25 +162,25 @@ def beta_eff(
     """Neural capacitance of a dense head on a probe: the effective coupling of its network of synapses.
 
     Args:
-        unit: a ``torch.nn.Sequential`` of ``Linear`` and elementwise activations, or an ``ncore.NCPUnit``,
+        unit: A ``torch.nn.Sequential`` of ``Linear`` and elementwise activations, or an ``ncore.NCPUnit``,
             on any torch device; evaluated in float32 or better, dropout inactive.
         inputs: (N, features) tensor, what the unit's first Linear sees; 512 samples or more are advised. Or,
             without ``targets``, an iterable of (inputs, targets) batches: the same result as in one piece.
         targets: N targets, as the loss takes them.
-        loss: a torch loss whose value is a mean or a sum over samples; a sum is read as N times the mean.
-        strength: "absolute" (non-negative, as the reduction assumes), "signed" (the paper's, as derived in the
-            design; look at its conditioning) or "relative" (the absolute one over that of an untrained
+        loss: A torch loss whose value is a mean or a sum over samples; a sum is read as N times the mean.
+        strength: "absolute" (non-negative, as the reduction assumes), "signed" (the paper's, as derived in
+            ``backprop``; look at its conditioning) or "relative" (the absolute one over that of an untrained
             classifier: comparable between candidates, and beyond the paper).
-        chunk_size: cut the tensors into chunks of this many samples, to bound memory; the result stays.
-        spread: also the symmetry S, the heterogeneity H and the standard deviations of the degrees, which cost
+        chunk_size: Cut the tensors into chunks of this many samples, to bound memory; the result stays.
+        spread: Also the symmetry S, the heterogeneity H and the standard deviations of the degrees, which cost
             a matrix product more for the first and the last layer; NaN otherwise.
 
     Returns:
         A :class:`Capacitance`; ``float()`` of it is beta_eff, NaN with a ``reason`` where it is undefined.
 
     Raises:
-        UnsupportedError: a module, a loss or a depth that is not covered, by name.
-        InputError: shapes or types that do not fit.
+        UnsupportedError: A module, a loss or a depth that is not covered, by name.
+        InputError: Shapes or types that do not fit.
 
     Source: beta_eff after Gao et al., Nature 530 (2016), on the line graph of Jiang et al., Nat. Commun. 15 (2024).
 
@@ -217,7 +219,7 @@ def check_strengths(chain: DenseChain, loss: Loss, strengths: Sequence[str]) -> 
     """Which of ``strengths`` are defined on this head and loss, and why the others are not.
 
     Raises:
-        UnsupportedError: none of them is.
+        UnsupportedError: None of them is.
     """
     errors, defined, left_out = SampleErrors(loss), [], {}
     for strength in strengths:

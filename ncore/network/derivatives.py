@@ -30,6 +30,7 @@ class Cost:
         self.weight = 0.0
 
     def __call__(self, moved: Tensors) -> Tensor:
+        """The cost with these parameters in place of the model's own, a scalar."""
         outputs = functional_call(self.model, {**self.state, **moved}, (self.inputs,))
         if not isinstance(outputs, Tensor):
             raise UnsupportedError(

@@ -6,8 +6,8 @@ d_in = d_out = H 1 and
 
     beta_eff = (1^T H H 1) / (1^T H 1) = |H 1|^2 / (1^T H 1),
 
-where H 1 is one Hessian-vector product (Pearlmutter, Neural Computation 6, 1994). The P of section 2.2 of the design,
-from back-propagation, is the explicit part of the blocks of H between neighbouring layers; H has also its Gauss-Newton
+where H 1 is one Hessian-vector product (Pearlmutter, Neural Computation 6, 1994). The P of ``backprop``, from
+back-propagation, is the explicit part of the blocks of H between neighbouring layers; H has also its Gauss-Newton
 part, the blocks between all other pairs of layers, and those on the diagonal, which can be left out. Unlike that P, it
 does not vanish as training converges: at a minimum H has no negative eigenvalue, and beta_eff is then a weighted mean
 of its eigenvalues, at most the largest. This goes past the paper.
@@ -45,13 +45,15 @@ Choice = Iterable[str] | Callable[[str, Tensor], bool]
 
 @dataclass(frozen=True)
 class HessianCapacitance(Capacitance):
-    """beta_eff of the Hessian; what differs from :class:`Capacitance`:
+    """beta_eff of the Hessian.
+
+    What differs from :class:`Capacitance`:
 
     Attributes:
         conditioning: |sum of H 1| / sum of |H 1|, in [0, 1]. Entries that cancel within a row of H are not seen, so
             this is an upper bound of |1^T H 1| / sum of |H_ef|, which would need all of H.
         symmetry: 1, as H is symmetric; ``value == mean_degree + heterogeneity`` with the variance of H 1 over its mean.
-        names: of the modules whose weights are layers 1..L.
+        names: Of the modules whose weights are layers 1..L.
     """
 
     names: tuple[str, ...] = ()
@@ -61,16 +63,16 @@ class HessianSums:
     """H 1 of a model, summed over the chunks of a probe.
 
     Args:
-        model: any module that maps a batch of inputs to outputs, sample by sample; taken in evaluation mode.
-        loss: a torch loss that is a mean or a sum over samples.
-        parameters: which are the synapses: names, or a function of name and tensor; by default all with two or more
+        model: Any module that maps a batch of inputs to outputs, sample by sample; taken in evaluation mode.
+        loss: A torch loss that is a mean or a sum over samples.
+        parameters: Which are the synapses: names, or a function of name and tensor; by default all with two or more
             dimensions, frozen or not, so that biases and the scales of normalisation are left out.
-        strengths: of ``HESSIAN_STRENGTHS``. "hessian-cross" costs a Hessian-vector product a layer more, a layer
+        strengths: Of ``HESSIAN_STRENGTHS``. "hessian-cross" costs a Hessian-vector product a layer more, a layer
             being a module that holds synapses itself.
 
     Raises:
-        InputError: an unknown name.
-        UnsupportedError: there is no synapse.
+        InputError: An unknown name.
+        UnsupportedError: There is no synapse.
     """
 
     def __init__(
@@ -168,22 +170,22 @@ def hessian_capacitance(
     """Neural capacitance of any network, beta_eff = |H 1|^2 / (1^T H 1), by Hessian-vector products.
 
     Args:
-        model: any module that maps a batch of inputs to outputs, sample by sample; taken in evaluation mode, in
+        model: Any module that maps a batch of inputs to outputs, sample by sample; taken in evaluation mode, in
             float32 or better.
         inputs: (N, ...) tensor or, without ``targets``, an iterable of (inputs, targets) batches.
         targets: N targets, as the loss takes them.
-        loss: a torch loss whose value is a mean or a sum over samples; a sum is read as N times the mean.
-        parameters: the synapses: names, or a function of name and tensor; by default all parameters with two or
+        loss: A torch loss whose value is a mean or a sum over samples; a sum is read as N times the mean.
+        parameters: The synapses: names, or a function of name and tensor; by default all parameters with two or
             more dimensions, frozen or not.
         diagonal: False leaves out the interactions of a layer with itself, for one Hessian-vector product a layer.
-        chunk_size: cut the tensors into chunks of this many samples, to bound memory; the result stays.
+        chunk_size: Cut the tensors into chunks of this many samples, to bound memory; the result stays.
 
     Returns:
         A :class:`HessianCapacitance`; ``float()`` of it is beta_eff, in units of cost per squared weight.
 
     Raises:
-        UnsupportedError: no synapse, an operation without second derivatives, or a loss that is not covered.
-        InputError: shapes, types or names that do not fit.
+        UnsupportedError: No synapse, an operation without second derivatives, or a loss that is not covered.
+        InputError: Shapes, types or names that do not fit.
 
     Example:
         One linear neuron with a squared error has H = 2 mean(x x^T):

@@ -57,8 +57,8 @@ class LineGraph:
 
     Attributes:
         strength: "signed", "absolute" or "relative".
-        factors: one :class:`LayerFactors` for each pair of layers (l, l+1), l = 1..L-1.
-        scale: what P is multiplied by: 1, or for "relative" one over the beta_eff of an untrained classifier.
+        factors: One :class:`LayerFactors` for each pair of layers (l, l+1), l = 1..L-1.
+        scale: What P is multiplied by: 1, or for "relative" one over the beta_eff of an untrained classifier.
     """
 
     def __init__(self, strength: str, factors: Sequence[LayerFactors], scale: float = 1.0) -> None:
@@ -341,7 +341,7 @@ def factors_of(passes: Sequence[Any], neurons: Sequence[np.ndarray | None] | Non
 
     Args:
         passes: :class:`ncore.network.backprop.Pass` objects, in order.
-        neurons: for each level, inputs first, the neurons to keep (None: all).
+        neurons: For each level, inputs first, the neurons to keep (None: all).
     """
     weight, samples = sum(p.weight for p in passes), sum(p.samples for p in passes)
     # Errors belong to a summed loss; the probe's mean divides by its weight, P's mean by the samples.

@@ -1,6 +1,6 @@
 """The finished runs that come with the package: what predictors have learned before a user has any runs of their own.
 
-They are those of `ncore bench`, read from its table without its code: the benchmark judges what is here.
+They are those of ``ncore bench``, read from its table without its code: the benchmark judges what is here.
 """
 
 from collections.abc import Collection
@@ -47,7 +47,7 @@ def _all_tasks() -> tuple[tuple[str, Task], ...]:
 
 
 def read_tasks(path: Path) -> tuple[tuple[str, Task], ...]:
-    """Tasks of two candidates or more with their modes, from a table of `ncore bench`."""
+    """Tasks of two candidates or more with their modes, from a table of ``ncore bench``."""
     import pyarrow.parquet as pq
 
     present = pq.read_schema(path).names

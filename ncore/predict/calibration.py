@@ -50,11 +50,11 @@ class Calibrated(Predictor):
         self.calibration = Calibration.CONFORMAL
 
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
-        """The predictor's own forecasts; see `Predictor.predict`."""
+        """The predictor's own forecasts; see ``Predictor.predict``."""
         return self.predictor.predict(curves)
 
     def fit(self, experience: Sequence[Task]) -> Predictor:
-        """Learn from the experience and calibrate on it, group by group; see `Predictor.fit`."""
+        """Learn from the experience and calibrate on it, group by group; see ``Predictor.fit``."""
         if not experience:
             return self
         return _Fitted(self, self.predictor.fit(experience), tuple(experience))
@@ -80,7 +80,7 @@ class _Fitted(Calibrated):
         return self._origin.fit(experience)
 
     def factor(self, epoch: int) -> float:
-        """What standard deviations are multiplied by when a run has been seen until `epoch`."""
+        """What standard deviations are multiplied by when a run has been seen until ``epoch``."""
         return self._factors_of(epoch)[0]
 
     def _factors_of(self, epoch: int) -> tuple[float, float]:
@@ -159,18 +159,18 @@ def _stretched(forecast: Forecast, whole: float, own: float) -> Forecast:
 
 
 def conformal_factor(scores: Sequence[FloatArray], level: float = LEVEL) -> float:
-    """By how much to stretch normal intervals of probability `level` so that they hold that share of the truths.
+    """By how much to stretch normal intervals of probability ``level`` so that they hold that share of the truths.
 
     The quantile is that of the scores, each task having the same weight in all, with the correction for a finite
     sample: of n exchangeable scores it is the one at rank ceil((n + 1) level), which makes the coverage of one more at
-    least `level` and at most 1 / (n + 1) more.
+    least ``level`` and at most 1 / (n + 1) more.
 
     Args:
         scores: Normalised residuals, an array for each task.
         level: In (0, 1).
 
     Returns:
-        The factor; 1 where there are fewer than `MIN_RUNS` scores, or where the quantile is not finite.
+        The factor; 1 where there are fewer than ``MIN_RUNS`` scores, or where the quantile is not finite.
 
     Example:
         >>> round(conformal_factor([np.arange(1.0, 100.0)]) * NormalDist().inv_cdf(0.95), 9)

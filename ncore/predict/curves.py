@@ -37,7 +37,7 @@ _KEYS = (("validation", "loss"), ("train", "accuracy"), ("train", "loss"))
 
 
 class RunLike(Protocol):
-    """The tables of a run that a curve is made of; `ncore.store.Run` has them."""
+    """The tables of a run that a curve is made of; ``ncore.store.Run`` has them."""
 
     def metrics(self) -> pd.DataFrame:
         """Table with the columns epoch, step, split, name and value."""
@@ -47,7 +47,7 @@ class RunLike(Protocol):
 
 
 class StoreLike(Protocol):
-    """What curves need of a store; `ncore.store.Store` has it."""
+    """What curves need of a store; ``ncore.store.Store`` has it."""
 
     def runs(self) -> pd.DataFrame:
         """One row a run: run, candidate, dataset, seed, mode, status, planned_epochs, test_accuracy, reason."""
@@ -76,8 +76,8 @@ class Curve:
         observed: Final test accuracy, NaN where unknown: the truth to compare with, never an input.
         dataset: What it is trained on, empty if unknown.
         mode: The training mode, empty if unknown.
-        train_accuracy: Training accuracy, as `loss`.
-        train_loss: Training loss, as `loss`.
+        train_accuracy: Training accuracy, as ``loss``.
+        train_loss: Training loss, as ``loss``.
         scores: Transferability scores by name, known before training; "probe_logme" is what runs record at epoch 0.
 
     Raises:
@@ -147,7 +147,7 @@ class Curve:
         return self.status not in ("failed", "unreadable") and self.epochs.size > 0
 
     def until(self, epoch: int) -> "Curve":
-        """The same run as it was known after `epoch`: nothing later, and no final accuracy."""
+        """The same run as it was known after ``epoch``: nothing later, and no final accuracy."""
         keep = self.epochs <= epoch
         return replace(
             self,
@@ -169,13 +169,13 @@ def curves_from_store(
     unknown, has the run's id as its candidate and stands with any dataset.
 
     Args:
-        store: The store, or anything with its `runs()` and `run(id)`.
+        store: The store, or anything with its ``runs()`` and ``run(id)``.
         dataset: The dataset; None if the store holds only one.
         mode: The training mode; None if those runs share one.
         epochs: Keep epochs 1 to this one; None keeps all.
 
     Returns:
-        One curve a run, in the order of `store.runs()`.
+        One curve a run, in the order of ``store.runs()``.
 
     Raises:
         InputError: The store is empty, the dataset or mode is not in it, or it must be named because there are
@@ -190,7 +190,7 @@ def curves_from_store(
 
 
 def _only(runs: pd.DataFrame, column: str, wanted: str | None) -> pd.DataFrame:
-    """The runs whose `column` is `wanted`, or all of them if none is wanted and they agree.
+    """The runs whose ``column`` is ``wanted``, or all of them if none is wanted and they agree.
 
     A run whose manifest is damaged has no value there; it could be any, so it stays.
     """
@@ -210,7 +210,7 @@ def _only(runs: pd.DataFrame, column: str, wanted: str | None) -> pd.DataFrame:
 
 
 def read_curve(row: Mapping[Any, Any], run: Callable[[], RunLike], epochs: int | None = None) -> Curve:
-    """The curve of one row of `store.runs()`, whose run is opened by `run()`; see :func:`curves_from_store`."""
+    """The curve of one row of ``store.runs()``, whose run is opened by ``run()``; see :func:`curves_from_store`."""
     status, reason = str(row["status"]), "" if pd.isna(row["reason"]) else str(row["reason"])
     series: dict[tuple[str, str], dict[int, float]] = {}
     beta: dict[str, dict[int, float]] = {}

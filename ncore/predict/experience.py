@@ -35,12 +35,12 @@ class Task:
         object.__setattr__(self, "group", self.group or self.name)
 
     def as_of(self, epoch: int) -> tuple[list[Curve], list[float]]:
-        """What was known of each finished run after `epoch`, and where it ended.
+        """What was known of each finished run after ``epoch``, and where it ended.
 
-        Runs that had less than `epoch` epochs, or that were planned to end by then, are left out.
+        Runs that had less than ``epoch`` epochs, or that were planned to end by then, are left out.
 
         Returns:
-            The curves until `epoch`, and the final test accuracies, both of one length.
+            The curves until ``epoch``, and the final test accuracies, both of one length.
         """
         kept = [
             curve
@@ -57,7 +57,7 @@ def tasks_from_store(store: StoreLike, mode: str, without: Sequence[str] = ()) -
     """The finished runs of a store, a task for each dataset.
 
     Args:
-        store: The store, or anything with its `runs()` and `run(id)`.
+        store: The store, or anything with its ``runs()`` and ``run(id)``.
         mode: The training mode; runs in another are no evidence for it.
         without: Datasets to leave out: the one to be predicted, above all.
 
@@ -74,7 +74,7 @@ def tasks_from_store(store: StoreLike, mode: str, without: Sequence[str] = ()) -
 
 
 def tasks_of(curves: Sequence[Curve]) -> list[Task]:
-    """Sort curves into tasks by their dataset and mode; see `tasks_from_store`."""
+    """Sort curves into tasks by their dataset and mode; see ``tasks_from_store``."""
     groups: dict[tuple[str, str], list[Curve]] = {}
     for curve in curves:
         if curve.dataset and math.isfinite(curve.observed):

@@ -21,8 +21,8 @@ class Forecast:
         mean: Predicted accuracy, in [0, 1].
         sd: Its standard deviation before clipping, >= 0.
         warning: What to know before trusting it; empty if nothing.
-        shared: The part of `sd` that stems from an error made for all runs of the task alike, in [0, sd]: it moves them
-            together and leaves their order as it is. 0 where a predictor doesn't tell it apart.
+        shared: The part of ``sd`` that stems from an error made for all runs of the task alike, in [0, sd]: it moves
+            them together and leaves their order as it is. 0 where a predictor doesn't tell it apart.
 
     Raises:
         InputError: The mean is not in [0, 1], or sd is negative or not finite, or less than its part.
@@ -86,10 +86,10 @@ class Predictor(ABC):
 
     A predictor sees the curves of all candidates of a task at once, so that models which share strength between
     candidates have the same interface as those that look at one curve at a time. What other tasks taught it, it gets
-    by `fit`, which returns another predictor and changes nothing: one in the registry never remembers a user.
+    by ``fit``, which returns another predictor and changes nothing: one in the registry never remembers a user.
 
     Attributes:
-        name: Its name in `get_predictor` and on the command line.
+        name: Its name in ``get_predictor`` and on the command line.
         label: Its name in tables and figures.
         description: What it does, in a sentence.
         family: What kind of a model it is.
@@ -98,7 +98,7 @@ class Predictor(ABC):
         calibration: Where its intervals come from.
         min_epochs: How many epochs it needs.
         strength: The strength of beta_eff that it needs, None if it needs none.
-        score: The score that it reads besides the curves, of `Curve.scores`; empty if none.
+        score: The score that it reads besides the curves, of ``Curve.scores``; empty if none.
         joint: Whether the forecast of a run depends on the other runs of its task.
         learns: Whether its means, not only its intervals, depend on what it was fitted on.
         slow: Whether it takes seconds rather than milliseconds a candidate.

@@ -49,7 +49,7 @@ def spearman(predicted: Values, true: Values) -> float:
 def kendall(predicted: Values, true: Values) -> float:
     """Kendall's tau-b: concordant less discordant pairs, corrected for ties on either side.
 
-    Args and the return value are as for `spearman`.
+    Args and the return value are as for ``spearman``.
 
     Example:
         >>> round(kendall([1, 2, 3, 4], [1, 2, 4, 3]), 12)
@@ -68,7 +68,7 @@ def weighted_kendall(predicted: Values, true: Values) -> float:
 
     The top of the ranking so weighs most. It is the average of the two values that ranking by truth and by prediction
     give (Vigna, *A weighted correlation index for rankings with ties*, WWW 2015), SciPy's
-    default. Args and the return value are as for `spearman`.
+    default. Args and the return value are as for ``spearman``.
 
     Example:
         >>> weighted_kendall([1, 2, 3, 4], [1, 2, 4, 3]) < kendall([1, 2, 3, 4], [1, 2, 4, 3])
@@ -88,8 +88,8 @@ def regret(predicted: Values, true: Values) -> float:
     Where several are predicted best, their mean accuracy counts: one of them is taken at random.
 
     Args:
-        predicted: As for `spearman`.
-        true: As for `spearman`, fractions.
+        predicted: As for ``spearman``.
+        true: As for ``spearman``, fractions.
 
     Returns:
         Accuracy points, in [0, 100], lower is better; NaN for fewer than two candidates.
@@ -110,8 +110,8 @@ def precision_at_3(predicted: Values, true: Values) -> float:
     Ties are broken at random, on each side by itself; the value is the expectation.
 
     Args:
-        predicted: As for `spearman`.
-        true: As for `spearman`.
+        predicted: As for ``spearman``.
+        true: As for ``spearman``.
 
     Returns:
         In [0, 1], higher is better; NaN for three candidates or fewer, which would score 1 whatever is predicted.
@@ -131,7 +131,7 @@ class Measure:
     """A ranking measure with its direction and range, so that tables and figures need not know them.
 
     Attributes:
-        name: Key in `MEASURES` and `evaluate`.
+        name: Key in ``MEASURES`` and ``evaluate``.
         function: From predicted and true accuracies, each of shape (n,), to the value.
         higher_is_better: Direction.
         lower_bound: Smallest value possible.
@@ -167,8 +167,8 @@ def evaluate(predicted: Values, true: Values) -> dict[str, float]:
     """All measures of one ranking, by name.
 
     Args:
-        predicted: As for `spearman`.
-        true: As for `spearman`.
+        predicted: As for ``spearman``.
+        true: As for ``spearman``.
 
     Raises:
         InputError: The two differ in length.
@@ -198,7 +198,7 @@ def _is_constant(values: FloatArray) -> bool:
 
 
 def _in_top(values: FloatArray, size: int) -> FloatArray:
-    """Probability of being among the `size` largest when ties are broken at random, shape (n,)."""
+    """Probability of being among the ``size`` largest when ties are broken at random, shape (n,)."""
     threshold = np.partition(values, -size)[-size]
     above, tied = values > threshold, values == threshold
     inside: FloatArray = above + tied * (size - above.sum()) / tied.sum()

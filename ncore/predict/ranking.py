@@ -51,16 +51,16 @@ def rank(
         store: An open store, or its path or URL.
         dataset: The dataset; None if the store holds only one.
         epochs: Use epochs 1 to this one.
-        method: Name of a predictor (`predictor_names()`), or a predictor.
+        method: Name of a predictor (``predictor_names()``), or a predictor.
         mode: The training mode; None if the runs share one.
         level: Probability of the interval, in (0, 1).
-        seed: Of the Monte-Carlo draws behind `p_best`.
+        seed: Of the Monte-Carlo draws behind ``p_best``.
 
     Returns:
-        One row a candidate, as `rank_curves` describes.
+        One row a candidate, as ``rank_curves`` describes.
 
     Raises:
-        InputError: As `curves_from_store` and `rank_curves` say.
+        InputError: As ``curves_from_store`` and ``rank_curves`` say.
         StoreError: The store cannot be opened.
     """
     if isinstance(store, str | os.PathLike):
@@ -88,20 +88,20 @@ def rank_curves(
     The seeds of a candidate are combined into the forecast for one more run of it: its mean is the mean of theirs, its
     variance the mean of their variances plus the variance between their means. Each candidate is then a normal
     distribution clipped to [0, 1]. An error that the predictor says is shared by all leaves their order as it is, and
-    has no part in `p_best`; the rest is independent of the others'.
+    has no part in ``p_best``; the rest is independent of the others'.
 
     A failed or unreadable run has no say in the prediction but is named in the warnings, even if it failed after
-    `epochs`. A candidate with no other run, or with no finished epoch yet, comes last, with NaN for its prediction.
+    ``epochs``. A candidate with no other run, or with no finished epoch yet, comes last, with NaN for its prediction.
 
     Args:
-        curves: The runs of one dataset and training mode; of each, epochs 1 to `epochs` are used.
+        curves: The runs of one dataset and training mode; of each, epochs 1 to ``epochs`` are used.
         epochs: The epoch as of which to rank.
-        method: Name of a predictor (`predictor_names()`), or a predictor.
+        method: Name of a predictor (``predictor_names()``), or a predictor.
         level: Probability of the interval, in (0, 1).
-        seed: Of the Monte-Carlo draws behind `p_best`.
+        seed: Of the Monte-Carlo draws behind ``p_best``.
         experience: Finished runs of other tasks, for a method given by name to learn from and to have its interval
             calibrated on besides those of the benchmark; an empty one leaves the benchmark away, too. A predictor is
-            used as it is: `fit` it first.
+            used as it is: ``fit`` it first.
 
     Returns:
         One row a candidate, sorted by rank, with the columns
@@ -115,11 +115,11 @@ def rank_curves(
         - observed: mean final test accuracy of the runs where it is known, else NaN;
         - warning: what to know before trusting the row, empty if nothing.
 
-        `attrs` of the table holds the method, its label, the epochs and the level.
+        ``attrs`` of the table holds the method, its label, the epochs and the level.
 
     Raises:
         InputError: There is no curve or none that can be ranked, or an argument is out of range, or the method
-            needs more epochs than `epochs` or a beta_eff that no run recorded.
+            needs more epochs than ``epochs`` or a beta_eff that no run recorded.
 
     Example:
         >>> early = np.array([1, 2])
@@ -211,7 +211,7 @@ def probability_of_best(means: FloatArray, sds: FloatArray, seed: int = 0) -> Fl
     Args:
         means: Shape (n,); NaN for what cannot be the best.
         sds: Standard deviations before clipping, shape (n,).
-        seed: Of the `DRAWS` Monte-Carlo draws.
+        seed: Of the ``DRAWS`` Monte-Carlo draws.
 
     Returns:
         Shape (n,), summing to 1; a draw in which several are largest is shared between them.

@@ -49,17 +49,17 @@ class Standing:
 class StoppingRule:
     """Which candidates go on, and until when.
 
-    After each look the smallest set of candidates is kept that holds the best of all with probability `1 - risk`; the
-    others are stopped, and stay stopped. So the probability that the best was stopped is at most `risk` at every look,
-    however many candidates there are, as far as the predictor's intervals can be trusted. As far as they can't, on data
-    of a new kind, say, no more than half of the candidates are stopped at a look, as in successive halving (Jamieson
-    and Talwalkar, AISTATS 2016).
+    After each look the smallest set of candidates is kept that holds the best of all with probability ``1 - risk``; the
+    others are stopped, and stay stopped. So the probability that the best was stopped is at most ``risk`` at every
+    look, however many candidates there are, as far as the predictor's intervals can be trusted. As far as they can't,
+    on data of a new kind, say, no more than half of the candidates are stopped at a look, as in successive halving
+    (Jamieson and Talwalkar, AISTATS 2016).
 
     Attributes:
         risk: In [0, 1).
         target_regret: Accuracy points; as soon as the first choice is expected to lose no more, only it goes on.
         budget: Epochs of all runs together, the rest of the first choice's training included; None for no limit. No
-            more candidates go on than it lasts for if each later look stops the share `cut` of them.
+            more candidates go on than it lasts for if each later look stops the share ``cut`` of them.
         looks: Epochs after which candidates are compared.
         cut: The largest share of the running candidates that is stopped at a look; the budget and the target regret may
             stop more.
@@ -89,7 +89,7 @@ class StoppingRule:
             raise InputError(f"The share {self.cut} that a look may stop must be in [0, 1]: give 0.5, say.")
 
     def looks_until(self, horizon: int, predictor: Predictor) -> list[int]:
-        """The looks that a predictor can use before training ends at `horizon`.
+        """The looks that a predictor can use before training ends at ``horizon``.
 
         Example:
             >>> from ncore.predict import get_predictor
@@ -127,7 +127,7 @@ class StoppingRule:
             epochs: The one that they have reached, those of the later looks, and the one where training ends.
 
         Returns:
-            A number from 0 (not even one) to `len(runs)`.
+            A number from 0 (not even one) to ``len(runs)``.
         """
         if self.budget is None:
             return len(runs)
@@ -155,7 +155,7 @@ def standing(curves: Sequence[Curve], predictor: Predictor, seed: int = 0) -> St
     Args:
         curves: The runs of one task, all as of one epoch or as far as they got by then; those that failed or have no
             epoch yet are left out.
-        predictor: With `fit` done, if it learns.
+        predictor: With ``fit`` done, if it learns.
         seed: Of the Monte-Carlo draws.
 
     Raises:
@@ -188,7 +188,7 @@ def standing(curves: Sequence[Curve], predictor: Predictor, seed: int = 0) -> St
 
 @lru_cache(maxsize=8)
 def _normal(n: int, seed: int) -> FloatArray:
-    """Standard normal draws, shape (`DRAWS`, n); a pruner asks for the same ones at every report."""
+    """Standard normal draws, shape (``DRAWS``, n); a pruner asks for the same ones at every report."""
     draws = np.random.default_rng(seed).standard_normal((DRAWS, n))
     draws.flags.writeable = False
     return draws

@@ -20,7 +20,7 @@ def read_spec(kind: type[_Spec], spec: str | Mapping[str, Any] | _Spec, what: st
     """A spec of ``kind`` from a string (its source), a mapping, or one that was read before.
 
     Raises:
-        InputError: says in one sentence what is wrong with it.
+        InputError: Says in one sentence what is wrong with it.
     """
     if isinstance(spec, kind):
         return spec

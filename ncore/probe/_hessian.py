@@ -23,16 +23,16 @@ class HessianRecorder:
     """What a recorder takes of the Hessian, once an epoch.
 
     Args:
-        model: the whole candidate, None if it is not at hand.
-        unit: the dense head inside it.
-        loss: the training loss.
+        model: The whole candidate, None if it is not at hand.
+        unit: The dense head inside it.
+        loss: The training loss.
         strengths: "hessian" and "hessian-cross" of the unit, "model-hessian" and "model-hessian-cross" of the
             candidate, all weights with two or more dimensions.
         probe: (inputs, targets) of the model, of which one sample is tried.
 
     Attributes:
-        left_out: strengths that cannot be taken, and why.
-        layers: the names of the modules that are layers 1..L, by strength.
+        left_out: Strengths that cannot be taken, and why.
+        layers: The names of the modules that are layers 1..L, by strength.
     """
 
     def __init__(

@@ -38,12 +38,12 @@ def regroup(classes: Classes, class_names: Sequence[str]) -> tuple[list[str], np
     """New class names, and the table from old labels to new ones (-1: left out).
 
     Args:
-        classes: old classes to keep; or lists of old classes to join; or new names with their old classes. An old
+        classes: Old classes to keep; or lists of old classes to join; or new names with their old classes. An old
             class is given by its name or its number.
-        class_names: the old names.
+        class_names: The old names.
 
     Raises:
-        InputError: an unknown class, one used twice, or fewer than two new ones.
+        InputError: An unknown class, one used twice, or fewer than two new ones.
 
     Example:
         >>> names, table = regroup({"pet": ["cat", "dog"], "car": ["car"]}, ["car", "cat", "cow", "dog"])
@@ -95,16 +95,16 @@ def partition(
 
     Args:
         labels: int64 labels of each set that the source has, ``train`` at least; negative ones are left out.
-        sizes: images wanted in each of `SPLITS`; None for all there are, or 20% of train for a set to be carved out.
-        seed: of the choice.
-        class_names: for messages.
-        what: the dataset's name, for messages.
+        sizes: Images wanted in each of ``SPLITS``; None for all there are, or 20% of train for a set to be carved out.
+        seed: Of the choice.
+        class_names: For messages.
+        what: The dataset's name, for messages.
 
     Returns:
-        For each of `SPLITS` the source's set it is taken from and ascending indices within that.
+        For each of ``SPLITS`` the source's set it is taken from and ascending indices within that.
 
     Raises:
-        InputError: too few images, in all or of a class.
+        InputError: Too few images, in all or of a class.
     """
     left = {name: np.flatnonzero(values >= 0) for name, values in labels.items()}
     total = len(left["train"])
@@ -142,7 +142,7 @@ def stratified(labels: np.ndarray, indices: np.ndarray, size: int, rng: np.rando
     """Draw ``size`` of ``indices``, each class in its proportion (largest remainders) and at least once; ascending.
 
     Raises:
-        InputError: fewer indices than asked for, or fewer asked for than classes.
+        InputError: Fewer indices than asked for, or fewer asked for than classes.
     """
     present, inverse, counts = np.unique(labels[indices], return_inverse=True, return_counts=True)
     if size < 1:

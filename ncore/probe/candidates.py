@@ -6,7 +6,7 @@
 ``hf:ORG/NAME``             a vision model of transformers, from the hub or a local folder
 ``file:PATH``               weights in a .safetensors file, and ``architecture`` to load them into
 ``python:module:factory``   a function of yours that returns a ``torch.nn.Module``
-``builtin:NAME``, ``NAME``  a built-in network for small pictures, see `ncore.probe.builtin`
+``builtin:NAME``, ``NAME``  a built-in network for small pictures, see ``ncore.probe.builtin``
 ==========================  ===========================================================================
 
 The output layer is taken off: in timm by ``reset_classifier(0)``, in torchvision and transformers classifiers by an
@@ -57,13 +57,13 @@ class Backbone:
     """A candidate without its output layer, ready for an NCP unit.
 
     Args:
-        module: normalised images (N, C, S, S) to features (N, feature_dim); handed over in evaluation mode.
-        feature_dim: number of features.
-        input: what ``module`` wants at its input.
-        source: the candidate's source.
-        name: its label.
-        pretrained: whether its weights come from a file or a download.
-        parameters: how many, without the output layer.
+        module: Normalised images (N, C, S, S) to features (N, feature_dim); handed over in evaluation mode.
+        feature_dim: Number of features.
+        input: What ``module`` wants at its input.
+        source: The candidate's source.
+        name: Its label.
+        pretrained: Whether its weights come from a file or a download.
+        parameters: How many, without the output layer.
     """
 
     module: nn.Module
@@ -85,16 +85,16 @@ def load_candidate(
     """Build a candidate and take its output layer off.
 
     Args:
-        spec: a string, a mapping, or what `CandidateSpec.parse` made of them.
-        seed: of the random initialisation; the global random state is left as it was.
-        image: the dataset's own pictures (by default 32 pixels, RGB), which models without an input configuration
+        spec: A string, a mapping, or what ``CandidateSpec.parse`` made of them.
+        seed: Of the random initialisation; the global random state is left as it was.
+        image: The dataset's own pictures (by default 32 pixels, RGB), which models without an input configuration
             follow: built-in networks up to 32 pixels and others up to 224, unless ``input_size`` says otherwise.
-        device: where the module goes.
+        device: Where the module goes.
 
     Raises:
-        InputError: anything about the candidate that cannot be used.
-        MissingExtraError: its library is not installed.
-        OfflineError: its weights are neither cached nor reachable.
+        InputError: Anything about the candidate that cannot be used.
+        MissingExtraError: Its library is not installed.
+        OfflineError: Its weights are neither cached nor reachable.
 
     Example:
         >>> backbone = load_candidate("lenet", image=ImageShape(1, 8))
@@ -130,7 +130,7 @@ def save_backbone(backbone: Backbone, path: str | Path) -> None:
     """Write a backbone's weights as safetensors, to be given back as ``weights`` of the same source.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: The file cannot be written.
     """
     from safetensors.torch import save_file
 
@@ -202,7 +202,7 @@ def probe(module: nn.Module, input_spec: InputSpec, name: str) -> int:
     """Number of features, by passing two blank pictures through.
 
     Raises:
-        InputError: the module refuses them, or gives something else than features.
+        InputError: The module refuses them, or gives something else than features.
     """
     shape = (input_spec.channels, input_spec.size, input_spec.size)
     try:

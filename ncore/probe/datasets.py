@@ -9,7 +9,7 @@
 ``numpy:PATH.npz``    arrays x, y or x_train, y_train, x_validation, ..., x_test, ...
 ====================  ===============================================================================
 
-How the three sets come about is told in `ncore.probe._partition`.
+How the three sets come about is told in ``ncore.probe._partition``.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class Split:
     """One of the three sets.
 
     Args:
-        name: train, validation or test.
+        name: Train, validation or test.
         labels: int64 (N,).
-        pool: the source's own set that it is drawn from.
+        pool: The source's own set that it is drawn from.
         indices: int64 (N,), ascending, within that.
-        pictures: that set's pictures.
+        pictures: That set's pictures.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Split:
         """The picture at ``index`` of this set, decoded.
 
         Raises:
-            InputError: it is broken; names its file or place.
+            InputError: It is broken; names its file or place.
         """
         with self._naming(index):
             image = self.pictures[int(self.indices[index])]
@@ -76,11 +76,11 @@ class Split:
         The last one made is kept and handed out again, so it must not be written to.
 
         Args:
-            spec: channels, size and interpolation.
-            memory_limit_gb: refuse more than this; by default the environment's NCORE_MEMORY_GB, or 8.
+            spec: Channels, size and interpolation.
+            memory_limit_gb: Refuse more than this; by default the environment's NCORE_MEMORY_GB, or 8.
 
         Raises:
-            InputError: it would be too large, or a picture is broken.
+            InputError: It would be too large, or a picture is broken.
         """
         key = (spec.channels, spec.size, spec.interpolation)
         if self._last is None or self._last[0] != key:
@@ -107,10 +107,10 @@ class ImageDataset:
     """A dataset cut into its three sets.
 
     Args:
-        name: label.
-        class_names: by label.
-        splits: train, validation and test.
-        fingerprint: tells two datasets, subsamples or cuts apart; the same wherever the data lie.
+        name: Label.
+        class_names: By label.
+        splits: Train, validation and test.
+        fingerprint: Tells two datasets, subsamples or cuts apart; the same wherever the data lie.
     """
 
     name: str
@@ -146,22 +146,22 @@ class ImageDataset:
         """Make a dataset of arrays.
 
         Args:
-            x: pictures (N, H, W), (N, H, W, C) or (N, C, H, W), integers 0..255 or floats 0..1.
-            y: labels (N,), whole numbers or names.
-            x_validation: pictures of a validation set of its own; carved out of ``x`` if not given.
-            y_validation: their labels.
-            x_test: pictures of a test set of its own; carved out of ``x`` if not given.
-            y_test: their labels.
-            class_names: names of labels that are numbers 0..K-1.
-            name: label.
-            classes: as in `DatasetSpec`.
-            train: as in `DatasetSpec`.
-            validation: as in `DatasetSpec`.
-            test: as in `DatasetSpec`.
-            seed: of the choice of pictures.
+            x: Pictures (N, H, W), (N, H, W, C) or (N, C, H, W), integers 0..255 or floats 0..1.
+            y: Labels (N,), whole numbers or names.
+            x_validation: Pictures of a validation set of its own; carved out of ``x`` if not given.
+            y_validation: Their labels.
+            x_test: Pictures of a test set of its own; carved out of ``x`` if not given.
+            y_test: Their labels.
+            class_names: Names of labels that are numbers 0..K-1.
+            name: Label.
+            classes: As in ``DatasetSpec``.
+            train: As in ``DatasetSpec``.
+            validation: As in ``DatasetSpec``.
+            test: As in ``DatasetSpec``.
+            seed: Of the choice of pictures.
 
         Raises:
-            InputError: shapes, ranges or counts that can't be used.
+            InputError: Shapes, ranges or counts that can't be used.
 
         Example:
             >>> data = ImageDataset.from_arrays(np.zeros((10, 8, 8), np.uint8), np.arange(10) % 2)
@@ -189,16 +189,16 @@ def load_dataset(
     """Find a dataset's pictures and cut it into train, validation and test; nothing is decoded yet.
 
     Args:
-        spec: a string, a mapping, or what `DatasetSpec.parse` made of them.
-        train: how many pictures, instead of the spec's.
-        validation: likewise.
-        test: likewise.
-        seed: of the choice of pictures.
+        spec: A string, a mapping, or what ``DatasetSpec.parse`` made of them.
+        train: How many pictures, instead of the spec's.
+        validation: Likewise.
+        test: Likewise.
+        seed: Of the choice of pictures.
 
     Raises:
-        InputError: anything about the dataset that can't be used.
-        MissingExtraError: its library is not installed.
-        OfflineError: it is neither cached nor reachable.
+        InputError: Anything about the dataset that can't be used.
+        MissingExtraError: Its library is not installed.
+        OfflineError: It is neither cached nor reachable.
 
     Example:
         >>> digits = load_dataset("digits", train=500)

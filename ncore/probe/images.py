@@ -54,13 +54,13 @@ class InputSpec:
 
     Args:
         channels: 1 (grey) or 3 (RGB).
-        size: side in pixels.
-        mean: per channel, of values in [0, 1]; one value stands for all channels.
-        std: per channel, likewise.
-        interpolation: a key of `INTERPOLATIONS`.
+        size: Side in pixels.
+        mean: Per channel, of values in [0, 1]; one value stands for all channels.
+        std: Per channel, likewise.
+        interpolation: A key of ``INTERPOLATIONS``.
 
     Raises:
-        InputError: a value out of range.
+        InputError: A value out of range.
 
     Example:
         >>> spec = InputSpec(channels=1, size=8, mean=(0.5,), std=(0.25,))
@@ -138,13 +138,13 @@ def stack(picture: Callable[[int], np.ndarray], count: int, spec: InputSpec, lim
     """Decode ``count`` pictures by threads into one uint8 tensor (count, C, S, S).
 
     Args:
-        picture: gives the pixels (C, S, S) of picture i.
-        count: how many.
-        spec: their shape.
-        limit_gb: refuse more memory than this; by default the environment's NCORE_MEMORY_GB, or 8.
+        picture: Gives the pixels (C, S, S) of picture i.
+        count: How many.
+        spec: Their shape.
+        limit_gb: Refuse more memory than this; by default the environment's NCORE_MEMORY_GB, or 8.
 
     Raises:
-        InputError: the tensor would be larger than the limit.
+        InputError: The tensor would be larger than the limit.
     """
     if limit_gb is None:
         limit_gb = float(os.environ.get("NCORE_MEMORY_GB", DEFAULT_MEMORY_GB))

@@ -86,7 +86,7 @@ class Job(Settings):
         A candidate or a dataset that cannot be loaded is recorded as a failed run with its reason.
 
         Raises:
-            NcoreError: why the run failed.
+            NcoreError: Why the run failed.
         """
         if self.base not in sys.path:
             sys.path.append(self.base)  # `python:` candidates of a module beside the recipe
@@ -109,7 +109,7 @@ def expand(spec: _Spec) -> _Spec:
     A run keeps the unexpanded text: it is the same run wherever the files lie.
 
     Raises:
-        InputError: a variable is not set.
+        InputError: A variable is not set.
     """
 
     def walk(value: Any) -> Any:

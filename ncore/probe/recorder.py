@@ -43,29 +43,29 @@ class Recorder:
     context manager it finishes the run at the end of the block; an exception makes it failed, with its reason.
 
     Args:
-        store: folder, URL or an open store; made if it does not exist.
-        model: the whole model, called on the probe inputs; None if the probe holds the unit's own inputs.
-        unit: the dense head inside ``model`` whose synapses are recorded: a ``torch.nn.Sequential`` of ``Linear``
+        store: Folder, URL or an open store; made if it does not exist.
+        model: The whole model, called on the probe inputs; None if the probe holds the unit's own inputs.
+        unit: The dense head inside ``model`` whose synapses are recorded: a ``torch.nn.Sequential`` of ``Linear``
             and elementwise activations, or an :class:`ncore.NCPUnit`.
         probe: (inputs, targets), fixed over the run; 512 samples or more are advised.
-        loss: the training loss, a torch loss that is a mean or a sum over samples.
-        candidate, dataset: names, as the ranking will show them.
-        seed: of this run.
-        epochs: how many are planned, which is where a prediction points to.
+        loss: The training loss, a torch loss that is a mean or a sum over samples.
+        candidate, dataset: Names, as the ranking will show them.
+        seed: Of this run.
+        epochs: How many are planned, which is where a prediction points to.
         mode: "backbone", "unit" or "all": what is trained.
-        recording: what is kept, as :class:`ncore.probe.settings.RecordingSettings` or a mapping.
-        config: anything JSON can hold that says how the model is trained; part of what identifies the run.
-        notes: free text for whoever looks at the run.
-        info: what else a reader may want to know, as JSON; not part of the identity.
-        resume: go on with an unfinished run of the same identity.
-        take_over: of a run in a bucket, where there are no locks, whose writer is known to be gone.
-        clock: what seconds are read from; with ``time.process_time`` they are of this process's work, whatever else
+        recording: What is kept, as :class:`ncore.probe.settings.RecordingSettings` or a mapping.
+        config: Anything JSON can hold that says how the model is trained; part of what identifies the run.
+        notes: Free text for whoever looks at the run.
+        info: What else a reader may want to know, as JSON; not part of the identity.
+        resume: Go on with an unfinished run of the same identity.
+        take_over: Of a run in a bucket, where there are no locks, whose writer is known to be gone.
+        clock: What seconds are read from; with ``time.process_time`` they are of this process's work, whatever else
             the machine does meanwhile.
 
     Raises:
-        UnsupportedError: the unit or the loss is not covered; strengths that this head is too shallow for are
+        UnsupportedError: The unit or the loss is not covered; strengths that this head is too shallow for are
             left out with a note in the run instead, unless none is left.
-        StoreError: the run exists already, or the store cannot be written.
+        StoreError: The run exists already, or the store cannot be written.
 
     Example:
         >>> import tempfile, torch, ncore
@@ -169,16 +169,16 @@ class Recorder:
         """Record an epoch that has just ended.
 
         Args:
-            epoch: its number, from 1; by default the one after the last.
-            step: optimizer steps so far.
-            features: what the unit takes in on the probe, (N, features), where the loop has computed it already in
+            epoch: Its number, from 1; by default the one after the last.
+            step: Optimizer steps so far.
+            features: What the unit takes in on the probe, (N, features), where the loop has computed it already in
                 evaluation mode; by default the recorder runs the model on the probe.
-            splits: metrics by split, such as ``validation={"accuracy": 0.9, "loss": 0.3}`` and, where it was
+            splits: Metrics by split, such as ``validation={"accuracy": 0.9, "loss": 0.3}`` and, where it was
                 measured, ``test={"accuracy": 0.88}``; accuracies are fractions in [0, 1].
 
         Raises:
-            InputError: a metric is not a number, or an accuracy is outside [0, 1].
-            StoreError: the epoch is recorded already, or cannot be written.
+            InputError: A metric is not a number, or an accuracy is outside [0, 1].
+            StoreError: The epoch is recorded already, or cannot be written.
         """
         epoch = self.last_epoch + 1 if epoch is None else epoch
         self._step = self._step if step is None else step
@@ -258,8 +258,8 @@ class Recorder:
     def _suitability(self, features: Tensor) -> dict[str, dict[str, float]]:
         """LogME of what the unit is given before training: how well the candidate suits the task as it comes.
 
-        Nothing where the targets are no classes, or are all of one. Read on at most `SUITABILITY_SAMPLES` of the probe,
-        for whose features the pass of beta_eff has paid already.
+        Nothing where the targets are no classes, or are all of one. Read on at most ``SUITABILITY_SAMPLES`` of the
+        probe, for whose features the pass of beta_eff has paid already.
         """
         from ncore.scores.transfer import logme
 
@@ -317,7 +317,7 @@ def _dense_strengths(
     """Which strengths from back-propagation are taken, and why any other is left out.
 
     Raises:
-        UnsupportedError: no strength of any kind is left.
+        UnsupportedError: No strength of any kind is left.
     """
     dense = [strength for strength in wanted if strength in DENSE]
     if not dense and hessian.left_out and not hessian.strengths:

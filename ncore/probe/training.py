@@ -88,7 +88,7 @@ class Trainer:
         """Train for epoch ``number`` (from 1) and return its mean loss and accuracy while training.
 
         Raises:
-            TrainingFailedError: the loss or a weight is not finite any more.
+            TrainingFailedError: The loss or a weight is not finite any more.
         """
         seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
         generator = torch.Generator().manual_seed(seed)
@@ -243,10 +243,10 @@ def frozen_features(backbone: nn.Module, examples: Examples, device: torch.devic
 
 
 def choose_device(name: str) -> torch.device:
-    """ "auto" is the first accelerator, else the CPU.
+    """The device of that name; "auto" is the first accelerator, else the CPU.
 
     Raises:
-        InputError: no such device here.
+        InputError: No such device here.
     """
     if name == "auto":
         accelerator = torch.accelerator.current_accelerator(check_available=True)

@@ -33,13 +33,13 @@ class NCPUnit(nn.Sequential):
     The same widths and seed for every candidate, so that only what feeds the unit differs.
 
     Args:
-        features: width of what the backbone gives.
-        classes: outputs.
-        widths: hidden widths; three of them make the default four dense layers.
-        activation: name of an elementwise activation, e.g. "relu".
-        dropout: probability, 0 for none.
-        bias: whether the layers have biases.
-        seed: of the initialisation (torch's default for Linear), which leaves the global generator alone.
+        features: Width of what the backbone gives.
+        classes: Outputs.
+        widths: Hidden widths; three of them make the default four dense layers.
+        activation: Name of an elementwise activation, e.g. "relu".
+        dropout: Probability, 0 for none.
+        bias: Whether the layers have biases.
+        seed: Of the initialisation (torch's default for Linear), which leaves the global generator alone.
 
     Example:
         >>> NCPUnit(512, classes=10)

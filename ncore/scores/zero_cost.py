@@ -44,12 +44,14 @@ def parameter_count(model: "nn.Module", inputs: "Tensor", targets: "Tensor", los
 
 
 def synflow(model: "nn.Module", inputs: "Tensor", targets: "Tensor", loss: "Loss") -> float:
-    """Synaptic flow (Tanaka, Kunin, Yamins, Ganguli, *Pruning neural networks without any data by iteratively
-    conserving synaptic flow*, NeurIPS 2020; summed into a score by Abdelfattah et al., ICLR 2021).
+    """Synaptic flow.
 
-    sum of w dR/dw over the weights of linear and convolution layers, where R is the sum of the outputs for one input of
-    ones after every parameter and buffer was replaced by its absolute value and batch normalisation by the identity;
-    in float64, as R grows exponentially with depth.
+    Source: Tanaka, Kunin, Yamins, Ganguli, *Pruning neural networks without any data by iteratively conserving synaptic
+    flow*, NeurIPS 2020; summed into a score by Abdelfattah et al., ICLR 2021.
+
+    The sum of w dR/dw over the weights of linear and convolution layers, where R is the sum of the outputs for one
+    input of ones after every parameter and buffer was replaced by its absolute value and batch normalisation by the
+    identity; in float64, as R grows exponentially with depth.
 
     Args:
         model: The network.
@@ -61,7 +63,7 @@ def synflow(model: "nn.Module", inputs: "Tensor", targets: "Tensor", loss: "Loss
         Not below 0, higher is better.
 
     Raises:
-        UnsupportedError: A batch normalisation without running statistics, or see `snip`.
+        UnsupportedError: A batch normalisation without running statistics, or see ``snip``.
     """
     import torch
 
@@ -81,10 +83,12 @@ def synflow(model: "nn.Module", inputs: "Tensor", targets: "Tensor", loss: "Loss
 
 
 def snip(model: "nn.Module", inputs: "Tensor", targets: "Tensor", loss: "Loss") -> float:
-    """SNIP (Lee, Ajanthan, Torr, *SNIP: Single-shot network pruning based on connection sensitivity*, ICLR 2019; summed
-    into a score by Abdelfattah et al., ICLR 2021).
+    """SNIP, connection sensitivity.
 
-    sum of |w dL/dw| over the weights of linear and convolution layers: the first-order change of the loss when one
+    Source: Lee, Ajanthan, Torr, *SNIP: Single-shot network pruning based on connection sensitivity*, ICLR 2019; summed
+    into a score by Abdelfattah et al., ICLR 2021.
+
+    The sum of |w dL/dw| over the weights of linear and convolution layers: the first-order change of the loss when one
     weight is removed.
 
     Args:
@@ -108,15 +112,17 @@ def grad_norm(model: "nn.Module", inputs: "Tensor", targets: "Tensor", loss: "Lo
     """Gradient norm (Abdelfattah, Mehrotra, Dudziak, Lane, *Zero-Cost Proxies for Lightweight NAS*, ICLR 2021).
 
     sum over linear and convolution layers of the Euclidean norm of dL/dW. Args, the return value and errors are as for
-    `snip`.
+    ``snip``.
     """
     pairs = _loss_gradients(model, inputs, targets, loss)
     return sum((float(gradient.double().norm()) for _, gradient in pairs), 0.0)
 
 
 def jacob_cov(model: "nn.Module", inputs: "Tensor", targets: "Tensor", loss: "Loss") -> float:
-    """Jacobian covariance (Mellor, Turner, Storkey, Crowley, *Neural architecture search without training*, first
-    version, arXiv 2006.04647v1, 2020).
+    """Jacobian covariance.
+
+    Source: Mellor, Turner, Storkey, Crowley, *Neural architecture search without training*, first version, arXiv
+    2006.04647v1, 2020.
 
     -sum_i (log(v_i + k) + 1 / (v_i + k)) with k = 1e-5, v being the eigenvalues of the correlation matrix between
     samples of the gradients of the summed outputs with respect to the inputs.
@@ -163,8 +169,8 @@ def naswot(model: "nn.Module", inputs: "Tensor", targets: "Tensor", loss: "Loss"
     log |det K|, where K_ij counts the ReLU units that are both on or both off for samples i and j.
 
     Args:
-        model: The network, its ReLUs being modules (`nn.ReLU`, `nn.ReLU6`, `nn.LeakyReLU`, `nn.PReLU`, `nn.RReLU`);
-            calls of `torch.relu` are not seen.
+        model: The network, its ReLUs being modules (``nn.ReLU``, ``nn.ReLU6``, ``nn.LeakyReLU``, ``nn.PReLU``,
+            ``nn.RReLU``); calls of ``torch.relu`` are not seen.
         inputs: A batch, shape (B, ...).
         targets: Not used.
         loss: Not used.

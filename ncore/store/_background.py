@@ -17,8 +17,8 @@ class Background:
     The first exception ends the work: jobs after it are dropped, and it is raised by the next call.
 
     Args:
-        depth: jobs that may wait; submitting one more waits.
-        idle: done whenever no job has come for ``period`` seconds.
+        depth: Jobs that may wait; submitting one more waits.
+        idle: Done whenever no job has come for ``period`` seconds.
     """
 
     def __init__(self, depth: int, idle: Job, period: float) -> None:

@@ -26,27 +26,27 @@ class Factors(Protocol):
 
     @property
     def inputs(self) -> np.ndarray:
-        """z of the layer's sources."""
+        """Activations z of the layer's sources."""
 
     @property
     def slopes(self) -> np.ndarray:
-        """sigma' of the neurons that both layers share."""
+        """Slopes sigma' of the neurons that both layers share."""
 
     @property
     def errors(self) -> np.ndarray:
-        """delta of the next layer's targets."""
+        """Errors delta of the next layer's targets."""
 
 
 def arrow_table(name: str, epoch: int, columns: Columns) -> pa.Table:
     """One epoch of a table.
 
     Args:
-        name: of the table.
-        epoch: fills the column ``epoch``, which may be left out, like every nullable column.
-        columns: values; they are copied, so that the caller may change them afterwards.
+        name: Of the table.
+        epoch: Fills the column ``epoch``, which may be left out, like every nullable column.
+        columns: Values; they are copied, so that the caller may change them afterwards.
 
     Raises:
-        InputError: a column is missing, unknown, of another length or of values that its type cannot hold.
+        InputError: A column is missing, unknown, of another length or of values that its type cannot hold.
     """
     schema = TABLES[name].schema
     given: dict[str, Any] = {str(key): columns[key] for key in columns}
@@ -76,7 +76,7 @@ def factor_table(epoch: int, layers: Sequence[Factors], scale: float | None) -> 
     """One epoch of ``line_graph``: float32, in order of layer, factor and sample.
 
     Raises:
-        InputError: a factor is not a matrix, or has not as many samples as the others.
+        InputError: A factor is not a matrix, or has not as many samples as the others.
     """
     schema = TABLES["line_graph"].schema
     blocks = []
@@ -105,7 +105,7 @@ def factors_of_table(table: pa.Table) -> tuple[list[dict[str, np.ndarray]], floa
     """The inverse of :func:`factor_table`: for each layer its factors by name, and the scale.
 
     Raises:
-        StoreError: rows are missing.
+        StoreError: Rows are missing.
     """
     layer, kind = table["layer"].to_numpy(), np.asarray(table["factor"].to_pylist())
     values = table["values"].combine_chunks()

@@ -25,8 +25,8 @@ def compact(folder: Folder, manifest: Manifest) -> dict[str, FileEntry]:
     whatever the size of the run. A table that cannot be compacted (a damaged part, a full disk) keeps its parts.
 
     Args:
-        folder: of the run.
-        manifest: which lists the parts.
+        folder: Of the run.
+        manifest: Which lists the parts.
 
     Returns:
         The files that the finished run consists of.

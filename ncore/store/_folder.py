@@ -236,8 +236,8 @@ def folder_at(place: str | os.PathLike[str], options: Mapping[str, Any] | None =
     """The folder that a path or an fsspec URL names.
 
     Args:
-        place: path, or URL of any kind that fsspec knows.
-        options: of the file system (credentials, ``client_kwargs``, ...).
+        place: Path, or URL of any kind that fsspec knows.
+        options: Of the file system (credentials, ``client_kwargs``, ...).
     """
     url = os.fspath(place)
     if "://" not in url and "::" not in url:

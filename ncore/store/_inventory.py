@@ -20,9 +20,9 @@ class Unlisted:
     """Paths inside a run's folder.
 
     Attributes:
-        leftovers: of a writer that was killed: never read, and cleared away by the next writer.
-        foreign: not made by ncore.
-        checkpoints: of an unfinished run.
+        leftovers: Of a writer that was killed: never read, and cleared away by the next writer.
+        foreign: Not made by ncore.
+        checkpoints: Of an unfinished run.
     """
 
     leftovers: list[str] = field(default_factory=list)

@@ -25,8 +25,8 @@ def check_marker(folder: Folder) -> None:
     """Check that a folder is a store.
 
     Raises:
-        StoreError: it is not, or can't be reached.
-        SchemaVersionError: it is one of another version.
+        StoreError: It is not, or can't be reached.
+        SchemaVersionError: It is one of another version.
     """
     where = folder.name_of(STORE_FILE)
     try:

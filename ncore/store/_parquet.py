@@ -51,7 +51,7 @@ class Groups:
     """The footer of a file, and what its statistics say, column by column once that is asked for.
 
     Args:
-        metadata: of the file, which never changes.
+        metadata: Of the file, which never changes.
     """
 
     def __init__(self, metadata: pq.FileMetaData) -> None:
@@ -129,16 +129,16 @@ def open_table(
     """A listed Parquet file, opened with the checks.
 
     Args:
-        folder: of the run.
-        path: of the file, in the folder.
-        name: of the table that it must hold.
-        entry: what the manifest says of it.
-        metadata: what its footer was read as before, if it was.
+        folder: Of the run.
+        path: Of the file, in the folder.
+        name: Of the table that it must hold.
+        entry: What the manifest says of it.
+        metadata: What its footer was read as before, if it was.
 
     Raises:
-        FileNotFoundError: it is not there.
-        SchemaVersionError: it is of an unknown version.
-        DamagedFileError: it is not what was recorded, as far as it was looked at, also inside the block.
+        FileNotFoundError: It is not there.
+        SchemaVersionError: It is of an unknown version.
+        DamagedFileError: It is not what was recorded, as far as it was looked at, also inside the block.
     """
     where = folder.name_of(path)
     with contextlib.ExitStack() as stack:
@@ -217,8 +217,8 @@ def check_table(file: pq.ParquetFile, name: str, where: str) -> None:
     """Check that a Parquet file holds a table of a run, in a version that can be read.
 
     Raises:
-        SchemaVersionError: it is of another version.
-        DamagedFileError: it holds something else.
+        SchemaVersionError: It is of another version.
+        DamagedFileError: It holds something else.
     """
     metadata = file.metadata.metadata or {}
     version = metadata.get(VERSION_KEY, b"").decode()
@@ -242,10 +242,10 @@ def read_rows(
     rest read. One row group is in memory at a time.
 
     Args:
-        file: opened by :func:`open_table`.
-        wanted: what rows are chosen by; empty for all.
-        columns: to return, in this order.
-        groups: what is known of the file's row groups.
+        file: Opened by :func:`open_table`.
+        wanted: What rows are chosen by; empty for all.
+        columns: To return, in this order.
+        groups: What is known of the file's row groups.
     """
     found: list[pa.RecordBatch] = []
     for group in range(file.num_row_groups) if groups is None else groups.possible(wanted).tolist():

@@ -36,15 +36,15 @@ def begin(
     """Make the writer of a run.
 
     Args:
-        folder: of the run.
-        values: of its manifest: ``run``, ``candidate``, ``dataset``, ``seed``, ``mode`` and so on.
-        resume: whether the run may exist already, unfinished.
-        asynchronous: whether one thread of its own does the writing.
-        take_over: where there is no lock (not a local folder): whether a writer that still seems to be alive
+        folder: Of the run.
+        values: Of its manifest: ``run``, ``candidate``, ``dataset``, ``seed``, ``mode`` and so on.
+        resume: Whether the run may exist already, unfinished.
+        asynchronous: Whether one thread of its own does the writing.
+        take_over: Where there is no lock (not a local folder): whether a writer that still seems to be alive
             is known to be gone. If it is not, it stops at its next epoch.
 
     Raises:
-        StoreError: the run is finished, is being recorded by another writer, exists but is not to be resumed, was
+        StoreError: The run is finished, is being recorded by another writer, exists but is not to be resumed, was
             recorded with another configuration, or is damaged.
     """
     run_id = values["run"]

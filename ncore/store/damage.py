@@ -15,10 +15,10 @@ class DamagedFileError(StoreError):
     """A file that is not what its manifest says.
 
     Attributes:
-        path: of the file.
-        kind: what is wrong with it.
-        problem: the same in words.
-        readable: what can still be read, in words.
+        path: Of the file.
+        kind: What is wrong with it.
+        problem: The same in words.
+        readable: What can still be read, in words.
     """
 
     def __init__(self, path: str, kind: Kind, problem: str, readable: str = "") -> None:

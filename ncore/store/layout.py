@@ -80,7 +80,7 @@ def check_run_id(run_id: str) -> str:
     """The id, if it can name a folder.
 
     Raises:
-        InputError: it is empty, too long, or has characters that could lead out of the store.
+        InputError: It is empty, too long, or has characters that could lead out of the store.
     """
     if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
         raise InputError(

@@ -48,7 +48,7 @@ class FileEntry(Extent):
     """Size and checksum of a file, and of its end.
 
     Attributes:
-        tail: the last bytes of a Parquet file, with its whole footer: what says where all else is, and which Arrow
+        tail: The last bytes of a Parquet file, with its whole footer: what says where all else is, and which Arrow
             is not safe to be given damaged. None in runs that were recorded before it was kept.
     """
 
@@ -67,17 +67,17 @@ class Manifest(BaseModel):
     """Everything about a run but its tables.
 
     Attributes:
-        schema_version: written as ``schema``.
-        config: the full training configuration.
-        info: what else a reader may want to know, such as image counts and class names.
-        versions: of Python and the packages that matter.
-        unit: layer widths, activations.
-        recorded: which neurons of how many, every how many epochs: so also what was left out.
-        epochs: recorded ones, 0 being the state before training.
-        tables: for each table the epochs it has rows of.
-        summary: latest values, for listings.
-        reason: why the run failed, in a line.
-        files: path inside the run's folder -> size and checksum.
+        schema_version: Written as ``schema``.
+        config: The full training configuration.
+        info: What else a reader may want to know, such as image counts and class names.
+        versions: Of Python and the packages that matter.
+        unit: Layer widths, activations.
+        recorded: Which neurons of how many, every how many epochs: so also what was left out.
+        epochs: Recorded ones, 0 being the state before training.
+        tables: For each table the epochs it has rows of.
+        summary: Latest values, for listings.
+        reason: Why the run failed, in a line.
+        files: Path inside the run's folder -> size and checksum.
     """
 
     model_config = ConfigDict(populate_by_name=True, extra="allow")
@@ -152,8 +152,8 @@ class Manifest(BaseModel):
         """Read ``run.json``.
 
         Raises:
-            SchemaVersionError: a version of the format that this ncore does not know.
-            DamagedFileError: not what ncore once wrote.
+            SchemaVersionError: A version of the format that this ncore does not know.
+            DamagedFileError: Not what ncore once wrote.
         """
         head = _CHECKED.match(data)
         if head and head[1].decode() == checksum(data[head.end() :]):
@@ -177,7 +177,7 @@ def check_version(data: bytes, path: str) -> None:
     """Refuse a JSON file that says it is of an unknown version; anything else passes.
 
     Raises:
-        SchemaVersionError: with the found and the known version.
+        SchemaVersionError: With the found and the known version.
     """
     try:
         found = json.loads(data).get("schema")
@@ -194,11 +194,11 @@ def plain(value: Any, name: str) -> Any:
     """The value as JSON can hold it: NumPy scalars as numbers, tuples as lists, paths as text, NaN as null.
 
     Args:
-        value: dict, list, scalar, or anything with ``.tolist()``.
-        name: of the value, for the error.
+        value: Dict, list, scalar, or anything with ``.tolist()``.
+        name: Of the value, for the error.
 
     Raises:
-        InputError: naming what cannot be written.
+        InputError: Naming what cannot be written.
 
     Example:
         >>> import numpy as np

@@ -61,7 +61,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """ "running", "finished", "failed" or "interrupted"."""
+        """How the run stands now: "running", "finished", "failed" or "interrupted"."""
         return status_now(self._folder, self._load())
 
     @property
@@ -92,14 +92,14 @@ class Run:
         """Weights and their rates, in order of epoch and synapse.
 
         Args:
-            epoch: only these epochs.
-            layer: only these layers, from 1.
-            synapses: only these synapses, by their number in the whole unit.
-            columns: only these columns.
+            epoch: Only these epochs.
+            layer: Only these layers, from 1.
+            synapses: Only these synapses, by their number in the whole unit.
+            columns: Only these columns.
 
         Raises:
-            InputError: there is no such column.
-            StoreError: an epoch has no trajectories, or a file cannot be read.
+            InputError: There is no such column.
+            StoreError: An epoch has no trajectories, or a file cannot be read.
         """
         names = TABLES["trajectories"].schema.names
         columns = names if columns is None else list(columns)
@@ -115,7 +115,7 @@ class Run:
         They are of the recorded neurons: ``manifest.recorded`` says which.
 
         Raises:
-            StoreError: the epoch has no line graph, or a file cannot be read.
+            StoreError: The epoch has no line graph, or a file cannot be read.
         """
         from ncore.network import LayerFactors
 
@@ -126,11 +126,11 @@ class Run:
         """The line graph at an epoch; if not all neurons were recorded, the exact sub-network of those that were.
 
         Args:
-            epoch: a recorded one.
+            epoch: A recorded one.
             strength: "signed", "absolute" or "relative".
 
         Raises:
-            StoreError: the epoch has no line graph, or none of this strength, or a file cannot be read.
+            StoreError: The epoch has no line graph, or none of this strength, or a file cannot be read.
         """
         from ncore.network import LineGraph
 

@@ -21,11 +21,11 @@ class Table:
     """One table of a run.
 
     Attributes:
-        name: also the name of its file.
+        name: Also the name of its file.
         schema: Arrow schema; a column that may be left out is nullable.
         options: Parquet writer options: encodings measured on real trajectories (delta for numbers that
             climb, byte planes for floats, dictionaries for what repeats) and statistics to prune by.
-        group_rows: rows of a row group at most: small enough to skip most of a file, large enough to decode fast.
+        group_rows: Rows of a row group at most: small enough to skip most of a file, large enough to decode fast.
     """
 
     name: str

@@ -40,12 +40,12 @@ def open_store(place: str | os.PathLike[str], storage_options: Mapping[str, Any]
     """Open a store.
 
     Args:
-        place: a local path or any fsspec URL (``s3://bucket/runs``, ``https://host/runs``, ...).
-        storage_options: of the file system, such as credentials.
+        place: A local path or any fsspec URL (``s3://bucket/runs``, ``https://host/runs``, ...).
+        storage_options: Of the file system, such as credentials.
 
     Raises:
-        StoreError: there is no store at that place, or it can't be reached.
-        SchemaVersionError: it is of a version that this ncore does not know.
+        StoreError: There is no store at that place, or it can't be reached.
+        SchemaVersionError: It is of a version that this ncore does not know.
     """
     folder = folder_at(place, storage_options)
     check_marker(folder)
@@ -72,7 +72,7 @@ class Store:
     """Runs in a folder; made by :func:`open_store` or :func:`create_store`.
 
     Attributes:
-        url: where it is.
+        url: Where it is.
     """
 
     def __init__(self, folder: Folder) -> None:
@@ -101,8 +101,8 @@ class Store:
         """Open a run.
 
         Raises:
-            InputError: no run can have this name.
-            StoreError: there is no such run, or its manifest can't be read.
+            InputError: No run can have this name.
+            StoreError: There is no such run, or its manifest can't be read.
         """
         return Run(self._folder.child(check_run_id(run_id)), run_id)
 
@@ -144,24 +144,24 @@ class Store:
         """Begin a run, or go on with an unfinished one.
 
         Args:
-            candidate: the model, as it was named.
-            dataset: the data, as they were named.
-            seed: of everything random.
-            mode: what is trained: "backbone", "unit" or "all".
-            planned_epochs: how many there will be.
-            config: the full training configuration; a run can only be resumed with the same.
-            unit: what the unit is: layer widths, names of activations.
-            recorded: which neurons of how many of each layer, and every how many epochs.
-            run_id: name of the run; by default made from the other arguments, the same every time.
-            notes: whatever the user wants to remember.
-            info: what else a reader may want to know, as JSON.
-            resume: go on after the last finished epoch, if the run exists and is not finished.
-            asynchronous: write in a thread of its own, so that training goes on meanwhile.
-            take_over: of a run in a bucket that seems to be recorded: its writer is known to be gone.
+            candidate: The model, as it was named.
+            dataset: The data, as they were named.
+            seed: Of everything random.
+            mode: What is trained: "backbone", "unit" or "all".
+            planned_epochs: How many there will be.
+            config: The full training configuration; a run can only be resumed with the same.
+            unit: What the unit is: layer widths, names of activations.
+            recorded: Which neurons of how many of each layer, and every how many epochs.
+            run_id: Name of the run; by default made from the other arguments, the same every time.
+            notes: Whatever the user wants to remember.
+            info: What else a reader may want to know, as JSON.
+            resume: Go on after the last finished epoch, if the run exists and is not finished.
+            asynchronous: Write in a thread of its own, so that training goes on meanwhile.
+            take_over: Of a run in a bucket that seems to be recorded: its writer is known to be gone.
 
         Raises:
-            InputError: the run id can't be a folder's name, or a value can't be held by JSON.
-            StoreError: the run is finished, is being recorded, exists and ``resume`` is False, was begun with
+            InputError: The run id can't be a folder's name, or a value can't be held by JSON.
+            StoreError: The run is finished, is being recorded, exists and ``resume`` is False, was begun with
                 another configuration, or is damaged.
         """
         given = plain(dict(config or {}), "config")
@@ -187,7 +187,7 @@ class Store:
         """Delete a run with all its files.
 
         Raises:
-            StoreError: there is no such run, or it is being recorded.
+            StoreError: There is no such run, or it is being recorded.
         """
         if check_run_id(run_id) not in self.run_ids():
             raise StoreError(f"There is no run {run_id} in {self.url}.")

@@ -43,9 +43,9 @@ class Finding:
 
     Attributes:
         kind: "leftover" of a killed writer is harmless; everything else is damage.
-        path: of the file.
-        problem: in words.
-        readable: what can still be read, in words.
+        path: Of the file.
+        problem: In words.
+        readable: What can still be read, in words.
     """
 
     kind: Kind
@@ -81,11 +81,11 @@ def verify(place: str | os.PathLike[str], storage_options: Mapping[str, Any] | N
     Files beside the runs that document them (``.md``, ``.txt``, ``.yaml``) are taken as belonging there.
 
     Args:
-        place: path or URL of a store or of a run in it.
-        storage_options: of the file system.
+        place: Path or URL of a store or of a run in it.
+        storage_options: Of the file system.
 
     Raises:
-        StoreError: there is no store.
+        StoreError: There is no store.
     """
     folder = folder_at(place, storage_options)
     check = _Check()

@@ -74,16 +74,16 @@ class RunWriter:
 
         Args:
             epoch: 0 for the state before training, e after e epochs of it; larger than all before.
-            metrics: rows of the table, as a DataFrame or columns by name; ``epoch`` may be left out.
-            capacitance: the same.
-            trajectories: the same; in any order of synapses.
-            line_graph: signed factors of P, one for each pair of layers.
-            line_graph_scale: one over the beta_eff of an untrained classifier, for the strength "relative".
-            summary: values for listings, besides those taken from the tables.
+            metrics: Rows of the table, as a DataFrame or columns by name; ``epoch`` may be left out.
+            capacitance: The same.
+            trajectories: The same; in any order of synapses.
+            line_graph: Signed factors of P, one for each pair of layers.
+            line_graph_scale: One over the beta_eff of an untrained classifier, for the strength "relative".
+            summary: Values for listings, besides those taken from the tables.
 
         Raises:
-            InputError: a table does not have the columns of the schema.
-            StoreError: the epoch is recorded already, the run is closed, or it can't be written; with a writing
+            InputError: A table does not have the columns of the schema.
+            StoreError: The epoch is recorded already, the run is closed, or it can't be written; with a writing
                 thread, also what went wrong with an earlier epoch.
         """
         self._check_open()

@@ -19,9 +19,9 @@ class LocalEngine:
     """Several runs at a time on this machine, each in a process of its own, so that none can take others down.
 
     Args:
-        workers: runs at a time; by default one for every core when runs use one thread each.
-        threads: of each run, fixed so that results do not depend on how many run at once.
-        preload: modules that every run imports, to be imported once for all of them where the system can.
+        workers: Runs at a time; by default one for every core when runs use one thread each.
+        threads: Of each run, fixed so that results do not depend on how many run at once.
+        preload: Modules that every run imports, to be imported once for all of them where the system can.
     """
 
     def __init__(self, workers: int | None = None, threads: int = 1, preload: Sequence[str] = ()) -> None:
@@ -29,6 +29,7 @@ class LocalEngine:
         self.workers = max(1, workers or _cores() // threads)
 
     def __call__(self, jobs: Sequence[Job], store: str) -> Iterator[tuple[Job, str | None]]:
+        """Execute the jobs, in any order; see :class:`~ncore.sweep.running.Engine`."""
         # The threads only wait: each starts one process for one job, and sees it die if it does.
         with ThreadPoolExecutor(self.workers) as waiting:
             futures: dict[Future[str | None], Job] = {waiting.submit(self._one, job, store): job for job in jobs}

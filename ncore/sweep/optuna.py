@@ -1,10 +1,10 @@
-"""Early stopping by forecast for Optuna: the stopping rule of `ncore sweep --stop` as a pruner.
+"""Early stopping by forecast for Optuna: the stopping rule of ``ncore sweep --stop`` as a pruner.
 
     study = optuna.create_study(direction="maximize", pruner=ncore.sweep.optuna.ForecastPruner(epochs=20))
 
 An objective reports its validation accuracy after each epoch, by ``trial.report(accuracy, epoch)``, and asks
-``trial.should_prune()``, as with any other pruner; `report` passes beta_eff and losses on too, for predictors that read
-them.
+``trial.should_prune()``, as with any other pruner; ``report`` passes beta_eff and losses on too, for predictors that
+read them.
 """
 
 from __future__ import annotations
@@ -46,21 +46,21 @@ class ForecastPruner(optuna.pruners.BasePruner):
     that a forecast that is too low everywhere is no disadvantage to the young): a trial is pruned unless it is in the
     smallest set that holds the best of them with probability ``1 - risk``, or in the better half of those that got as
     far. Looking at every epoch would be one more chance each time to prune the best. Which predictor forecasts is
-    `ncore.rank`'s choice by default, so the name says what is done, not by what. Trials have to train equally long on
+    ``ncore.rank``'s choice by default, so the name says what is done, not by what. Trials have to train equally long on
     the same data; a step is an epoch, counted from 1 (or from 0: then all are shifted by one).
 
     Args:
-        epochs: at which a trial ends if it isn't pruned.
-        risk: accepted probability of having pruned the best, in [0, 1).
-        method: name of a predictor, which is taught by the finished runs of the benchmark, or a predictor as it is.
-        mode: training mode of the trials ("backbone", "unit" or "all"), empty if it is none of these.
-        dataset: what the trials train on: nothing is learned from the benchmark's runs on the same images.
-        experience: finished runs of other tasks of your own, to learn from as well.
-        n_startup_trials: nothing is pruned before so many trials have ended.
-        n_warmup_epochs: no trial is pruned before it has this many epochs.
+        epochs: At which a trial ends if it isn't pruned.
+        risk: Accepted probability of having pruned the best, in [0, 1).
+        method: Name of a predictor, which is taught by the finished runs of the benchmark, or a predictor as it is.
+        mode: Training mode of the trials ("backbone", "unit" or "all"), empty if it is none of these.
+        dataset: What the trials train on: nothing is learned from the benchmark's runs on the same images.
+        experience: Finished runs of other tasks of your own, to learn from as well.
+        n_startup_trials: Nothing is pruned before so many trials have ended.
+        n_warmup_epochs: No trial is pruned before it has this many epochs.
 
     Raises:
-        InputError: an argument is out of range, or, when pruning, a reported value is no accuracy (or, where the study
+        InputError: An argument is out of range, or, when pruning, a reported value is no accuracy (or, where the study
             minimises, no error rate) in [0, 1].
 
     Example:
@@ -150,13 +150,13 @@ def report(
     """``trial.report``, with what else a predictor may read.
 
     Args:
-        trial: of the objective.
-        accuracy: validation accuracy (or error rate, where the study minimises) after the epoch.
-        epoch: from 1.
-        loss: validation loss.
-        train_accuracy: the same of the training images.
-        train_loss: the same.
-        beta_eff: by strength, as in ``{"relative": float(ncore.beta_eff(...))}``.
+        trial: Of the objective.
+        accuracy: Validation accuracy (or error rate, where the study minimises) after the epoch.
+        epoch: From 1.
+        loss: Validation loss.
+        train_accuracy: The same of the training images.
+        train_loss: The same.
+        beta_eff: By strength, as in ``{"relative": float(ncore.beta_eff(...))}``.
     """
     given = {"loss": loss, "train_accuracy": train_accuracy, "train_loss": train_loss}
     given |= {f"{_BETA}{strength}": value for strength, value in (beta_eff or {}).items()}

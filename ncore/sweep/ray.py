@@ -17,11 +17,11 @@ class RayEngine:
     """Runs each job as a Ray task. A worker that dies is replaced by Ray, and the job resumes from the store.
 
     Args:
-        address: of a running cluster; None starts a local one for this sweep.
+        address: Of a running cluster; None starts a local one for this sweep.
         threads: CPUs a job asks for, and torch threads it uses.
         gpus: GPUs a job asks for; fractions share one.
-        retries: how often Ray starts a job again whose worker died.
-        **options: for ``ray.init``, such as ``num_cpus`` of a local cluster.
+        retries: How often Ray starts a job again whose worker died.
+        **options: For ``ray.init``, such as ``num_cpus`` of a local cluster.
     """
 
     def __init__(
@@ -30,6 +30,7 @@ class RayEngine:
         self.address, self.threads, self.gpus, self.retries, self.options = address, threads, gpus, retries, options
 
     def __call__(self, jobs: Sequence[Job], store: str) -> Iterator[tuple[Job, str | None]]:
+        """Execute the jobs, in any order; see :class:`~ncore.sweep.running.Engine`."""
         try:
             import ray
         except ImportError as error:

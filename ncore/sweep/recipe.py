@@ -63,7 +63,7 @@ class Recipe(Settings):
         """Validate a mapping, as YAML gives it.
 
         Raises:
-            InputError: where the problem is, what was given, what is allowed.
+            InputError: Where the problem is, what was given, what is allowed.
         """
         if not isinstance(values, Mapping):
             raise InputError(
@@ -93,7 +93,7 @@ class Recipe(Settings):
         """Read a YAML file.
 
         Raises:
-            InputError: the file cannot be read, is not YAML, or does not fit.
+            InputError: The file cannot be read, is not YAML, or does not fit.
         """
         try:
             text = Path(path).read_text(encoding="utf-8")

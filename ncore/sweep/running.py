@@ -31,7 +31,9 @@ class Result:
 class Engine(Protocol):
     """Executes jobs in any order and yields each with its error, None if it finished."""
 
-    def __call__(self, jobs: Sequence[Job], store: str) -> Iterator[tuple[Job, str | None]]: ...
+    def __call__(self, jobs: Sequence[Job], store: str) -> Iterator[tuple[Job, str | None]]:
+        """Execute the jobs into a store, a folder or URL; yields each with its error, None if it finished."""
+        ...
 
 
 def sweep(
@@ -45,11 +47,11 @@ def sweep(
     """Run jobs into a store.
 
     Args:
-        jobs: in the order they are started.
-        store: folder or URL; made if missing.
+        jobs: In the order they are started.
+        store: Folder or URL; made if missing.
         engine: :class:`~ncore.sweep.local.LocalEngine` or :class:`~ncore.sweep.ray.RayEngine`.
-        retry_failed: remove and repeat runs that failed before, instead of skipping them.
-        on_result: called with each result as it comes.
+        retry_failed: Remove and repeat runs that failed before, instead of skipping them.
+        on_result: Called with each result as it comes.
 
     Returns:
         A result for each job, in their order.

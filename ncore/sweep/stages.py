@@ -45,19 +45,19 @@ def sweep_and_stop(
     far as it got.
 
     Args:
-        jobs: as for :func:`ncore.sweep.running.sweep`.
-        store: folder or URL; made if missing.
-        engine: the same.
-        rule: who goes on, and until when; a budget holds for each dataset and mode by itself.
-        method: predictor of the final accuracy, taught by the benchmark and by the store's other datasets.
-        retry_failed: remove and repeat runs that failed before, instead of skipping them.
-        on_result: called with each result once it is settled.
+        jobs: As for :func:`ncore.sweep.running.sweep`.
+        store: Folder or URL; made if missing.
+        engine: The same.
+        rule: Who goes on, and until when; a budget holds for each dataset and mode by itself.
+        method: Predictor of the final accuracy, taught by the benchmark and by the store's other datasets.
+        retry_failed: Remove and repeat runs that failed before, instead of skipping them.
+        on_result: Called with each result once it is settled.
 
     Returns:
         A result for each job, in their order.
 
     Raises:
-        InputError: two jobs would be the same run, or the budget doesn't last for one look at every candidate.
+        InputError: Two jobs would be the same run, or the budget doesn't last for one look at every candidate.
     """
     opened = create_store(store)
     ids = [run_id(job) for job in jobs]
@@ -139,7 +139,7 @@ class _Stages:
             )
 
     def _advance(self, look: int) -> None:
-        """Train every candidate that is still going to the end of epoch `look`."""
+        """Train every candidate that is still going to the end of epoch ``look``."""
         todo = []
         for jobs in self.going.values():
             for job in jobs:
@@ -155,7 +155,7 @@ class _Stages:
         """Stop those that the rule gives up, or that the budget doesn't reach for.
 
         Args:
-            epochs: this one, those of the later looks, and the last.
+            epochs: This one, those of the later looks, and the last.
         """
         look = epochs[0]
         now = self._standing(look)

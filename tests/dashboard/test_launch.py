@@ -70,6 +70,8 @@ def test_a_number_that_is_no_port_is_refused(port: int) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
 def test_it_serves_until_ctrl_c(tmp_path: Path) -> None:
+    for name in ("dashboard", "data", "main", "text"):  # of a user's own, in the folder where the command was typed
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('this is not the dashboard of ncore')")
     script = (
         "import sys; from ncore_dashboard.app.launch import launch; "
         "sys.exit(launch([sys.argv[1]], int(sys.argv[2]), False))"

@@ -1,4 +1,4 @@
-"""Systems: the formulas of the design, their derivatives, their parameters, and any other f and g."""
+"""Systems: the formulas of the literature, their derivatives, their parameters, and any other f and g."""
 
 import math
 import subprocess

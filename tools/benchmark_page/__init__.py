@@ -1,1 +1,1 @@
-"""The writer of the page on the benchmark: `python -m tools.benchmark_page`."""
+"""The writer of the page on the benchmark: ``python -m tools.benchmark_page``."""

@@ -1,4 +1,4 @@
-"""`python -m tools.benchmark_page`: judge every method by the benchmark's table, and write the page on it."""
+"""``python -m tools.benchmark_page``: judge every method by the benchmark's table, and write the page on it."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ class Drawing:
     """An SVG under construction.
 
     Attributes:
-        title: what it shows, for those who don't see it.
-        width, height: in pixels.
+        title: What it shows, for those who don't see it.
+        width, height: In pixels.
     """
 
     title: str

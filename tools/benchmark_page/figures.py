@@ -21,8 +21,8 @@ def taus(average: pd.DataFrame, methods: Sequence[str]) -> str:
     """Kendall's tau over k, a panel for each mode, with chance, whole training and the noise ceiling.
 
     Args:
-        average: rows of `evaluate_cases` that are averages over tasks.
-        methods: that are drawn, in the order of their colours.
+        average: Rows of ``evaluate_cases`` that are averages over tasks.
+        methods: That are drawn, in the order of their colours.
     """
     tau = average[average["measure"] == "kendall"]
     modes = sorted(tau["mode"].unique())
@@ -57,8 +57,8 @@ def differences(average: pd.DataFrame, k: int) -> str:
     """Difference in Kendall's tau to the last accuracy with its interval, a row a method and a panel a mode.
 
     Args:
-        average: rows of `evaluate_cases` that are averages over tasks.
-        k: epochs seen.
+        average: Rows of ``evaluate_cases`` that are averages over tasks.
+        k: Epochs seen.
     """
     tau = average[(average["measure"] == "kendall") & (average["k"] == k) & average["over_last"].notna()]
     tau = tau[tau["method"] != BASELINE]
@@ -96,7 +96,7 @@ def spending(played: pd.DataFrame) -> str:
     """Regret of the chosen candidate against the epochs spent, a panel a mode and a line a strategy.
 
     Args:
-        played: as `ncore.benchmark.replay.summary` returns it.
+        played: As ``ncore.benchmark.replay.summary`` returns it.
     """
     modes = sorted(played["mode"].unique())
     strategies = [name for name in played["strategy"].unique() if name != WHOLE]

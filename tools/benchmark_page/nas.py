@@ -29,9 +29,9 @@ def write_results(folder: Path, cases: Sequence[Case], resamples: int = 1000) ->
     """Judge early predictions and zero-cost scores on the cells of the committed table, if there is one.
 
     Args:
-        folder: of the page; its results/ gets the result.
-        cases: of the benchmark: predictors that learn do so from those of other images, trained as the cells are.
-        resamples: of the bootstrap over cells.
+        folder: Of the page; its results/ gets the result.
+        cases: Of the benchmark: predictors that learn do so from those of other images, trained as the cells are.
+        resamples: Of the bootstrap over cells.
     """
     if not COMMITTED.is_file():
         return
@@ -58,8 +58,8 @@ def section(folder: Path, at: int) -> list[str]:
     """The paragraphs and tables; none if there are no results.
 
     Args:
-        folder: of the page.
-        at: the number of epochs that most columns are about.
+        folder: Of the page.
+        at: The number of epochs that most columns are about.
     """
     results = folder / "results"
     if not (results / EVALUATION).is_file():

@@ -1,6 +1,6 @@
 """The page on the benchmark: protocol, tables, figures, conclusions, limits, all computed from the committed results.
 
-`write_results` computes what takes minutes and stores it, `render` makes the page of it in a second.
+``write_results`` computes what takes minutes and stores it, ``render`` makes the page of it in a second.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def write_page(folder: Path, path: Path | None, evaluation: pd.DataFrame) -> Non
     """Compute what is still missing, store all results in ``folder/results``, and write the page and its figures.
 
     Args:
-        folder: of README.md, figures/ and results/.
-        path: of the table; None for the committed one.
-        evaluation: as `evaluate_cases` returns it, of the same table.
+        folder: Of README.md, figures/ and results/.
+        path: Of the table; None for the committed one.
+        evaluation: As ``evaluate_cases`` returns it, of the same table.
     """
     write_results(folder, path, evaluation)
     write_rendered(folder)
@@ -90,10 +90,10 @@ def render(folder: Path = FOLDER) -> dict[str, str]:
     """The page, its figures, and the sentences that the dashboard shows, by name, from the results that are stored.
 
     Args:
-        folder: that `write_results` wrote to; by default the one that comes with the package.
+        folder: That ``write_results`` wrote to; by default the one that comes with the package.
 
     Raises:
-        InputError: the results are not there.
+        InputError: The results are not there.
     """
     found = read_results(folder)
     average = found.average

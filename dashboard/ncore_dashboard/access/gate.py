@@ -32,7 +32,7 @@ def is_open() -> bool:
     """Whether this session may see the app: always, where no login is asked for.
 
     Raises:
-        InputError: the server's own configuration makes no sense, so that nobody comes in.
+        InputError: The server's own configuration makes no sense, so that nobody comes in.
     """
     login = required()
     return login is None or (_signed_in() and login.allows(st.user.to_dict()))
@@ -80,6 +80,8 @@ def _name() -> str:
 
 
 def _run(name: str, script: str) -> None:
-    """A few lines of JavaScript, once: the provider sends everybody back to the first page, and a link to another
-    page would be lost."""
+    """A few lines of JavaScript, once.
+
+    The provider sends everybody back to the first page, and a link to another page would be lost.
+    """
     st.components.v2.component(f"ncore_gate_{name}", js=script)(key=f"gate-{name}", height="content")

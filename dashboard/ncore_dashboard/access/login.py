@@ -1,4 +1,4 @@
-"""Who may see a dashboard that others can reach: what `ncore dashboard --public` asks of its configuration.
+"""Who may see a dashboard that others can reach: what ``ncore dashboard --public`` asks of its configuration.
 
 The configuration is Streamlit's own, a ``secrets.toml`` with the section ``[auth]`` of an OpenID Connect provider (or
 several, as ``[auth.NAME]``), and may have a section ``[ncore]`` with ``allow``, a list of e-mail addresses and
@@ -36,8 +36,8 @@ class Login:
     """What the app has to know.
 
     Attributes:
-        host: name by which browsers reach the dashboard.
-        providers: names of the providers; the empty name is that of ``[auth]`` itself.
+        host: Name by which browsers reach the dashboard.
+        providers: Names of the providers; the empty name is that of ``[auth]`` itself.
         allow: e-mail addresses, and domains that begin with ``@``; empty allows whomever the provider lets in.
     """
 
@@ -69,7 +69,7 @@ def required(variables: Mapping[str, str] = os.environ) -> Login | None:
     """What :data:`VARIABLE` asks for: None where the dashboard is for this machine only.
 
     Raises:
-        InputError: it is set, but to something else; nobody must be let in then.
+        InputError: It is set, but to something else; nobody must be let in then.
     """
     text = variables.get(VARIABLE)
     if text is None:
@@ -93,11 +93,11 @@ def read(file: Path) -> Login:
     """Check the configuration of a public dashboard.
 
     Args:
-        file: a ``secrets.toml``.
+        file: A ``secrets.toml``.
 
     Raises:
-        InputError: it is missing or not TOML, a key is missing, or a value is unsafe; the message names each of them.
-        MissingExtraError: the extra ``public`` is not installed.
+        InputError: It is missing or not TOML, a key is missing, or a value is unsafe; the message names each of them.
+        MissingExtraError: The extra ``public`` is not installed.
     """
     if file.suffix != ".toml":
         raise InputError(f"The secrets are to be read from {file}, but the name of that file must end with .toml.")

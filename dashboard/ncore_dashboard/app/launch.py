@@ -80,17 +80,17 @@ def launch(stores: Sequence[str], port: int = 8501, browser: bool = True, public
     """Serve the dashboard until it is stopped: to this machine, or to others who sign in.
 
     Args:
-        stores: paths or URLs of the stores to show; those that can't be opened are named on the page.
-        port: of the server; the next free one is taken if another program has it.
-        browser: open a browser.
-        public: a ``secrets.toml`` with which others sign in; without it the server is for this machine only. The port
+        stores: Paths or URLs of the stores to show; those that can't be opened are named on the page.
+        port: Of the server; the next free one is taken if another program has it.
+        browser: Open a browser.
+        public: A ``secrets.toml`` with which others sign in; without it the server is for this machine only. The port
             is then taken as it is, because the provider sends people back to it.
 
     Returns:
         Exit code: 0 when it was stopped on purpose, by Ctrl-C say.
 
     Raises:
-        InputError: no port from ``port`` on is free, or the configuration of a login is incomplete or unsafe.
+        InputError: No port from ``port`` on is free, or the configuration of a login is incomplete or unsafe.
     """
     door = None if public is None else login.read(public)
     free = free_port(port) if door is None else free_port(port, EVERYWHERE, 1)
@@ -141,7 +141,7 @@ def configured_stores(variables: Mapping[str, str] = os.environ) -> tuple[str, .
     """The places that :func:`environment` passed on.
 
     Raises:
-        InputError: the variable does not hold a JSON list of texts.
+        InputError: The variable does not hold a JSON list of texts.
 
     Example:
         >>> configured_stores({"NCORE_DASHBOARD_STORES": '["runs"]'})

@@ -1,6 +1,6 @@
-"""The app that `ncore dashboard` serves: configuration, navigation, what all pages share.
+"""The app that ``ncore dashboard`` serves: configuration, navigation, what all pages share.
 
-Run by Streamlit; `ncore_dashboard.app.launch` starts it with a safe configuration.
+Run by Streamlit; ``ncore_dashboard.app.launch`` starts it with a safe configuration.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ _NEEDED = ("ncore_dashboard.parts.ui", "ncore_dashboard.data.runs_table")
 
 
 def main() -> None:
-    """Serve; the options of the command line are those of `streamlit run`."""
+    """Serve; the options of the command line are those of ``streamlit run``."""
     from streamlit.web.cli import main as streamlit
 
     threading.Thread(target=prepare, name="prepare", daemon=True).start()

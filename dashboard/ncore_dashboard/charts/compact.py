@@ -52,8 +52,8 @@ def lean(figure: go.Figure, ink: str) -> dict[str, Any]:
     A figure whose template says something of traces keeps it.
 
     Args:
-        figure: any; a :class:`~ncore_dashboard.figures.sketch.Sketch` stays one.
-        ink: colour of all words.
+        figure: Any; a :class:`~ncore_dashboard.figures.sketch.Sketch` stays one.
+        ink: Colour of all words.
 
     Example:
         >>> spec = lean(go.Figure(go.Scatter(x=np.array([0.1, np.nan], np.float32)), {"template": {}}), "black")

@@ -72,9 +72,9 @@ class Frame:
     """The next state of what is on the page.
 
     Attributes:
-        number: of the frame, larger than the one before.
-        pictures: charts, as they are then.
-        numbers: by key, as they are then.
+        number: Of the frame, larger than the one before.
+        pictures: Charts, as they are then.
+        numbers: By key, as they are then.
     """
 
     number: int
@@ -96,11 +96,11 @@ def show(
     """The next frames of charts and numbers that are on the page, and the wish for more. To be called in a fragment.
 
     Args:
-        frames: what :meth:`Frame.sent` gave, in order; none of them if the charts have just been drawn.
-        running: whether there are to be more.
-        frame: number of the last one.
-        on_next: called before the fragment is run for more.
-        every: seconds from one frame to the next, at least.
+        frames: What :meth:`Frame.sent` gave, in order; none of them if the charts have just been drawn.
+        running: Whether there are to be more.
+        frame: Number of the last one.
+        on_next: Called before the fragment is run for more.
+        every: Seconds from one frame to the next, at least.
     """
     component = st.components.v2.component("ncore_film", js=_FILM)
     component(

@@ -130,13 +130,13 @@ class Picture:
     """A chart at a moment.
 
     Attributes:
-        key: unique on the page; the chart's zoom stays until it changes.
+        key: Unique on the page; the chart's zoom stays until it changes.
         figure: ``data`` and ``layout`` for Plotly.js, with a height; arrays may be NumPy's.
-        alt: what the chart shows, for those who don't see it.
-        data: what is drawn, asked for when it is saved.
-        file: name of downloads, without its ending.
-        note: a sentence below it.
-        on_click: called with the ``customdata`` of a point that is clicked.
+        alt: What the chart shows, for those who don't see it.
+        data: What is drawn, asked for when it is saved.
+        file: Name of downloads, without its ending.
+        note: A sentence below it.
+        on_click: Called with the ``customdata`` of a point that is clicked.
     """
 
     key: str
@@ -180,8 +180,8 @@ def chart(picture: Picture, frame: int = 0) -> None:
     """A figure that is replaced in place.
 
     Args:
-        picture: what it shows.
-        frame: number of the version, in the page as ``data-frame`` once it is drawn.
+        picture: What it shows.
+        frame: Number of the version, in the page as ``data-frame`` once it is drawn.
     """
     key, on_click = picture.key, picture.on_click
     config = {

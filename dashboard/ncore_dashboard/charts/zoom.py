@@ -195,8 +195,8 @@ def apply_view(spec: dict[str, Any], view: Mapping[str, Any]) -> dict[str, Any]:
     """Set axis ranges and hide traces of a chart, in place, as a view says; its ``meta`` then tells which view it was.
 
     Args:
-        spec: of the chart, with ``data`` and ``layout``.
-        view: as :func:`checked` returns it.
+        spec: Of the chart, with ``data`` and ``layout``.
+        view: As :func:`checked` returns it.
     """
     layout = spec["layout"]
     for axis, limits in view.get("axes", {}).items():

@@ -23,7 +23,7 @@ class Memory:
     What is kept is handed out again as it is: nobody changes it.
 
     Args:
-        limit: bytes of everything together, as far as arrays and tables go; what is larger by itself is not kept.
+        limit: Bytes of everything together, as far as arrays and tables go; what is larger by itself is not kept.
 
     Example:
         >>> memory = Memory(limit=10_000)

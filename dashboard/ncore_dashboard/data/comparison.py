@@ -28,12 +28,12 @@ class Side:
     """One of two candidates.
 
     Attributes:
-        name: of the candidate.
-        curves: its runs.
-        clocks: their wall times, of those that have some.
-        row: its row of the ranking of all candidates, empty if it has none.
-        parameters: of the model, NaN where unknown.
-        bytes: of all its runs.
+        name: Of the candidate.
+        curves: Its runs.
+        clocks: Their wall times, of those that have some.
+        row: Its row of the ranking of all candidates, empty if it has none.
+        parameters: Of the model, NaN where unknown.
+        bytes: Of all its runs.
     """
 
     name: str
@@ -65,9 +65,9 @@ def in_words(first: Side, second: Side, k: int, method: str) -> list[str]:
     """What differs, a sentence or two a view: prediction, outcome, curves, beta_eff, cost. Plain text.
 
     Args:
-        first, second: the candidates.
-        k: the epoch as of which they are ranked.
-        method: name of the predictor.
+        first, second: The candidates.
+        k: The epoch as of which they are ranked.
+        method: Name of the predictor.
     """
     said = [_prediction(first, second, k, method), _outcome(first, second), _course(first, second)]
     said += [_coupling(first, second), _cost(first, second)]
@@ -216,7 +216,7 @@ def settings_that_differ(first: Sequence[Mapping[str, Any]], second: Sequence[Ma
     """Settings whose values are not the same in the configurations of two groups of runs.
 
     Args:
-        first, second: nested configurations, one a run; values that differ within a group are all listed.
+        first, second: Nested configurations, one a run; values that differ within a group are all listed.
 
     Returns:
         Columns: setting (dotted), first, second; texts, "–" where a setting is missing.

@@ -49,9 +49,9 @@ class Density:
 
     Attributes:
         counts: (rates, weights) int32.
-        weights, rates: edges of the cells.
-        outside: synapses beyond the limits.
-        still: share of the synapses whose rate is exactly 0.
+        weights, rates: Edges of the cells.
+        outside: Synapses beyond the limits.
+        still: Share of the synapses whose rate is exactly 0.
     """
 
     counts: np.ndarray
@@ -85,8 +85,8 @@ def density(weight: np.ndarray, rate: np.ndarray, share: float = 1.0) -> Density
     """Count synapses in cells of equal size.
 
     Args:
-        weight, rate: of all synapses, any shape.
-        share: that each axis holds.
+        weight, rate: Of all synapses, any shape.
+        share: That each axis holds.
 
     Example:
         >>> found = density(np.array([0.0, 1.0, 1.0]), np.array([0.0, 2.0, 2.0]))

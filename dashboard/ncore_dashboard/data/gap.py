@@ -19,9 +19,9 @@ class Gap:
     """The difference between two candidates' final accuracies, over their seeds.
 
     Attributes:
-        size: mean of the first less mean of the second, a fraction.
-        half_width: of its 90% interval (Welch's), NaN where either has fewer than two seeds.
-        seeds: that each would need about for ``half_width`` to be as small as ``size``, as far as these seeds tell;
+        size: Mean of the first less mean of the second, a fraction.
+        half_width: Of its 90% interval (Welch's), NaN where either has fewer than two seeds.
+        seeds: That each would need about for ``half_width`` to be as small as ``size``, as far as these seeds tell;
             NaN where unknown.
     """
 

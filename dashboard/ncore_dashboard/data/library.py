@@ -63,7 +63,7 @@ class Library:
     """Runs of several stores.
 
     Args:
-        places: paths or URLs; one that can't be opened is a problem to show, and is tried again later.
+        places: Paths or URLs; one that can't be opened is a problem to show, and is tried again later.
     """
 
     def __init__(self, places: Sequence[str]) -> None:
@@ -109,7 +109,7 @@ class Library:
         """Open a run.
 
         Raises:
-            StoreError: there is no such run any more, or it can't be read.
+            StoreError: There is no such run any more, or it can't be read.
         """
         row = self.row(key)
         store = self.sources[row["number"]].store

@@ -17,10 +17,10 @@ def of_synapse(
     """Who drives a synapse and whom it drives, strongest first.
 
     Args:
-        absolute, signed: the line graph of one epoch by both strengths.
-        of: what was recorded.
-        local: the synapse's number among the recorded ones.
-        next_layer: weights of the layer after the synapse's; None for the last layer, or if they are not known.
+        absolute, signed: The line graph of one epoch by both strengths.
+        of: What was recorded.
+        local: The synapse's number among the recorded ones.
+        next_layer: Weights of the layer after the synapse's; None for the last layer, or if they are not known.
 
     Returns:
         Columns ``role`` ("drives" it, or is "driven" by it), ``layer``, ``source`` and ``target`` (numbers of the whole
@@ -47,9 +47,9 @@ def through_neuron(graph: LineGraph, level: int, position: int) -> np.ndarray:
     """The interactions that pass through a neuron: P of (its outgoing, its incoming) synapses.
 
     Args:
-        graph: of any strength.
-        level: from 1; inputs and outputs have none.
-        position: of the neuron among the recorded ones of its level.
+        graph: Of any strength.
+        level: From 1; inputs and outputs have none.
+        position: Of the neuron among the recorded ones of its level.
     """
     pair = graph.factors[level - 1]
     return (pair.errors * pair.slopes[:, [position]]).T @ pair.inputs * (graph.scale / graph.samples)
@@ -61,10 +61,10 @@ def synapse_in_words(
     """What the neighbourhood of a synapse says, in sentences.
 
     Args:
-        table: from :func:`of_synapse`.
-        of: what was recorded.
-        synapse: layer, source and target.
-        weight, rate: of the synapse; NaN if they are not known.
+        table: From :func:`of_synapse`.
+        of: What was recorded.
+        synapse: Layer, source and target.
+        weight, rate: Of the synapse; NaN if they are not known.
     """
     layer, source, target = synapse
     said = []

@@ -36,12 +36,12 @@ class View:
     """What is drawn.
 
     Attributes:
-        nodes: columns ``level`` (0: inputs), ``y`` in [-1, 1], ``first`` (number of the neuron, or of the group's
+        nodes: Columns ``level`` (0: inputs), ``y`` in [-1, 1], ``first`` (number of the neuron, or of the group's
             first), ``last`` and ``neurons`` (how many of them were recorded).
-        edges: columns ``layer``, ``row`` and ``column`` (target and source, as positions in their levels' nodes),
+        edges: Columns ``layer``, ``row`` and ``column`` (target and source, as positions in their levels' nodes),
             ``y0``, ``y1``, ``source`` and ``target`` (labels).
-        detail: one of DETAILS.
-        note: what is left out, in a sentence.
+        detail: One of DETAILS.
+        note: What is left out, in a sentence.
     """
 
     nodes: pd.DataFrame
@@ -68,9 +68,9 @@ def view_of(neurons: Sequence[np.ndarray], matrices: Sequence[np.ndarray], detai
     """Choose what to draw.
 
     Args:
-        neurons: for each level the numbers of its neurons.
-        matrices: of each layer, (targets, sources): by whose magnitude "strongest" chooses; no other detail needs them.
-        detail: one of DETAILS.
+        neurons: For each level the numbers of its neurons.
+        matrices: Of each layer, (targets, sources): by whose magnitude "strongest" chooses; no other detail needs them.
+        detail: One of DETAILS.
     """
     if detail in ("layers", "groups"):
         return _grouped(neurons, 1 if detail == "layers" else GROUPS, detail)
@@ -82,10 +82,10 @@ def values_of(view: View, neurons: Sequence[np.ndarray], matrices: Sequence[np.n
     """What each edge of a view is worth, (edges,) float32.
 
     Args:
-        view: from :func:`view_of`.
-        neurons: the same as there.
-        matrices: of each layer, at any epoch.
-        total: whether groups add up (interaction strengths), or have their root mean square (weights, rates).
+        view: From :func:`view_of`.
+        neurons: The same as there.
+        matrices: Of each layer, at any epoch.
+        total: Whether groups add up (interaction strengths), or have their root mean square (weights, rates).
     """
     found = np.zeros(len(view.edges), np.float32)
     for layer, matrix in enumerate(matrices, start=1):

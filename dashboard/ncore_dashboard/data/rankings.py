@@ -76,11 +76,11 @@ class Verdict:
     """How one ranking did, against the final accuracies that are known.
 
     Attributes:
-        choice: the candidate that came first, the first by name if several did.
-        measures: those of ``ncore.predict.evaluate``.
-        pairs: pairs of candidates that could be compared.
-        right: pairs in the right order.
-        error: mean absolute error of the predicted accuracy, in accuracy points.
+        choice: The candidate that came first, the first by name if several did.
+        measures: Those of ``ncore.predict.evaluate``.
+        pairs: Pairs of candidates that could be compared.
+        right: Pairs in the right order.
+        error: Mean absolute error of the predicted accuracy, in accuracy points.
     """
 
     choice: str
@@ -134,8 +134,8 @@ def price(ranked: pd.DataFrame, clocks: Mapping[str, Sequence[Clock]]) -> pd.Dat
     """What the first choice as of each epoch would have cost and saved.
 
     Args:
-        ranked: as :func:`below_each_other` returns it.
-        clocks: by candidate, one a run.
+        ranked: As :func:`below_each_other` returns it.
+        clocks: By candidate, one a run.
 
     Returns:
         Columns: k, choice, regret (accuracy points, NaN where unknown), saved (percent, NaN where no time is known).

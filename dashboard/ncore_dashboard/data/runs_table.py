@@ -21,12 +21,12 @@ class Field:
     """A column of the table.
 
     Attributes:
-        name: in the listing of a store.
-        label: in the table.
-        kind: how it is filtered and shown: "choice" is a text with few values, "percent" a fraction shown as per cent.
-        explained: key of its explanation; empty if the label says all.
-        by: what its numbers are multiplied by to be shown.
-        digits: of numbers.
+        name: In the listing of a store.
+        label: In the table.
+        kind: How it is filtered and shown: "choice" is a text with few values, "percent" a fraction shown as per cent.
+        explained: Key of its explanation; empty if the label says all.
+        by: What its numbers are multiplied by to be shown.
+        digits: Of numbers.
     """
 
     name: str
@@ -109,8 +109,8 @@ def keep(runs: pd.DataFrame, conditions: Mapping[str, Any]) -> pd.DataFrame:
     """Runs that meet all conditions.
 
     Args:
-        runs: a listing.
-        conditions: by field: a list of values (one of them), a text (contained, in any case), or a pair of numbers or
+        runs: A listing.
+        conditions: By field: a list of values (one of them), a text (contained, in any case), or a pair of numbers or
             times, as they are shown, from and to, None where open. A run that has no value meets no condition on it.
     """
     for name, wanted in conditions.items():

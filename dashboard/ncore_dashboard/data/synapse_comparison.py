@@ -34,13 +34,13 @@ class Moving:
     """The synapses of a run at an epoch.
 
     Attributes:
-        name: of the candidate.
-        first, epoch: the first recorded epoch, and the one that is looked at.
-        sizes: root mean square weight of each layer.
-        before, now: median |dw/dt| of all synapses at the two epochs.
-        still: share of the synapses whose rate is exactly 0.
-        half: the smallest share of synapses that carries half of the interaction strength, NaN where unknown.
-        graph: the epoch of the line graph that ``half`` is of, None where there is none.
+        name: Of the candidate.
+        first, epoch: The first recorded epoch, and the one that is looked at.
+        sizes: Root mean square weight of each layer.
+        before, now: Median |dw/dt| of all synapses at the two epochs.
+        still: Share of the synapses whose rate is exactly 0.
+        half: The smallest share of synapses that carries half of the interaction strength, NaN where unknown.
+        graph: The epoch of the line graph that ``half`` is of, None where there is none.
     """
 
     name: str
@@ -64,10 +64,10 @@ class Tied:
     """The synapse of a layer with the largest interaction strength, at an epoch with a line graph.
 
     Attributes:
-        name: of the candidate.
-        epoch: of the line graph.
-        source, target: its neurons, by their number in the whole unit.
-        share: of the interaction strength of the layer; NaN where there is none.
+        name: Of the candidate.
+        epoch: Of the line graph.
+        source, target: Its neurons, by their number in the whole unit.
+        share: Of the interaction strength of the layer; NaN where there is none.
     """
 
     name: str

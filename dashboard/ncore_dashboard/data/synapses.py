@@ -54,11 +54,11 @@ class Recorded:
     """Which synapses of a run were recorded, and when.
 
     Attributes:
-        key: of the run.
-        neurons: for each level, the inputs first, the numbers of the recorded neurons.
-        widths: of all levels, recorded or not.
-        trajectories, line_graphs: epochs at which weights and rates, and the line graph, are there.
-        all_epochs: every finished epoch.
+        key: Of the run.
+        neurons: For each level, the inputs first, the numbers of the recorded neurons.
+        widths: Of all levels, recorded or not.
+        trajectories, line_graphs: Epochs at which weights and rates, and the line graph, are there.
+        all_epochs: Every finished epoch.
     """
 
     key: str
@@ -122,7 +122,7 @@ class Recorded:
         """The number among recorded synapses of source -> target, which are numbers of the whole unit.
 
         Raises:
-            StoreError: it was not recorded.
+            StoreError: It was not recorded.
         """
         if layer in self.layers:
             before, after = self.neurons[layer - 1 : layer + 1]
@@ -180,11 +180,11 @@ def read_ahead(
     """Read what is likely to be looked at next, in a while: the epochs before and after, and this one of other runs.
 
     Args:
-        books: where runs are.
-        of: what is looked at.
-        epoch: that is looked at.
-        others: keys of runs that are one click away.
-        show: computes what a page shows of a run at an epoch; it is called in another thread.
+        books: Where runs are.
+        of: What is looked at.
+        epoch: That is looked at.
+        others: Keys of runs that are one click away.
+        show: Computes what a page shows of a run at an epoch; it is called in another thread.
 
     Returns:
         The timer, which has been started; None where reading is so quick, or so near done, that none is needed. A later
@@ -275,9 +275,12 @@ def gathered(
     """``one(item)`` of as many items as there is time for, first and last and then ever finer between, and if all.
 
     Args:
-        what: names the results, with the item.
-        items: epochs, say.
-        until: on the monotonic clock; what was made before is there at once.
+        books: The stores.
+        of: What was recorded of the run.
+        what: Names the results, with the item.
+        items: Epochs, say.
+        one: From an item to its result.
+        until: On the monotonic clock; what was made before is there at once.
     """
     found: dict[T, Any] = {}
     for item in spread(items):

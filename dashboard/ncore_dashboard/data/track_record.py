@@ -78,8 +78,12 @@ def differences(findings: Findings, mode: str, k: int) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the benchmark says of a method, in a sentence, and whether it is shown to be better than reading the last
-    accuracy (None: not shown either way)."""
+    """What the benchmark says of a method.
+
+    Attributes:
+        text: In a sentence.
+        better: Whether it is shown to be better than reading the last accuracy; None if not either way.
+    """
 
     text: str
     better: bool | None
@@ -117,7 +121,7 @@ def finished(curves: Mapping[tuple[str, str], Sequence[Curve]]) -> dict[tuple[st
     """The datasets and modes that can test a method: those with enough candidates whose end is known.
 
     Args:
-        curves: by dataset and mode.
+        curves: By dataset and mode.
 
     Returns:
         Their finished runs, the tasks with the most candidates first.

@@ -183,10 +183,18 @@ def add_band(
     """Draw what :func:`over_seeds` returned for one candidate: the mean as a line, from lowest to highest as a band.
 
     Args:
-        hover: template of the hover label after the candidate's name; has ``%{x}`` and ``%{y}``.
-        scale: by which values are multiplied.
-        row, col: of the panel, where there are several.
-        markers: at most.
+        figure: That is drawn into.
+        table: Columns ``x``, mean, low, high and n, as :func:`over_seeds` returns them.
+        x: Name of the column along the axis.
+        candidate: Whose band it is.
+        style: How it is drawn.
+        dark: For a dark background.
+        hover: Template of the hover label after the candidate's name; has ``%{x}`` and ``%{y}``.
+        scale: By which values are multiplied.
+        row: Of the panel, where there are several.
+        col: Of the panel.
+        legend: Whether the candidate is named in it.
+        markers: At most.
     """
     across = table[x].to_numpy()
     low, mean, high = (

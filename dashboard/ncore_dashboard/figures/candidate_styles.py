@@ -66,7 +66,7 @@ def styles_of(candidates: Iterable[str]) -> dict[str, Style]:
     ones don't change, such as that of their first run.
 
     Args:
-        candidates: names; those that come again are ignored.
+        candidates: Names; those that come again are ignored.
 
     Example:
         >>> first = styles_of(["resnet", "lenet"])

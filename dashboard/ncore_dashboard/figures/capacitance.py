@@ -25,11 +25,11 @@ def over_epochs(
     """beta_eff of the whole graph over epochs, mean and band over seeds; ill-conditioned points are crossed out.
 
     Args:
-        table: rows of ``Run.capacitance()`` with the columns candidate and seed, of one strength.
-        styles: of the candidates.
+        table: Rows of ``Run.capacitance()`` with the columns candidate and seed, of one strength.
+        styles: Of the candidates.
         strength: "relative", "absolute" or "signed", for the axis.
-        log: logarithmic; values that are not positive are left out, which the page says.
-        dark: for a dark background.
+        log: Logarithmic; values that are not positive are left out, which the page says.
+        dark: For a dark background.
     """
     whole = _whole(table)
     if log:

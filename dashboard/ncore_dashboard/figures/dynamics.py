@@ -27,8 +27,8 @@ def phase_points(
 
     Args:
         weight, rate: (targets, sources).
-        sources, targets: numbers of the neurons.
-        dark: for a dark background.
+        sources, targets: Numbers of the neurons.
+        dark: For a dark background.
     """
     ends = np.stack(np.broadcast_arrays(sources[None, :], targets[:, None]), axis=-1).reshape(-1, 2)
     figure = _plane(dark)
@@ -76,9 +76,9 @@ def paths(table: pd.DataFrame, epoch: int, dark: bool = False) -> go.Figure:
     """Synapses as paths through the plane of weight and dw/dt; a ring at an epoch, an arrow head at the end.
 
     Args:
-        table: columns epoch, source, target, weight and rate.
-        epoch: that is marked.
-        dark: for a dark background.
+        table: Columns epoch, source, target, weight and rate.
+        epoch: That is marked.
+        dark: For a dark background.
     """
     if table.empty:
         return base.nothing("No synapse is chosen.", dark)
@@ -129,9 +129,9 @@ def speeds(table: pd.DataFrame, dark: bool = False, columns: int = base.PANEL_CO
     """|dw/dt| over epochs, a panel for each layer: the median, and bands with the middle 50 and 90%.
 
     Args:
-        table: columns epoch, layer, q05, q25, q50, q75 and q95.
-        dark: for a dark background.
-        columns: of panels at most.
+        table: Columns epoch, layer, q05, q25, q50, q75 and q95.
+        dark: For a dark background.
+        columns: Of panels at most.
     """
     if table.empty or not (table[["q05", "q25", "q50", "q75", "q95"]] > 0).any(axis=None):
         return base.nothing("All recorded synapses are at rest: every dw/dt is 0.", dark)
@@ -187,8 +187,8 @@ def effective(table: pd.DataFrame, dark: bool = False) -> go.Figure:
     """x_eff over epochs, its rate over epochs, and the path of both through their plane.
 
     Args:
-        table: columns epoch, x_eff and rate.
-        dark: for a dark background.
+        table: Columns epoch, x_eff and rate.
+        dark: For a dark background.
     """
     rows = table[np.isfinite(table["x_eff"].to_numpy(np.float64))].sort_values("epoch")
     if rows.empty:
@@ -229,8 +229,8 @@ def sparseness(table: pd.DataFrame, dark: bool = False) -> go.Figure:
     """Share of synapses that carries 50, 90 and 99% of the interaction strength, of all and of each layer.
 
     Args:
-        table: columns epoch, layer (0: all), strength (a share) and synapses (a share).
-        dark: for a dark background.
+        table: Columns epoch, layer (0: all), strength (a share) and synapses (a share).
+        dark: For a dark background.
     """
     table = table[np.isfinite(table["synapses"].to_numpy(np.float64))]
     if table.empty:

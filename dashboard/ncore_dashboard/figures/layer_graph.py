@@ -76,14 +76,14 @@ def network(
     """Levels of neurons from left to right, and the synapses between them coloured by a quantity.
 
     Args:
-        view: what is drawn, from :func:`ncore_dashboard.data.network_detail.view_of`.
-        values: by epoch, of each edge; with several epochs the figure has a slider and plays them.
-        quantity: what the values are.
-        sizes: recorded neurons of each level.
-        epoch: that is shown first, one of ``values``.
-        chosen: layer, source and target of a synapse that is marked; the source is -1 for a neuron.
-        dark: for a dark background.
-        end: where the scale of colours ends, for pictures side by side: see :func:`common_end`.
+        view: What is drawn, from :func:`ncore_dashboard.data.network_detail.view_of`.
+        values: By epoch, of each edge; with several epochs the figure has a slider and plays them.
+        quantity: What the values are.
+        sizes: Recorded neurons of each level.
+        epoch: That is shown first, one of ``values``.
+        chosen: Layer, source and target of a synapse that is marked; the source is -1 for a neuron.
+        dark: For a dark background.
+        end: Where the scale of colours ends, for pictures side by side: see :func:`common_end`.
 
     Raises:
         KeyError: ``epoch`` is not among ``values``.
@@ -143,10 +143,10 @@ def weight_matrix(
 
     Args:
         matrix: (targets, sources), or what is left of it as :func:`reduced_matrix` makes it.
-        sources, targets: numbers of the neurons.
-        quantity: what the matrix holds.
-        layer: its number, for the axes.
-        dark: for a dark background.
+        sources, targets: Numbers of the neurons.
+        quantity: What the matrix holds.
+        layer: Its number, for the axes.
+        dark: For a dark background.
 
     Returns:
         The figure, and what it leaves out, in a sentence; empty if nothing.

@@ -22,9 +22,9 @@ def around_synapse(table: pd.DataFrame, synapse: tuple[int, int, int], dark: boo
     """The chosen synapse in the middle, those that drive it on the left, those that it drives on the right.
 
     Args:
-        table: from :func:`ncore_dashboard.data.neighbourhood.of_synapse`.
-        synapse: layer, source and target of the one in the middle.
-        dark: for a dark background.
+        table: From :func:`ncore_dashboard.data.neighbourhood.of_synapse`.
+        synapse: Layer, source and target of the one in the middle.
+        dark: For a dark background.
 
     Returns:
         The figure, and what it leaves out, in a sentence; empty if nothing.
@@ -92,11 +92,11 @@ def through_neuron(
     """Heatmap of the interactions through a neuron: incoming synapses across, outgoing ones, which drive them, down.
 
     Args:
-        block: from :func:`ncore_dashboard.data.neighbourhood.through_neuron`, (outgoing, incoming).
-        sources, targets: numbers of the neurons at their other ends.
-        neuron: its number.
-        signed: whether the block has signs.
-        dark: for a dark background.
+        block: From :func:`ncore_dashboard.data.neighbourhood.through_neuron`, (outgoing, incoming).
+        sources, targets: Numbers of the neurons at their other ends.
+        neuron: Its number.
+        signed: Whether the block has signs.
+        dark: For a dark background.
 
     Returns:
         The figure, and what it leaves out, in a sentence; empty if nothing.

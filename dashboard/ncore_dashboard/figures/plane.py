@@ -37,14 +37,14 @@ def accuracy_against_beta(
     """Each run's path through the plane of beta_eff and accuracy, with the line that is read at beta_eff = 0.
 
     Args:
-        points: one row a run and epoch: key, candidate, seed, epoch, beta_eff, accuracy (a fraction).
+        points: One row a run and epoch: key, candidate, seed, epoch, beta_eff, accuracy (a fraction).
         lines: Bayesian ridge lines by run (``key``), fitted to the epochs up to ``seen``.
-        finals: true final accuracies (fractions) by run, where known.
-        styles: of the candidates.
-        strength: of beta_eff, for the axis.
-        seen: the last epoch that was fitted; later points are hollow.
-        together: all in one panel, with bands if they are few; else a panel a candidate, the first twelve by name.
-        dark: for a dark background.
+        finals: True final accuracies (fractions) by run, where known.
+        styles: Of the candidates.
+        strength: Of beta_eff, for the axis.
+        seen: The last epoch that was fitted; later points are hollow.
+        together: All in one panel, with bands if they are few; else a panel a candidate, the first twelve by name.
+        dark: For a dark background.
     """
     points = points[np.isfinite(points["beta_eff"]) & np.isfinite(points["accuracy"])].sort_values(
         "epoch", kind="stable"

@@ -21,9 +21,9 @@ def forecast(ranking: pd.DataFrame, styles: Mapping[str, Style], dark: bool = Fa
     """Predicted against observed final accuracy, one row a candidate, the best on top.
 
     Args:
-        ranking: a table of ``ncore.rank``: candidate, predicted, lower, upper, rank, p_best, observed (fractions).
-        styles: of the candidates.
-        dark: for a dark background.
+        ranking: A table of ``ncore.rank``: candidate, predicted, lower, upper, rank, p_best, observed (fractions).
+        styles: Of the candidates.
+        dark: For a dark background.
     """
     table = ranking[ranking["predicted"].notna()]
     if table.empty:
@@ -90,11 +90,11 @@ def bump(
     """How the ranking changes with the epoch as of which it is made, and the true order at the right end.
 
     Args:
-        ranked: tables of ``ncore.rank`` below each other, with the column ``k``.
-        styles: of the candidates.
-        chosen: the epoch that the page shows, marked.
-        dark: for a dark background.
-        best_first: how many candidates are drawn, those that come out best.
+        ranked: Tables of ``ncore.rank`` below each other, with the column ``k``.
+        styles: Of the candidates.
+        chosen: The epoch that the page shows, marked.
+        dark: For a dark background.
+        best_first: How many candidates are drawn, those that come out best.
     """
     ranked = ranked[ranked["predicted"].notna()] if len(ranked) else ranked
     if ranked.empty:
@@ -165,9 +165,9 @@ def price(prices: pd.DataFrame, chosen: int, dark: bool = False) -> go.Figure:
     """Regret of the first choice and compute saved, had one stopped at each epoch.
 
     Args:
-        prices: columns k, label (of the method), choice, regret (accuracy points) and saved (per cent).
-        chosen: the epoch that the page shows, marked.
-        dark: for a dark background.
+        prices: Columns k, label (of the method), choice, regret (accuracy points) and saved (per cent).
+        chosen: The epoch that the page shows, marked.
+        dark: For a dark background.
     """
     if prices.empty or prices[["regret", "saved"]].isna().all().all():
         return base.nothing("Neither a final accuracy nor a time is known yet.", dark)
@@ -206,10 +206,10 @@ def learning_curves(
     """Validation accuracy over epochs, mean and band over seeds.
 
     Args:
-        table: columns candidate, seed, epoch and accuracy (fractions), one row a run and epoch.
-        styles: of the candidates.
-        chosen: the epoch up to which a prediction sees, marked; what is later is shaded.
-        dark: for a dark background.
+        table: Columns candidate, seed, epoch and accuracy (fractions), one row a run and epoch.
+        styles: Of the candidates.
+        chosen: The epoch up to which a prediction sees, marked; what is later is shaded.
+        dark: For a dark background.
     """
     if table.empty:
         return base.nothing("No epoch is finished yet.", dark)

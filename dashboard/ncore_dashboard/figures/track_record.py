@@ -22,9 +22,9 @@ def differences(table: pd.DataFrame, chosen: str, dark: bool = False) -> go.Figu
     """Difference in Kendall's tau to the last accuracy with its 95% interval, a row a method, the best on top.
 
     Args:
-        table: of ``ncore_dashboard.data.track_record.differences``.
-        chosen: the method that the page uses, marked.
-        dark: for a dark background.
+        table: Of ``ncore_dashboard.data.track_record.differences``.
+        chosen: The method that the page uses, marked.
+        dark: For a dark background.
     """
     shown = table[table["difference"].notna() & (table["method"] != BASELINE) & (table["kind"] != "reference")]
     if shown.empty:

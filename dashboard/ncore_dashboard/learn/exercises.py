@@ -23,11 +23,11 @@ class Exercise:
     """An exercise as a class gets it, and its solution.
 
     Attributes:
-        title: a few words.
-        lesson: name of the lesson that it belongs to.
+        title: A few words.
+        lesson: Name of the lesson that it belongs to.
         task: Markdown with formulas.
-        answer: the number, or numbers, that are asked for.
-        solution: how one gets there; Markdown with formulas.
+        answer: The number, or numbers, that are asked for.
+        solution: How one gets there; Markdown with formulas.
     """
 
     title: str

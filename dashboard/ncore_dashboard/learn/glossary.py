@@ -67,7 +67,7 @@ def linked(text: str) -> str:
     """Markdown in which ``[[term]]`` and ``[[term|words]]`` are links to the term's definition on the page.
 
     Raises:
-        KeyError: a term is not in the glossary, which is a mistake of ours.
+        KeyError: A term is not in the glossary, which is a mistake of ours.
 
     Example:
         >>> linked("Each [[synapse|weight]] has a [[rate]].")

@@ -32,8 +32,8 @@ def show(names: Sequence[str], keys: Sequence[Sequence[str]]) -> None:
     """Layer graphs and edge dynamics of two candidates at an epoch.
 
     Args:
-        names: of the candidates.
-        keys: of their runs; the first of each that has recorded its synapses is shown.
+        names: Of the candidates.
+        keys: Of their runs; the first of each that has recorded its synapses is shown.
     """
     books = sidebar.current()
     found = [synapse_comparison.recorded_of(books, group) for group in keys]

@@ -1,5 +1,4 @@
-"""The part of the page Layer graph about one synapse or neuron: the choice of it, and its neighbourhood in words and
-pictures."""
+"""The part of the page Layer graph about one synapse or neuron: its choice, and its neighbourhood."""
 
 from __future__ import annotations
 
@@ -187,6 +186,7 @@ def chosen_synapse() -> tuple[int, int, int] | None:
 
 
 def layer_box(of: Recorded, label: str, key: str) -> int:
+    """Let the user choose a layer, by its number and shape."""
     return _one_of(label, list(of.layers), key, lambda n: f"{n} ({' × '.join(map(str, of.shapes[n - 1][::-1]))})")
 
 
@@ -209,6 +209,7 @@ def _one_of(label: str, options: list[int], key: str, text: Any, index: int = 0)
 
 
 def other_epoch(of: Recorded, epoch: int, shown: int) -> str:
+    """That the line graph shown is of another epoch than the page, as Markdown."""
     listed = ", ".join(map(str, of.line_graphs[:12])) + (", …" if len(of.line_graphs) > 12 else "")
     return (
         f":material/info: The line graph was recorded at epochs {listed}, not at {epoch}: this shows epoch **{shown}**."

@@ -23,9 +23,9 @@ def show(method: str, k: int, mode: str) -> None:
     """Lay out the view.
 
     Args:
-        method: that the page uses.
-        k: the epoch as of which it ranks.
-        mode: training mode of the runs on the page.
+        method: That the page uses.
+        k: The epoch as of which it ranks.
+        mode: Training mode of the runs on the page.
     """
     ui.section(
         "Evidence: how far can the methods be trusted?",

@@ -27,10 +27,10 @@ class Task:
     """Runs that can be compared: of one dataset, in one training mode.
 
     Attributes:
-        keys: of the runs.
-        dataset, mode: of all of them.
-        chosen: whether they are the working set.
-        older: how many runs of the same kind are left out, because they are too many.
+        keys: Of the runs.
+        dataset, mode: Of all of them.
+        chosen: Whether they are the working set.
+        older: How many runs of the same kind are left out, because they are too many.
     """
 
     keys: tuple[str, ...]
@@ -44,7 +44,7 @@ def task(page: str) -> Task | None:
     """Let the user choose what a page compares; says why, and returns None, if there is nothing.
 
     Args:
-        page: prefix of the widgets' keys.
+        page: Prefix of the widgets' keys.
     """
     runs = sidebar.current().runs()
     runs = runs[runs["dataset"].notna() & runs["mode"].notna()]

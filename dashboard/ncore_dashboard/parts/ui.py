@@ -68,13 +68,13 @@ def chart(
     """A figure that keeps its zoom when its data change, with its data as CSV.
 
     Args:
-        figure: what to show.
-        key: unique on the page; charts whose axes mean something else need keys of their own.
-        alt: what the chart shows, for those who don't see it.
-        data: what is drawn, or what makes a table of it: that is called when it is asked for.
-        file: name of downloads, without its ending; the key by default.
-        on_click: called with the ``customdata`` of a point that is clicked, before the page is drawn again.
-        place: the same for all charts that come into one place of the page, by the key of one of them: when one takes
+        figure: What to show.
+        key: Unique on the page; charts whose axes mean something else need keys of their own.
+        alt: What the chart shows, for those who don't see it.
+        data: What is drawn, or what makes a table of it: that is called when it is asked for.
+        file: Name of downloads, without its ending; the key by default.
+        on_click: Called with the ``customdata`` of a point that is clicked, before the page is drawn again.
+        place: The same for all charts that come into one place of the page, by the key of one of them: when one takes
             the other's place, the browser would else put the old one, drawn again, into a new place first.
     """
     plot = f"plot-{key}"
@@ -104,8 +104,8 @@ def problems(found: Sequence[Problem], what: str) -> None:
     """One message on everything that can't be read, with the reasons to open.
 
     Args:
-        found: what can't be read.
-        what: its kind, such as "run".
+        found: What can't be read.
+        what: Its kind, such as "run".
     """
     place = st.container()  # also when there are none, see `guarded`
     if not found:

@@ -27,15 +27,15 @@ def report_html(
     """A report on the candidates of a store, as one HTML page that needs nothing beside it.
 
     Args:
-        store: an open store, or its path or URL.
-        dataset: the dataset; None if the store holds only one.
-        epochs: rank as of this epoch.
-        method: name of a predictor (``ncore.predict.predictor_names()``).
-        mode: the training mode; None if the runs share one.
+        store: An open store, or its path or URL.
+        dataset: The dataset; None if the store holds only one.
+        epochs: Rank as of this epoch.
+        method: Name of a predictor (``ncore.predict.predictor_names()``).
+        mode: The training mode; None if the runs share one.
 
     Raises:
-        InputError: the runs can't be ranked, as :func:`ncore.rank` says.
-        StoreError: the store can't be opened.
+        InputError: The runs can't be ranked, as :func:`ncore.rank` says.
+        StoreError: The store can't be opened.
     """
     place = ""
     if isinstance(store, str | os.PathLike):
@@ -50,7 +50,7 @@ def write_report(html: str, path: str | os.PathLike[str]) -> Path:
     """Write a report; the file appears whole, or not at all.
 
     Raises:
-        InputError: it can't be written there.
+        InputError: It can't be written there.
     """
     target = Path(path).expanduser()
     beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")

@@ -34,8 +34,8 @@ class Canvas:
     """An SVG under construction.
 
     Attributes:
-        title, text: what the picture shows, for those who don't see it.
-        height: in pixels; the width is always the same.
+        title, text: What the picture shows, for those who don't see it.
+        height: In pixels; the width is always the same.
     """
 
     title: str
@@ -102,8 +102,8 @@ def forecast(ranking: pd.DataFrame, styles: Mapping[str, Style]) -> str:
     """Predicted final accuracy with its interval, and the observed one; a row a candidate.
 
     Args:
-        ranking: rows of ``ncore.rank`` that have a prediction.
-        styles: of the candidates.
+        ranking: Rows of ``ncore.rank`` that have a prediction.
+        styles: Of the candidates.
     """
     table = ranking.head(MOST)
     step, top = 30, 58
@@ -147,11 +147,11 @@ def learning_curves(table: pd.DataFrame, kept: Sequence[str], styles: Mapping[st
     """Validation accuracy over epochs, mean and range over seeds; what was not seen is shaded.
 
     Args:
-        table: columns candidate, seed, epoch and accuracy (fractions).
-        kept: candidates to draw.
-        styles: of the candidates.
-        k: the last epoch that was seen.
-        end: the epoch at which training ends.
+        table: Columns candidate, seed, epoch and accuracy (fractions).
+        kept: Candidates to draw.
+        styles: Of the candidates.
+        k: The last epoch that was seen.
+        end: The epoch at which training ends.
     """
     table = table[table["candidate"].isin(list(kept)[:MOST])]
     means = base.over_seeds(table, ["candidate", "epoch"], "accuracy")
@@ -203,10 +203,10 @@ def ranks(ranked: pd.DataFrame, kept: Sequence[str], styles: Mapping[str, Style]
     """Rank of each candidate as of every epoch, and by the final accuracy at the right end where it is known.
 
     Args:
-        ranked: rankings below each other, with the column ``k``.
-        kept: candidates to draw; ranks count all candidates.
-        styles: of the candidates.
-        k: the epoch of the report, marked.
+        ranked: Rankings below each other, with the column ``k``.
+        kept: Candidates to draw; ranks count all candidates.
+        styles: Of the candidates.
+        k: The epoch of the report, marked.
     """
     ranked = ranked[ranked["predicted"].notna()]
     latest = ranked[ranked["k"] == ranked["k"].max()].set_index("candidate")

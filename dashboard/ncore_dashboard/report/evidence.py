@@ -29,15 +29,15 @@ class Evidence:
     """The runs of one dataset and training mode, ranked as of an epoch.
 
     Attributes:
-        dataset, mode: of all runs.
-        place: a name for where they are stored.
-        curves: one a run.
-        clocks: wall times by candidate, one a run.
-        images: how many test images there are, 0 where unknown.
-        candidates: all candidates of the store in the order of their first runs, for colours.
-        k: the epoch as of which candidates are ranked.
-        method: name of the predictor.
-        ranking: of :func:`ncore.predict.rank_curves`.
+        dataset, mode: Of all runs.
+        place: A name for where they are stored.
+        curves: One a run.
+        clocks: Wall times by candidate, one a run.
+        images: How many test images there are, 0 where unknown.
+        candidates: All candidates of the store in the order of their first runs, for colours.
+        k: The epoch as of which candidates are ranked.
+        method: Name of the predictor.
+        ranking: Of :func:`ncore.predict.rank_curves`.
     """
 
     dataset: str
@@ -162,7 +162,7 @@ def evidence_of(
     """Rank these runs.
 
     Raises:
-        InputError: they can't be ranked, as :func:`ncore.predict.rank_curves` says.
+        InputError: They can't be ranked, as :func:`ncore.predict.rank_curves` says.
     """
     table = rankings.ranking(curves, method, epochs)
     if isinstance(table, str):

@@ -36,9 +36,9 @@ def page(e: Evidence, scheme: str = "auto", now: datetime | None = None) -> str:
     """The report as HTML.
 
     Args:
-        e: what it rests on.
+        e: What it rests on.
         scheme: "light", "dark" or "auto", as the reader's system has it.
-        now: the time it is dated with; the present by default.
+        now: The time it is dated with; the present by default.
     """
     title = f"Which model for {called(e.dataset)}?"
     body = [

@@ -36,9 +36,9 @@ class Option(NamedTuple):
     """One way to be surer.
 
     Attributes:
-        what: to do.
-        seconds: that it takes, NaN where unknown.
-        brings: what one would know then.
+        what: To do.
+        seconds: That it takes, NaN where unknown.
+        brings: What one would know then.
     """
 
     what: str

@@ -15,12 +15,12 @@ class Explanation:
     """What a number is.
 
     Attributes:
-        label: its name in tables and figures.
-        unit: of the number as it is shown; empty for a pure number.
-        meaning: what it says, in a sentence.
-        formula: how it is computed, as Markdown; empty if the meaning says it.
-        direction: which way is good, or what the ends of its range are.
-        trust: when it can be relied on, and when not.
+        label: Its name in tables and figures.
+        unit: Of the number as it is shown; empty for a pure number.
+        meaning: What it says, in a sentence.
+        formula: How it is computed, as Markdown; empty if the meaning says it.
+        direction: Which way is good, or what the ends of its range are.
+        trust: When it can be relied on, and when not.
     """
 
     label: str

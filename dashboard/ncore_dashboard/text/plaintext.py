@@ -16,14 +16,14 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def plain(text: object, limit: int | None = None) -> str:
-    """One line of visible characters: controls, line breaks and marks that reverse the direction become spaces.
+    r"""One line of visible characters: controls, line breaks and marks that reverse the direction become spaces.
 
     Args:
-        text: what to show.
-        limit: longest length; what is longer ends with an ellipsis.
+        text: What to show.
+        limit: Longest length; what is longer ends with an ellipsis.
 
     Example:
-        >>> plain("two\\nlines\\u202e", limit=6)
+        >>> plain("two\nlines\u202e", limit=6)
         'two l…'
     """
     shown = "".join(" " if unicodedata.category(letter) in _HIDDEN else letter for letter in str(text))
@@ -32,21 +32,21 @@ def plain(text: object, limit: int | None = None) -> str:
 
 
 def markdown(text: object, limit: int | None = None) -> str:
-    """The text for a place that reads Markdown.
+    r"""The text for a place that reads Markdown.
 
     Example:
         >>> markdown("**bold** :red[x]")
-        '\\\\*\\\\*bold\\\\*\\\\* \\\\:red\\\\[x\\\\]'
+        '\\*\\*bold\\*\\* \\:red\\[x\\]'
     """
     return _MARKDOWN.sub(r"\\\1", plain(text, limit))
 
 
 def figure(text: object, limit: int | None = None) -> str:
-    """The text for a Plotly label, which reads a part of HTML, and templates such as ``%{x}``.
+    r"""The text for a Plotly label, which reads a part of HTML, and templates such as ``%{x}``.
 
     Example:
         >>> figure("<b>x</b> %{y}")
-        '&lt;b&gt;x&lt;/b&gt; %\\u200b{y}'
+        '&lt;b&gt;x&lt;/b&gt; %\u200b{y}'
     """
     shown = plain(text, limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # A zero-width space keeps Plotly from seeing a template, or LaTeX in a text between dollar signs.

@@ -1,1 +1,1 @@
-"""How the benchmark's runs and its table are made: `ncore bench`."""
+"""How the benchmark's runs and its table are made: ``ncore bench``."""

@@ -47,10 +47,10 @@ def collect(recipe: BenchRecipe, store: str, scores: Path, path: Path) -> pd.Dat
     """Add the ended runs of a store to the table at ``path``; returns all of it.
 
     Args:
-        recipe: whose runs are looked for; others in the store are left alone.
-        store: folder or URL.
-        scores: folder of the transferability scores.
-        path: of the table; runs that it has and the store hasn't stay.
+        recipe: Whose runs are looked for; others in the store are left alone.
+        store: Folder or URL.
+        scores: Folder of the transferability scores.
+        path: Of the table; runs that it has and the store hasn't stay.
     """
     opened, old = create_store(store), recorded(path)
     versions = list(about(path).get("versions", [])) if path.exists() else []
@@ -87,7 +87,7 @@ def made_by(recipe: BenchRecipe, versions: Iterable[Any]) -> dict[str, Any]:
 
 
 def rows(run: Run, target: Target, job: Job, scores: Path) -> pd.DataFrame:
-    """The rows of one run, as `ncore.benchmark.table` describes them."""
+    """The rows of one run, as ``ncore.benchmark.table`` describes them."""
     manifest = run.manifest
     metrics, capacitance = run.metrics(), run.capacitance()
     epochs = sorted(set(metrics.loc[metrics["epoch"] >= 1, "epoch"])) or [0]

@@ -20,12 +20,12 @@ def pretrain(entry: Pretraining, folder: Path, base: str) -> None:
     """Train a built-in network and save its backbone, unless that is done; if another process does it, wait.
 
     Args:
-        entry: what to train, on what.
-        folder: of the weights; the file appears whole or not at all, so that one that was killed is made again.
-        base: the folder that paths in the recipe are read from.
+        entry: What to train, on what.
+        folder: Of the weights; the file appears whole or not at all, so that one that was killed is made again.
+        base: The folder that paths in the recipe are read from.
 
     Raises:
-        NcoreError: the data cannot be had, or training diverges.
+        NcoreError: The data cannot be had, or training diverges.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / entry.file

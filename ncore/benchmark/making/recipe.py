@@ -90,15 +90,15 @@ class BenchRecipe(Settings):
     """What the benchmark runs.
 
     Attributes:
-        datasets: where the images are, by name.
-        tasks: the targets: each a dataset, and what of it.
-        candidates: as in the recipe of a sweep.
-        pretraining: further candidates, which are pretrained first.
-        training, recording: of all runs, as in the recipe of a sweep; modes and candidates override the training.
-        modes: what each training mode changes.
-        stages: the order of the runs.
-        reduced: what was made smaller than a user would have it, in words; it goes with the table.
-        text: the file as it was read.
+        datasets: Where the images are, by name.
+        tasks: The targets: each a dataset, and what of it.
+        candidates: As in the recipe of a sweep.
+        pretraining: Further candidates, which are pretrained first.
+        training, recording: Of all runs, as in the recipe of a sweep; modes and candidates override the training.
+        modes: What each training mode changes.
+        stages: The order of the runs.
+        reduced: What was made smaller than a user would have it, in words; it goes with the table.
+        text: The file as it was read.
     """
 
     datasets: dict[str, dict[str, Any]]
@@ -154,7 +154,7 @@ class BenchRecipe(Settings):
         """Validate a mapping, as YAML gives it.
 
         Raises:
-            InputError: where the problem is, what was given, what is allowed.
+            InputError: Where the problem is, what was given, what is allowed.
         """
         where = "The benchmark's recipe"
         if not isinstance(values, Mapping):
@@ -183,7 +183,7 @@ class BenchRecipe(Settings):
         """Read a YAML file.
 
         Raises:
-            InputError: the file cannot be read, is not YAML, or does not fit.
+            InputError: The file cannot be read, is not YAML, or does not fit.
         """
         try:
             text = Path(path).read_text(encoding="utf-8")

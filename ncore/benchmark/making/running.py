@@ -64,23 +64,23 @@ def bench(
     """Make what is missing of the benchmark, and the table.
 
     Args:
-        recipe: what to run.
-        folder: for the weights of the first stage, the scores and the store of runs; it can be lost once the table
+        recipe: What to run.
+        folder: For the weights of the first stage, the scores and the store of runs; it can be lost once the table
             has them.
         table: Parquet file; runs that it has are not made again.
-        workers: runs at a time, by default one for every core.
-        modes: only these training modes.
-        limit: at most so many runs, the first ones.
-        retry_failed: remove and repeat runs that failed before, instead of keeping them as failed.
-        collect_only: make no run, only write what is finished to the table.
-        engine: executes the runs; by default processes of this machine.
-        say: called with each line of progress.
+        workers: Runs at a time, by default one for every core.
+        modes: Only these training modes.
+        limit: At most so many runs, the first ones.
+        retry_failed: Remove and repeat runs that failed before, instead of keeping them as failed.
+        collect_only: Make no run, only write what is finished to the table.
+        engine: Executes the runs; by default processes of this machine.
+        say: Called with each line of progress.
 
     Returns:
         The table.
 
     Raises:
-        InputError: an unknown mode, a table that can't be written or is none, or data that can't be read.
+        InputError: An unknown mode, a table that can't be written or is none, or data that can't be read.
     """
     if unknown := [mode for mode in modes if mode not in recipe.modes]:
         raise InputError(f"The mode is {unknown[0]!r}, but the recipe has {', '.join(recipe.modes)}.")

@@ -53,7 +53,7 @@ def write_scores(job: Job, folder: Path) -> None:
     the source probabilities that it reads.
 
     Raises:
-        NcoreError: the candidate or the data cannot be had.
+        NcoreError: The candidate or the data cannot be had.
     """
     path = score_file(job, folder)
     if path.is_file():

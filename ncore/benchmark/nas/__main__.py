@@ -1,4 +1,4 @@
-"""`python -m ncore.benchmark.nas`: train cells, and write their table."""
+"""``python -m ncore.benchmark.nas``: train cells, and write their table."""
 
 import sys
 

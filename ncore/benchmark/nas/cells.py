@@ -1,6 +1,6 @@
 """The benchmark's other setting: cells of NAS-Bench-201, each trained from random initialisation for a few epochs.
 
-`python -m ncore.benchmark.nas --help` makes the runs and the table.
+``python -m ncore.benchmark.nas --help`` makes the runs and the table.
 """
 
 from __future__ import annotations
@@ -78,11 +78,11 @@ def bench_nas(
     """Make the runs that the folder's store lacks; those that were killed go on, by the machinery of sweeps.
 
     Args:
-        recipe: candidates are cells.
-        folder: for the runs and the scores.
-        limit: at most so many of the recipe's runs, the first ones.
-        engine: executes the runs; by default one process at a time on this machine.
-        on_result: called with each result as it comes.
+        recipe: Candidates are cells.
+        folder: For the runs and the scores.
+        limit: At most so many of the recipe's runs, the first ones.
+        engine: Executes the runs; by default one process at a time on this machine.
+        on_result: Called with each result as it comes.
     """
     folder = Path(folder).resolve()
     jobs = [

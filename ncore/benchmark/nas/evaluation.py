@@ -42,18 +42,18 @@ def evaluate_nas(
 ) -> pd.DataFrame:
     """Judge early predictors and zero-cost scores on one set of cells.
 
-    A cell's truth here is its mean final test accuracy over seeds, a predictor's forecast that of `ncore.rank`, and a
+    A cell's truth here is its mean final test accuracy over seeds, a predictor's forecast that of ``ncore.rank``, and a
     score is read once, before training, so that it is the same at every k. Cells without a final accuracy, or a
     published one, are left out against that truth. A method that says the same of all cells orders nothing: its
     correlations are 0.
 
     Args:
-        table: rows as `ncore.benchmark.nas.table` describes, of one task and mode.
-        methods: early predictors; by default the quick ones of `ncore.rank`.
-        learned: cases that predictors which learn may learn from; without any these are left out.
-        ks: epochs seen; those after the last epoch are left out.
-        resamples: of the bootstrap over cells.
-        seed: of it.
+        table: Rows as ``ncore.benchmark.nas.table`` describes, of one task and mode.
+        methods: Early predictors; by default the quick ones of ``ncore.rank``.
+        learned: Cases that predictors which learn may learn from; without any these are left out.
+        ks: Epochs seen; those after the last epoch are left out.
+        resamples: Of the bootstrap over cells.
+        seed: Of it.
 
     Returns:
         One row a truth, k, method and measure, with the columns
@@ -66,7 +66,7 @@ def evaluate_nas(
         - seconds: of the processor, for training all cells to epoch k or computing their scores.
 
     Raises:
-        InputError: the table is not of one task and mode with four finished cells or more, or lacks a column.
+        InputError: The table is not of one task and mode with four finished cells or more, or lacks a column.
 
     Example:
         >>> from ncore.benchmark.table import load_table

@@ -38,7 +38,7 @@ def write_scores(job: Job, folder: Path) -> None:
     processor, for the pass and the score: building the network and decoding the images is part of training too.
 
     Raises:
-        NcoreError: the candidate or the data cannot be had.
+        NcoreError: The candidate or the data cannot be had.
     """
     path = score_file(job, folder)
     if path.is_file():

@@ -1,7 +1,7 @@
 """The result of the NAS benchmark: one table, a row for each run and epoch, and what made it.
 
-It has the columns that `ncore.benchmark.table` describes; scores are the zero-cost ones of the cell before training, on
-one batch of training images; and besides
+It has the columns that ``ncore.benchmark.table`` describes; scores are the zero-cost ones of the cell before training,
+on one batch of training images; and besides
 
 ===============================  ===================================================================================
 ``arch``                         the cell, as NAS-Bench-201 writes it
@@ -56,13 +56,13 @@ def collect(
     """Write the table of all ended runs of a folder.
 
     Args:
-        recipe: whose runs are looked for.
-        folder: of `ncore.benchmark.nas.cells.bench_nas`.
-        path: of the table.
-        published: Parquet table with the columns `PUBLISHED`; None leaves these out.
+        recipe: Whose runs are looked for.
+        folder: Of ``ncore.benchmark.nas.cells.bench_nas``.
+        path: Of the table.
+        published: Parquet table with the columns ``PUBLISHED``; None leaves these out.
 
     Raises:
-        InputError: no run has ended, or the published table can't be read or lacks a cell.
+        InputError: No run has ended, or the published table can't be read or lacks a cell.
     """
     from ncore.benchmark.making.collect import made_by, rows
     from ncore.benchmark.nas.scores import read_scores
@@ -104,7 +104,7 @@ def read_published(path: str | os.PathLike[str]) -> pd.DataFrame:
     """The published table by cell.
 
     Raises:
-        InputError: it can't be read, or lacks a column.
+        InputError: It can't be read, or lacks a column.
     """
     try:
         return pd.read_parquet(path, columns=list(PUBLISHED)).set_index("cell")

@@ -1,9 +1,9 @@
 """Networked dynamical systems, dx_i/dt = f(x_i) + sum_j P_ij g(x_i, x_j), and their one-dimensional reduction.
 
-A `System` is f and g; a `Network` is P; a `Dynamics` is one on the other, and can be simulated and brought to rest. The
-reduction needs only beta_eff (`coupling`), and has the equilibria that `bifurcation` draws as the system's universal
-curve; `compare` and `perturbation_path` say how well networks follow it. NumPy, SciPy and pandas only; networkx is
-imported where a network is made from it. After Gao, Barzel and Barabasi, Nature 530 (2016).
+A ``System`` is f and g; a ``Network`` is P; a ``Dynamics`` is one on the other, and can be simulated and brought to
+rest. The reduction needs only beta_eff (``coupling``), and has the equilibria that ``bifurcation`` draws as the
+system's universal curve; ``compare`` and ``perturbation_path`` say how well networks follow it. NumPy, SciPy and pandas
+only; networkx is imported where a network is made from it. After Gao, Barzel and Barabasi, Nature 530 (2016).
 """
 
 from ncore.network.dynamics._matrix import as_matrix

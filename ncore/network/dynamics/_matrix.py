@@ -19,13 +19,13 @@ def as_matrix(network: Any, weight: str = "weight") -> csr_array:
     """P of a network, (N, N) in float64, without stored zeros; what is given stays as it is.
 
     Args:
-        network: a :class:`Network`, a square numpy array or scipy sparse matrix (taken as P itself), a networkx graph
+        network: A :class:`Network`, a square numpy array or scipy sparse matrix (taken as P itself), a networkx graph
             (a link u -> v of weight w is P[v, u] = w: u drives v; an undirected link drives both ways; parallel
             links are summed), or anything with a ``to_scipy()`` that gives P, such as an ``ncore.LineGraph``.
-        weight: the name of the link attribute of a networkx graph; links without it weigh 1.
+        weight: The name of the link attribute of a networkx graph; links without it weigh 1.
 
     Raises:
-        InputError: nothing of the kind, not square, empty, or a weight that is not a finite real number.
+        InputError: Nothing of the kind, not square, empty, or a weight that is not a finite real number.
 
     Example:
         >>> import networkx as nx

@@ -26,7 +26,7 @@ def state_grid(system: System, betas: tuple[float, float]) -> FloatArray:
     An infinite edge is replaced by a state beyond which the reduced rate points back, for both betas.
 
     Raises:
-        InputError: there is none, up to 1e9.
+        InputError: There is none, up to 1e9.
     """
     low, high = system.domain
     upper = high if np.isfinite(high) else _bound(system, betas, 1.0)
@@ -47,9 +47,9 @@ def all_roots(
     """:func:`find_roots`, and those that come in pairs within one cell of the grid, or touch zero without crossing it.
 
     Args:
-        function, slope: elementwise.
-        grid: increasing.
-        gross: the size of the terms of the function, in whose rounding a touching root is zero.
+        function, slope: Elementwise.
+        grid: Increasing.
+        gross: The size of the terms of the function, in whose rounding a touching root is zero.
     """
     turns = find_roots(slope, grid)  # between the two of a pair, and where the function touches
     roots = find_roots(function, np.union1d(grid, turns))

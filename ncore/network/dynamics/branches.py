@@ -27,10 +27,10 @@ class Bifurcation:
 
     Attributes:
         system: f and g.
-        betas: the range that was asked for.
-        branches: columns ``branch`` (a number), ``beta``, ``x``, ``stable``; along a branch the stability is one and
+        betas: The range that was asked for.
+        branches: Columns ``branch`` (a number), ``beta``, ``x``, ``stable``; along a branch the stability is one and
             the points are in order, ready to be drawn as a line.
-        tipping: columns ``kind``, ``beta``, ``x``. At a "fold" a stable and an unstable branch meet and end; at a
+        tipping: Columns ``kind``, ``beta``, ``x``. At a "fold" a stable and an unstable branch meet and end; at a
             "transcritical" point a branch crosses another one, which changes its stability.
     """
 
@@ -53,11 +53,11 @@ def bifurcation(system: System, low: float, high: float, points: int = 400) -> B
 
     Args:
         system: f and g.
-        low, high: the range of beta.
-        points: about how many points a branch has.
+        low, high: The range of beta.
+        points: About how many points a branch has.
 
     Raises:
-        InputError: an empty range, or states that grow without bound within it.
+        InputError: An empty range, or states that grow without bound within it.
 
     Example:
         >>> from ncore.network.dynamics import gene_regulation

@@ -2,7 +2,7 @@
 
 The reduction is exact where every node has the same in- and out-degree
 and the same start. Elsewhere it assumes that the neighbours of all nodes are alike, which broad degrees and
-disassortative links break: `compare` measures it, network by network. What the tests find for x_eff at rest, on 25
+disassortative links break: ``compare`` measures it, network by network. What the tests find for x_eff at rest, on 25
 networks of 60 to 108 nodes and a mean degree of 4 to 10 each (largest relative error; the infected start half full,
 R = 0.5, the others high):
 
@@ -46,8 +46,8 @@ def compare(system: System, networks: Mapping[str, Any] | Iterable[Any], start: 
 
     Args:
         system: f and g.
-        networks: by name, or in order; see :func:`as_matrix`.
-        start: the state of every node at time 0.
+        networks: By name, or in order; see :func:`as_matrix`.
+        start: The state of every node at time 0.
 
     Returns:
         A row a network: ``network``, those of :class:`Coupling`, ``x_eff`` (full), ``x_reduced``, ``error`` (their

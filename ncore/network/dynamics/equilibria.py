@@ -34,9 +34,9 @@ class Equilibrium:
     Attributes:
         state: (N,).
         effective: x_eff = L_P(x).
-        residual: the largest |rate|: about 1e-12, or up to ``REST`` where Newton's method did not help.
-        growth: the largest real part of the Jacobian's eigenvalues, per unit of time; NaN where it was not computed.
-        converged: whether rest was reached in the time allowed.
+        residual: The largest |rate|: about 1e-12, or up to ``REST`` where Newton's method did not help.
+        growth: The largest real part of the Jacobian's eigenvalues, per unit of time; NaN where it was not computed.
+        converged: Whether rest was reached in the time allowed.
     """
 
     state: FloatArray
@@ -57,16 +57,16 @@ def settle(
     """Follow the system from a start until it rests, and sharpen the result by Newton's method.
 
     Args:
-        dynamics: a system on a network.
-        start: one number for all nodes, or (N,). A start whose rates are already below ``REST`` stays: a seed of an
+        dynamics: A system on a network.
+        start: One number for all nodes, or (N,). A start whose rates are already below ``REST`` stays: a seed of an
             instability has to be larger than that.
-        longest: time after which to give up (near a tipping point everything slows down).
-        jacobian: see :func:`simulate`.
-        stability: also compute ``growth``.
+        longest: Time after which to give up (near a tipping point everything slows down).
+        jacobian: See :func:`simulate`.
+        stability: Also compute ``growth``.
 
     Raises:
-        InputError: the start does not fit.
-        NcoreError: the states grow without bound.
+        InputError: The start does not fit.
+        NcoreError: The states grow without bound.
 
     Example:
         >>> from ncore.network.dynamics import Dynamics, sis
@@ -100,12 +100,12 @@ def equilibria(dynamics: Dynamics, starts: Iterable[ArrayLike] | None = None) ->
     (which also finds unstable ones). A list is what was found, not a proof that there is nothing else.
 
     Args:
-        dynamics: a system on a network.
-        starts: each one number or (N,); by default the equilibria of the one-dimensional reduction, which lie close
+        dynamics: A system on a network.
+        starts: Each one number or (N,); by default the equilibria of the one-dimensional reduction, which lie close
             by if the reduction is good, and states a little above the highest and below the lowest of them.
 
     Raises:
-        InputError: a start does not fit, or the reduction has no bounded states to start from.
+        InputError: A start does not fit, or the reduction has no bounded states to start from.
     """
     found: list[Equilibrium] = []
     low, high = dynamics.system.domain

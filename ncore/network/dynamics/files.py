@@ -31,25 +31,25 @@ def read_csv(
     directed: bool = False,
     name: str = "",
 ) -> Network:
-    """An edge list: one link a row, under a line of column names.
+    r"""An edge list: one link a row, under a line of column names.
 
     Args:
-        file: a path, or an open file.
-        source, target: the columns of the two ends; the source drives the target. Ends are names: 1 and 1.0 differ.
-        weight: the column of weights; without such a column every link weighs 1.
-        directed: keep directions; otherwise a row drives both ways, and one link may be listed in both directions
+        file: A path, or an open file.
+        source, target: The columns of the two ends; the source drives the target. Ends are names: 1 and 1.0 differ.
+        weight: The column of weights; without such a column every link weighs 1.
+        directed: Keep directions; otherwise a row drives both ways, and one link may be listed in both directions
             with the same weight.
-        name: for titles; by default that of the file.
+        name: For titles; by default that of the file.
 
     Returns:
         The network; its nodes are the ends, in the order in which they first appear, row by row.
 
     Raises:
-        InputError: not a table, a missing column or end, a weight that is no number, or a link that is listed twice.
+        InputError: Not a table, a missing column or end, a weight that is no number, or a link that is listed twice.
 
     Example:
         >>> import io
-        >>> read_csv(io.StringIO("source,target,weight\\na,b,2\\nb,c,0.5")).matrix.toarray()
+        >>> read_csv(io.StringIO("source,target,weight\na,b,2\nb,c,0.5")).matrix.toarray()
         array([[0. , 2. , 0. ],
                [2. , 0. , 0.5],
                [0. , 0.5, 0. ]])
@@ -86,15 +86,15 @@ def read_graphml(file: Source, *, weight: str = "weight", name: str = "") -> Net
     """A GraphML file, as Gephi, yEd, igraph or networkx write it.
 
     Args:
-        file: a path, or an open file.
-        weight: the link attribute that holds weights; links without it weigh 1.
-        name: for titles; by default that of the file.
+        file: A path, or an open file.
+        weight: The link attribute that holds weights; links without it weigh 1.
+        name: For titles; by default that of the file.
 
     Returns:
         The network; labels are the nodes' ``label`` attributes where all have one, else their ids.
 
     Raises:
-        InputError: not GraphML, no nodes, a document type definition (which may hide entities that expand without
+        InputError: Not GraphML, no nodes, a document type definition (which may hide entities that expand without
             end), or a weight that is no number.
     """
     import networkx as nx

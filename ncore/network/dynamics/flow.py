@@ -25,7 +25,7 @@ class Dynamics:
         network: P, see :func:`as_matrix`.
 
     Attributes:
-        system: as given.
+        system: As given.
         matrix: P, (N, N) csr_array.
 
     Example:
@@ -64,7 +64,7 @@ class Dynamics:
         """A new state (N,) from one number for all nodes or one a node.
 
         Raises:
-            InputError: another shape, not finite, or outside the domain of the system.
+            InputError: Another shape, not finite, or outside the domain of the system.
         """
         given = np.asarray(start, dtype=np.float64)
         if given.shape not in ((), (self.nodes,)):
@@ -91,7 +91,7 @@ class Dynamics:
         return self.system.own_slope(x) + self._sum_links(by_x), self.matrix.data * by_y
 
     def jacobian(self, x: FloatArray) -> csr_array:
-        """d rate_i / dx_j at a state, (N, N), with the links of P and the diagonal as its pattern."""
+        """The Jacobian, d rate_i / dx_j, at a state, (N, N), with the links of P and the diagonal as its pattern."""
         own, links = self.slopes(x)
         between = csr_array((links, self.matrix.indices, self.matrix.indptr), shape=self.matrix.shape)
         return csr_array(between + diags_array(own, format="csr"))

@@ -109,13 +109,13 @@ def mix_by_degree(network: Any, alike: bool, seed: int = 0, rounds: float = 20.0
     All degrees, and so beta_eff, stay what they are: what changes is who is linked to whom, which beta_eff cannot see.
 
     Args:
-        network: undirected, with equal weights and no loops; see :func:`as_matrix`.
-        alike: assortative; otherwise disassortative.
-        seed: of the random choice of links.
-        rounds: tries, in multiples of the number of links.
+        network: Undirected, with equal weights and no loops; see :func:`as_matrix`.
+        alike: Assortative; otherwise disassortative.
+        seed: Of the random choice of links.
+        rounds: Tries, in multiples of the number of links.
 
     Raises:
-        InputError: a network of another kind.
+        InputError: A network of another kind.
     """
     matrix = as_matrix(network)
     unequal = np.unique(matrix.data).size > 1

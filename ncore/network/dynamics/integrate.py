@@ -34,7 +34,7 @@ class Trajectory:
         times: (T,).
         states: (T, N).
         effective: x_eff = L_P(x) at each time, (T,).
-        evaluations: how often the solver asked for the rates.
+        evaluations: How often the solver asked for the rates.
     """
 
     times: FloatArray
@@ -80,18 +80,18 @@ def simulate(
     and cheap on a chain, a ring, a tree or a small lattice; on a random network of 2,000 nodes its factors fill up.
 
     Args:
-        dynamics: a system on a network.
-        start: one number for all nodes, or (N,).
-        duration: how long, in units of the system's time, with ``points`` states at even intervals.
-        points: how many states are kept, the first and the last included; their memory is 8 N bytes each.
-        times: increasing times >= 0 instead, the first being that of ``start``.
-        method: one of ``METHODS``.
+        dynamics: A system on a network.
+        start: One number for all nodes, or (N,).
+        duration: How long, in units of the system's time, with ``points`` states at even intervals.
+        points: How many states are kept, the first and the last included; their memory is 8 N bytes each.
+        times: Increasing times >= 0 instead, the first being that of ``start``.
+        method: One of ``METHODS``.
         jacobian: "diagonal" or "full", for the stiff methods.
-        rtol, atol: tolerances of a step.
+        rtol, atol: Tolerances of a step.
 
     Raises:
-        InputError: an argument outside what is said above.
-        NcoreError: the solver could not go on.
+        InputError: An argument outside what is said above.
+        NcoreError: The solver could not go on.
 
     Example:
         >>> from ncore.network.dynamics import Dynamics, sis

@@ -20,15 +20,15 @@ class Coupling:
     """beta_eff = (1^T P P 1) / (1^T P 1) of a network, after Gao, Barzel and Barabasi, Nature 530 (2016).
 
     Attributes:
-        beta_eff: the effective coupling, in units of a link weight; NaN where it is 0/0, and ``reason`` says why.
+        beta_eff: The effective coupling, in units of a link weight; NaN where it is 0/0, and ``reason`` says why.
         mean_degree: <s>, the average weighted degree.
         symmetry: S, the correlation of in- and out-degree over nodes, in [-1, 1]; NaN where one of them is constant.
         heterogeneity: H = sigma_in sigma_out / <s>; 0 where a degree is constant.
-        covariance: of in- and out-degree; ``beta_eff == mean_degree + covariance / mean_degree`` is <s> + S H.
+        covariance: Of in- and out-degree; ``beta_eff == mean_degree + covariance / mean_degree`` is <s> + S H.
         conditioning: |sum of weights| / sum of |weights|, 1 for non-negative weights, small where they cancel.
-        nodes: how many nodes.
-        links: how many non-zero P_ij; an undirected link counts twice.
-        reason: why ``beta_eff`` is NaN, else None.
+        nodes: How many nodes.
+        links: How many non-zero P_ij; an undirected link counts twice.
+        reason: Why ``beta_eff`` is NaN, else None.
     """
 
     beta_eff: float
@@ -53,7 +53,7 @@ def coupling(network: Any) -> Coupling:
     """The effective coupling of a network from its weighted degrees only: P P is never formed.
 
     Args:
-        network: see :func:`as_matrix`; beta_eff is that of P and of its transpose alike.
+        network: See :func:`as_matrix`; beta_eff is that of P and of its transpose alike.
 
     Example:
         A star of n leaves has degrees n and 1, so beta_eff = (n^2 + n) / 2n:
@@ -94,14 +94,14 @@ def effective_state(network: Any, values: ArrayLike) -> FloatArray:
     """The mean-field operator L_P(z) = (1^T P z) / (1^T P 1): the average over nodes, weighted by out-degree.
 
     Args:
-        network: see :func:`as_matrix`.
-        values: one value a node, (N,), or any number of such rows, (..., N).
+        network: See :func:`as_matrix`.
+        values: One value a node, (N,), or any number of such rows, (..., N).
 
     Returns:
         One value, or one a row, (...); NaN where the weights sum to zero.
 
     Raises:
-        InputError: not one value a node.
+        InputError: Not one value a node.
 
     Example:
         >>> float(effective_state(np.array([[0, 1], [3, 0]]), [8.0, 4.0]))

@@ -27,7 +27,7 @@ def mutualistic(
     every start recovers.
 
     Raises:
-        InputError: a parameter that is not positive (B, E and H may be 0).
+        InputError: A parameter that is not positive (B, E and H may be 0).
     """
     parameters = _parameters(
         Parameter("B", B, "abundance/time", "migration into each place"),
@@ -66,11 +66,11 @@ def sis(B: float = 1.0, R: float = 1.0) -> System:
 
     dx_i/dt = -B x_i + sum_j P_ij R (1 - x_i) x_j
 
-    In the reduced form the infection survives where beta_eff R > B, at x = 1 - B / (beta_eff R). The design gives no
-    values: both default to 1.
+    In the reduced form the infection survives where beta_eff R > B, at x = 1 - B / (beta_eff R). No values are
+    usual: both default to 1.
 
     Raises:
-        InputError: a parameter that is not positive.
+        InputError: A parameter that is not positive.
     """
     parameters = _parameters(
         Parameter("B", B, "1/time", "recovery rate"),

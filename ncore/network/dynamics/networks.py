@@ -21,11 +21,11 @@ class Network:
     """A named network.
 
     Attributes:
-        name: for titles.
+        name: For titles.
         matrix: P, (N, N): P[i, j] is how strongly node j drives node i.
-        labels: one a node.
-        directed: whether links have a direction; without, P is symmetric.
-        source: where it comes from, and its licence or terms where it is data.
+        labels: One a node.
+        directed: Whether links have a direction; without, P is symmetric.
+        source: Where it comes from, and its licence or terms where it is data.
     """
 
     name: str

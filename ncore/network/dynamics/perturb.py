@@ -23,12 +23,12 @@ def remove_nodes(network: Any, share: float, seed: int = 0) -> csr_array:
     The same seed takes nodes in the same order, so a larger share takes those of a smaller one, and more.
 
     Args:
-        network: see :func:`as_matrix`.
-        share: in [0, 1].
-        seed: of the random order.
+        network: See :func:`as_matrix`.
+        share: In [0, 1].
+        seed: Of the random order.
 
     Raises:
-        InputError: the share is outside [0, 1].
+        InputError: The share is outside [0, 1].
     """
     matrix = as_matrix(network)
     nodes = matrix.shape[0]
@@ -79,18 +79,18 @@ def perturbation_path(
 
     Args:
         system: f and g.
-        network: see :func:`as_matrix`.
-        kind: one of ``PERTURBATIONS``.
-        start: the state of every node at time 0.
-        shares: of nodes, links or weights that are lost, in [0, 1].
-        seed: of the random choice.
+        network: See :func:`as_matrix`.
+        kind: One of ``PERTURBATIONS``.
+        start: The state of every node at time 0.
+        shares: Of nodes, links or weights that are lost, in [0, 1].
+        seed: Of the random choice.
 
     Returns:
         A row a share: ``kind``, ``share``, and the columns of :func:`compare`; x_reduced is the universal curve. A
         network that has lost all links has a ``reason`` and no beta_eff.
 
     Raises:
-        InputError: an unknown kind, or a share outside [0, 1].
+        InputError: An unknown kind, or a share outside [0, 1].
     """
     if kind not in PERTURBATIONS:
         raise InputError(f"The kind is {kind!r}, but it must be one of {', '.join(PERTURBATIONS)}.")

@@ -37,7 +37,7 @@ def real_network(name: str) -> Network:
     """One of the networks in ``REAL``; all are undirected.
 
     Raises:
-        InputError: an unknown name.
+        InputError: An unknown name.
 
     Example:
         >>> club = real_network("karate")

@@ -1,6 +1,6 @@
 """The whole system as one equation, dx/dt = f(x) + beta_eff g(x, x), after Gao, Barzel and Barabasi, Nature 530 (2016).
 
-How good that is, `comparison` measures.
+How good that is, ``comparison`` measures.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def reduced_equilibria(system: System, beta: float) -> pd.DataFrame:
 
     Args:
         system: f and g.
-        beta: the effective coupling.
+        beta: The effective coupling.
 
     Returns:
         Columns ``x`` (ascending) and ``stable``: states beside a stable one move towards it, on both sides.
@@ -66,7 +66,7 @@ def reduced_end(system: System, beta: float, start: float) -> float:
     """Where the reduction goes from ``start``: the next equilibrium in the direction of its rate.
 
     Raises:
-        InputError: the start is outside the domain, or states grow without bound.
+        InputError: The start is outside the domain, or states grow without bound.
     """
     low, high = system.domain
     if not low <= start <= high:

@@ -37,19 +37,19 @@ class System:
     """A law of motion for the nodes of any network, dx_i/dt = f(x_i) + sum_j P_ij g(x_i, x_j).
 
     Args:
-        name: a short name.
-        f: own dynamics, elementwise on arrays.
-        g: the pull of a neighbour in state y on a node in state x, elementwise on two arrays of the same shape.
-        f_x, g_x, g_y: their derivatives, f'(x), dg/dx (x, y) and dg/dy (x, y); taken numerically where left out.
-        derivatives: how to take those: "difference" (central differences, for any function, about ten digits) or
+        name: A short name.
+        f: Own dynamics, elementwise on arrays.
+        g: The pull of a neighbour in state y on a node in state x, elementwise on two arrays of the same shape.
+        f_x, g_x, g_y: Their derivatives, f'(x), dg/dx (x, y) and dg/dy (x, y); taken numerically where left out.
+        derivatives: How to take those: "difference" (central differences, for any function, about ten digits) or
             "complex" (complex steps, exact to rounding, for functions that are analytic and take complex arrays).
-        domain: the lowest and the highest state with a meaning; either may be infinite.
-        parameters: the numbers inside f and g.
-        label: the name in a title.
+        domain: The lowest and the highest state with a meaning; either may be infinite.
+        parameters: The numbers inside f and g.
+        label: The name in a title.
         formula: dx_i/dt in LaTeX.
-        state: what x_i is.
-        unit: the unit of x_i.
-        citation: where the system comes from.
+        state: What x_i is.
+        unit: The unit of x_i.
+        citation: Where the system comes from.
 
     Example:
         >>> decay = System("decay", f=lambda x: -x, g=lambda x, y: y - x)

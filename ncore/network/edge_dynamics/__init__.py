@@ -1,9 +1,9 @@
 """Training as a dynamical system of its synapses: the flow dw/dt = F(w), and how recorded training keeps to it.
 
-A `Landscape` is the loss of a small network as a function of all its weights. `gradient_flow`, `heavy_ball` and
-`momentum_flow` integrate the equation of training, `descend` takes its steps, and `part_ways` says where they part.
-`effective_path` holds the one-dimensional equation of the effective state x_eff against recorded weights.
-`convergence` has the speed, curvature and rank of layers, `prune` the accuracy of sparse sub-networks. Weights are
+A ``Landscape`` is the loss of a small network as a function of all its weights. ``gradient_flow``, ``heavy_ball`` and
+``momentum_flow`` integrate the equation of training, ``descend`` takes its steps, and ``part_ways`` says where they
+part. ``effective_path`` holds the one-dimensional equation of the effective state x_eff against recorded weights.
+``convergence`` has the speed, curvature and rank of layers, ``prune`` the accuracy of sparse sub-networks. Weights are
 arrays in and arrays out: nothing here reads a store. What was measured is in ncore/network/README.md.
 """
 

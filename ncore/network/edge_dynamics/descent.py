@@ -31,18 +31,18 @@ def descend(
 
     Args:
         landscape: C, and weight decay.
-        learning_rate, momentum: as of ``torch.optim.SGD``, without dampening and Nesterov.
-        steps: how many.
-        batch_size: samples a step, drawn without replacement from an order that is shuffled each epoch; the last batch
+        learning_rate, momentum: As of ``torch.optim.SGD``, without dampening and Nesterov.
+        steps: How many.
+        batch_size: Samples a step, drawn without replacement from an order that is shuffled each epoch; the last batch
             of an epoch may be smaller. None takes all samples: gradient descent.
-        every: which steps are kept.
-        seed: of the order.
+        every: Which steps are kept.
+        seed: Of the order.
         start: (n,), by default where the model is.
         mask: (n,) bool, the weights that there are: the others are 0 from the start and stay so.
 
     Raises:
-        InputError: an argument outside what is said above.
-        TrainingFailedError: the weights are no longer finite.
+        InputError: An argument outside what is said above.
+        TrainingFailedError: The weights are no longer finite.
 
     Example:
         >>> import torch
@@ -89,7 +89,7 @@ def part_ways(flow: ArrayLike, descent: ArrayLike, noisy: ArrayLike | None = Non
         ``travelled`` as ``finite_steps_share``, ``noise_share`` and ``apart_share``.
 
     Raises:
-        InputError: arrays of different shapes.
+        InputError: Arrays of different shapes.
 
     Example:
         >>> part_ways([[0.0, 0.0], [3.0, 4.0]], [[0.0, 0.0], [3.0, 4.5]])[["travelled", "finite_steps_share"]]

@@ -64,7 +64,7 @@ def curvature(path: ArrayLike) -> FloatArray:
 
 
 def effective_rank(matrix: ArrayLike) -> float:
-    """exp of the entropy of the normalised singular values, from 1 to the rank; NaN for a matrix of zeros.
+    """Effective rank, from 1 to the rank: exp of the entropy of the normalised singular values; NaN for zeros.
 
     Source: Roy and Vetterli, *The effective rank*, EUSIPCO 2007.
 
@@ -136,11 +136,11 @@ def layer_paths(table: pd.DataFrame, column: str = "weight") -> tuple[FloatArray
     """A table of trajectories as arrays: the epochs (T,), and by layer (T, targets, sources).
 
     Args:
-        table: columns ``epoch``, ``layer``, ``source``, ``target`` and ``column``, as ``Run.trajectory()`` gives them.
+        table: Columns ``epoch``, ``layer``, ``source``, ``target`` and ``column``, as ``Run.trajectory()`` gives them.
         column: "weight" or "rate".
 
     Raises:
-        InputError: a layer has not the same synapses at each epoch, all between its neurons.
+        InputError: A layer has not the same synapses at each epoch, all between its neurons.
 
     Example:
         >>> table = pd.DataFrame({"epoch": [0, 1], "layer": 1, "source": 0, "target": 3, "weight": [0.5, 0.25]})

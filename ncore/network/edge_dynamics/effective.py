@@ -96,7 +96,7 @@ def effective_path(
     """The recorded effective state and what its one-dimensional equation makes of it.
 
     Args:
-        graphs: the line graph at each of T moments, of one strength, of all synapses or of the same recorded ones.
+        graphs: The line graph at each of T moments, of one strength, of all synapses or of the same recorded ones.
         weights: (T, n_synapses) recorded.
         rates: (T, n_synapses) dw/dt = -dC/dw on the probe of the graphs, without weight decay.
         times: (T,) in units of a learning rate times a step, see :func:`~ncore.network.edge_dynamics.flow_time`.
@@ -108,7 +108,7 @@ def effective_path(
         solution of dx/dt = -(lambda + beta_eff(t)) x from the first x_eff, with beta_eff linear between moments.
 
     Raises:
-        InputError: arrays that do not fit.
+        InputError: Arrays that do not fit.
     """
     grid, w, moving = (np.asarray(x, dtype=np.float64) for x in (times, weights, rates))
     if not len(graphs) == len(grid) == len(w) == len(moving) or len(grid) < 2 or (np.diff(grid) <= 0).any():

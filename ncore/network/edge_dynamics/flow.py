@@ -54,7 +54,7 @@ class Flow:
         times: (T,) in units of a learning rate times a step.
         weights: (T, n) all parameters.
         costs: (T,) C, without weight decay.
-        evaluations: of the gradient.
+        evaluations: Of the gradient.
     """
 
     times: FloatArray
@@ -67,8 +67,8 @@ def flow_time(learning_rates: ArrayLike, momentum: float = 0.0) -> FloatArray:
     """The time of the flow after each step of SGD, from 0: sum of lr / (1 - momentum), (steps + 1,).
 
     Args:
-        learning_rates: one a step, as a schedule gives them.
-        momentum: of torch's SGD, without dampening and Nesterov.
+        learning_rates: One a step, as a schedule gives them.
+        momentum: Of torch's SGD, without dampening and Nesterov.
 
     Example:
         >>> flow_time([0.1, 0.1, 0.05], momentum=0.5).round(12).tolist()
@@ -104,15 +104,15 @@ def gradient_flow(
 
     Args:
         landscape: C, and weight decay.
-        times: increasing, the first being that of the start.
+        times: Increasing, the first being that of the start.
         start: (n,), by default where the model is.
         finite_step: h adds -(h/2) F'F, what descent with steps of size h follows to the next order.
-        method: one of ``METHODS``.
-        rtol, atol: tolerances of a step.
+        method: One of ``METHODS``.
+        rtol, atol: Tolerances of a step.
 
     Raises:
-        InputError: an argument outside what is said above, or too many parameters for a dense Hessian.
-        NcoreError: the solver could not go on.
+        InputError: An argument outside what is said above, or too many parameters for a dense Hessian.
+        NcoreError: The solver could not go on.
 
     Example:
         >>> import torch
@@ -149,7 +149,7 @@ def heavy_ball(
     """Integrate m w'' + c w' = F(w) as a system of first order in w and w'.
 
     Args:
-        landscape, times, start, method, rtol, atol: as for :func:`gradient_flow`.
+        landscape, times, start, method, rtol, atol: As for :func:`gradient_flow`.
         mass: m > 0.
         friction: c >= 0.
         velocity: (n,) w'(0); 0 by default.
@@ -181,8 +181,8 @@ def momentum_flow(
 
     Args:
         landscape: C, and weight decay.
-        learning_rate, momentum: of torch's SGD, constant, without dampening and Nesterov.
-        steps: increasing whole numbers.
+        learning_rate, momentum: Of torch's SGD, constant, without dampening and Nesterov.
+        steps: Increasing whole numbers.
         options: ``start``, ``method``, ``rtol`` and ``atol`` of :func:`heavy_ball`.
     """
     mass = heavy_ball_mass(learning_rate, momentum)

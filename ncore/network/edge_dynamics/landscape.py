@@ -25,11 +25,11 @@ class Landscape:
     """C(w), its gradient and its Hessian on a fixed batch, in float64 and evaluation mode.
 
     Args:
-        model: any module, of which a copy is made; its weights are where ``start`` is.
-        inputs, targets: the whole training set, as one batch; N samples.
-        loss: a torch loss that is a mean or a sum over samples; a sum is read as N times the mean.
+        model: Any module, of which a copy is made; its weights are where ``start`` is.
+        inputs, targets: The whole training set, as one batch; N samples.
+        loss: A torch loss that is a mean or a sum over samples; a sum is read as N times the mean.
         weight_decay: lambda, with f(w) = -lambda w for every synapse.
-        decay_biases: decay parameters of fewer than two dimensions too, as torch's optimizers do by default.
+        decay_biases: Decay parameters of fewer than two dimensions too, as torch's optimizers do by default.
 
     Attributes:
         start: (n,) all parameters, in the order of ``model.parameters()``, each in row-major order.

@@ -54,8 +54,8 @@ def kept(scores: ArrayLike, level: float, layers: Sequence[slice] | None = None)
 
     Args:
         scores: (n,), finite.
-        level: the share that is pruned, in [0, 1); at least one synapse stays. Ties go to the lower number.
-        layers: cut each of these parts at the level for itself.
+        level: The share that is pruned, in [0, 1); at least one synapse stays. Ties go to the lower number.
+        layers: Cut each of these parts at the level for itself.
 
     Example:
         >>> kept([3.0, 1.0, 2.0, 4.0], level=0.5).tolist()
@@ -80,8 +80,8 @@ def what_is_left(masks: Sequence[ArrayLike], weights: Sequence[ArrayLike]) -> pd
     """What a mask leaves of a dense network.
 
     Args:
-        masks: by layer, (targets, sources) bool.
-        weights: by layer, the same shapes.
+        masks: By layer, (targets, sources) bool.
+        weights: By layer, the same shapes.
 
     Returns:
         A row a layer, from 1: ``synapses`` kept, ``share`` of the layer, ``norm`` (share of the sum of squares),
@@ -138,13 +138,13 @@ def prune(
     """The accuracy of sparse sub-networks, at once and trained on.
 
     Args:
-        landscape: the loss on the training set; biases and normalisation are not pruned.
+        landscape: The loss on the training set; biases and normalisation are not pruned.
         weights: (n,) all parameters of the trained network.
-        scores: by name, one number a synapse, (n_synapses,).
-        test: inputs and class labels that neither trained nor chose anything.
-        levels: shares that are pruned; 0 is the whole network, trained on for as long.
-        by_layer: cut every layer at the level, instead of all synapses together.
-        learning_rate, momentum, batch_size, steps, seed: of the training that follows, see :func:`descend`.
+        scores: By name, one number a synapse, (n_synapses,).
+        test: Inputs and class labels that neither trained nor chose anything.
+        levels: Shares that are pruned; 0 is the whole network, trained on for as long.
+        by_layer: Cut every layer at the level, instead of all synapses together.
+        learning_rate, momentum, batch_size, steps, seed: Of the training that follows, see :func:`descend`.
 
     Returns:
         A row for each score and level: ``score``, ``level``, ``synapses`` kept, ``accuracy`` right after the cut and

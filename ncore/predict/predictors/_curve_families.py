@@ -129,7 +129,7 @@ def fit_family(family: Family, epochs: FloatArray, accuracy: FloatArray) -> Floa
     """Least-squares parameters inside the family's ranges, shape (p,).
 
     Args:
-        family: One of `FAMILIES`.
+        family: One of ``FAMILIES``.
         epochs: Shape (k,); k may be smaller than p, which leaves the fit near its start.
         accuracy: Shape (k,).
 

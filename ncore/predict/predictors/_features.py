@@ -20,7 +20,7 @@ class Feature:
     """One number of a curve, as of its last epoch.
 
     Attributes:
-        name: Key in `FEATURES`.
+        name: Key in ``FEATURES``.
         value: From the curve to the number, NaN where it can't be had.
         description: What it is.
         reads: What of a run it is made of.
@@ -33,7 +33,7 @@ class Feature:
 
 
 def logit(accuracy: FloatArray | float) -> FloatArray:
-    """log(p / (1 - p)) of accuracies, kept `MARGIN` away from 0 and 1.
+    """log(p / (1 - p)) of accuracies, kept ``MARGIN`` away from 0 and 1.
 
     Example:
         >>> logit(0.5).tolist()
@@ -101,7 +101,7 @@ def table(curves: Sequence[Curve], names: Sequence[str]) -> FloatArray:
 
     Args:
         curves: The runs.
-        names: Keys of `FEATURES`.
+        names: Keys of ``FEATURES``.
     """
     rows = [[FEATURES[name].value(curve) for name in names] for curve in curves]
     return np.array(rows, dtype=np.float64).reshape(len(curves), len(names))

@@ -41,7 +41,7 @@ class CapacitanceRegression(Predictor):
         self.description = f"Bayesian ridge regression of accuracy on the {strength} beta_eff, read at 0"
 
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
-        """Forecast each run by itself; see `Predictor.predict`."""
+        """Forecast each run by itself; see ``Predictor.predict``."""
         return [self._forecast(curve) for curve in curves]
 
     def _forecast(self, curve: Curve) -> Forecast:
@@ -161,7 +161,7 @@ class RidgeLine:
 
 
 def ridge_line(beta: FloatArray, accuracy: FloatArray, points: int = 41, level: float = LEVEL) -> RidgeLine | None:
-    """The paper's regression over its whole range; at 0 it is what `CapacitanceRegression` reads.
+    """The paper's regression over its whole range; at 0 it is what ``CapacitanceRegression`` reads.
 
     Args:
         beta: beta_eff of the epochs fitted, shape (k,); values that are not finite are left out.

@@ -57,10 +57,10 @@ class Domhan(Predictor):
         self._steps, self._walkers = steps, walkers
 
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
-        """Forecast each run by itself, in about a second; see `Predictor.predict`.
+        """Forecast each run by itself, in about a second; see ``Predictor.predict``.
 
         Raises:
-            MissingExtraError: emcee is not installed.
+            MissingExtraError: Emcee is not installed.
         """
         return [self._forecast(curve) for curve in curves]
 
@@ -85,8 +85,8 @@ def extrapolate(
         epochs: Epochs seen.
         accuracy: The accuracy after each.
         horizon: The epoch to forecast.
-        steps: See `Domhan`.
-        walkers: See `Domhan`.
+        steps: See ``Domhan``.
+        walkers: See ``Domhan``.
     """
     try:
         import emcee

@@ -60,7 +60,7 @@ class Kernel:
 class FreezeThaw(Predictor):
     """One Gaussian process for all candidates of a task.
 
-    Each run is an independent draw of the `Kernel` around a mean that all share, which is estimated with them; so
+    Each run is an independent draw of the ``Kernel`` around a mean that all share, which is estimated with them; so
     candidates share how curves bend and how much they differ, not what the best of them reaches. The candidates'
     hyperparameters, which the original relates by a second kernel, are not known here. The kernel's parameters
     maximise the marginal likelihood with a log-normal prior, of the epochs seen, or, once fitted, of the whole curves
@@ -81,14 +81,14 @@ class FreezeThaw(Predictor):
         self._kernel = kernel
 
     def fit(self, experience: Sequence[Task]) -> "FreezeThaw":
-        """Find the kernel on whole curves of finished runs; see `Predictor.fit`."""
+        """Find the kernel on whole curves of finished runs; see ``Predictor.fit``."""
         runs = [[curve for curve in task.curves if curve.usable] for task in experience]
         most = max(1, _MOST_RUNS // max(1, len(runs)))
         groups = [group for task in runs for group in grouped(task[:: max(1, -(-len(task) // most))])]
         return FreezeThaw(best_kernel(tuple(_hashable(group) for group in groups))) if groups else self
 
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
-        """Forecast all runs together; see `Predictor.predict`."""
+        """Forecast all runs together; see ``Predictor.predict``."""
         groups = grouped(curves)
         kernel = self._kernel or best_kernel(tuple(_hashable(group) for group in groups))
         forecasts: dict[int, Forecast] = {}

@@ -64,7 +64,7 @@ class Moments:
         task: Covariance of the standings on a single task, all in all, shape (p + 1, p + 1).
         lift: Mean final logit of a task's candidates less their mean last logit, in the mean over tasks.
         lift_sd: Its standard deviation between tasks, about what their rise makes expect.
-        rise: Mean rise (`ncore.predict.predictors._features.rise`) of a task's candidates, in the mean over tasks.
+        rise: Mean rise (``ncore.predict.predictors._features.rise``) of a task's candidates, in the mean over tasks.
         steepness: By how much the lift of a task is larger for a rise that is larger by one.
         stretch: Ratio of the standard deviations of final and last logits of a task.
         spread: Standard deviation of the final logits of a task.
@@ -126,7 +126,7 @@ class History(Predictor):
 
     The final standing becomes an accuracy by the mean and the spread of the last logits, corrected by what other tasks
     added to them, the more the more steeply they rose; its interval is wider where tasks differed in that, and while
-    curves still rise (`RISE`). A run that was seen for fewer epochs, as it was stopped, has the standing that it had
+    curves still rise (``RISE``). A run that was seen for fewer epochs, as it was stopped, has the standing that it had
     among all when it was; where they all end is read from those that were seen the longest. Unfitted, it reads the last
     accuracy.
 
@@ -134,7 +134,7 @@ class History(Predictor):
         name: Name in the registry.
         label: Name in tables.
         description: In a sentence.
-        features: Names of `ncore.predict.predictors._features.FEATURES`, "level" first.
+        features: Names of ``ncore.predict.predictors._features.FEATURES``, "level" first.
         strength: The strength of beta_eff that one of them needs, None if none does.
         past: Whether standings on other tasks are used for the candidate itself, not only for the covariances.
     """
@@ -161,13 +161,13 @@ class History(Predictor):
         self._moments: dict[int, Moments | None] = {}
 
     def fit(self, experience: Sequence[Task]) -> "History":
-        """Keep the experience; the moments of an epoch are found when it is first asked for. See `Predictor.fit`."""
+        """Keep the experience; the moments of an epoch are found when it is first asked for. See ``Predictor.fit``."""
         fitted = History(self.name, self.label, self.description, self.features, self.strength, self.past)
         fitted._experience = tuple(experience)
         return fitted
 
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
-        """Forecast all runs together; see `Predictor.predict`."""
+        """Forecast all runs together; see ``Predictor.predict``."""
         from scipy.special import expit
 
         forecasts: dict[int, Forecast] = {}
@@ -242,12 +242,12 @@ def means(curves: Sequence[Curve], values: FloatArray) -> tuple[list[str], Float
 
 
 def standing(values: FloatArray) -> FloatArray:
-    """Values of the candidates in standard deviations from their mean, at most `FURTHEST`; NaN where unknown."""
+    """Values of the candidates in standard deviations from their mean, at most ``FURTHEST``; NaN where unknown."""
     return np.clip(standardised(values.tolist()), -FURTHEST, FURTHEST)
 
 
 def find_moments(experience: Sequence[Task], epoch: int, features: Sequence[str]) -> Moments | None:
-    """Estimate the moments as of an epoch; None if fewer than `MIN_RUNS` candidates, task by task, are known."""
+    """Estimate the moments as of an epoch; None if fewer than ``MIN_RUNS`` candidates, task by task, are known."""
     single: list[FloatArray] = []
     groups: dict[str, dict[str, list[FloatArray]]] = {}
     lifts: list[float] = []

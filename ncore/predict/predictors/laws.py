@@ -41,7 +41,7 @@ class Law(Predictor):
     The interval is that of the linearised model at the best fit, the parameters having the prior variance of a uniform
     distribution over their ranges, which keeps it finite where the epochs seen leave one of them open. Residuals
     estimate the noise from four epochs on; three epochs are met exactly by three parameters, and the interval
-    then is that of a reading (`ncore.predict.predictors.naive.read`). Neither is calibrated.
+    then is that of a reading (``ncore.predict.predictors.naive.read``). Neither is calibrated.
 
     Args:
         name: Name in the registry.
@@ -58,7 +58,7 @@ class Law(Predictor):
         self._decay = decay
 
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
-        """Forecast each run by itself; see `Predictor.predict`."""
+        """Forecast each run by itself; see ``Predictor.predict``."""
         return [self._forecast(curve) for curve in curves]
 
     def _forecast(self, curve: Curve) -> Forecast:
@@ -97,7 +97,7 @@ class Law(Predictor):
 
 
 def fit(decay: Decay, epochs: FloatArray, accuracy: FloatArray) -> FloatArray:
-    """Least-squares asymptote, start (both in [0, 1]) and rate (in `RATES`), shape (3,).
+    """Least-squares asymptote, start (both in [0, 1]) and rate (in ``RATES``), shape (3,).
 
     Args:
         decay: The law's decay.

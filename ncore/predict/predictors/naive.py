@@ -31,7 +31,7 @@ class Naive(Predictor):
         self._reading = reading
 
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
-        """Forecast each run by itself; see `Predictor.predict`."""
+        """Forecast each run by itself; see ``Predictor.predict``."""
         return [read(curve, float(self._reading(curve.accuracy))) for curve in curves]
 
 
@@ -52,7 +52,7 @@ class LowestLoss(Predictor):
     joint = True
 
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
-        """Forecast each run by its place among the losses; see `Predictor.predict`."""
+        """Forecast each run by its place among the losses; see ``Predictor.predict``."""
         losses = np.array([np.nan if curve.loss is None else curve.loss[-1] for curve in curves])
         last = np.array([curve.accuracy[-1] for curve in curves])
         known = np.flatnonzero(np.isfinite(losses))
@@ -70,7 +70,7 @@ class LowestLoss(Predictor):
 
 
 def read(curve: Curve, mean: float) -> Forecast:
-    """The forecast `mean` with the interval of a reading, a rule of thumb that is not calibrated on anything.
+    """The forecast ``mean`` with the interval of a reading, a rule of thumb that is not calibrated on anything.
 
     The standard deviation adds up, in squares, three ways in which a reading misses the final accuracy:
 
@@ -78,7 +78,7 @@ def read(curve: Curve, mean: float) -> Forecast:
       leaves R (1/t - 1/H) / (1/s - 1/t) to gain until the horizon H. With a single epoch all that is known is the
       room above it, and half of that, (1 - accuracy) / 2 times 1 - t/H, is taken;
     - the noise of one reading, the root mean square of second differences over sqrt(6) (which is what independent
-      noise of unit variance has), at least `MIN_SD`. The curve's own bend counts as noise, to be on the safe side;
+      noise of unit variance has), at least ``MIN_SD``. The curve's own bend counts as noise, to be on the safe side;
     - the distance of the reading from the last accuracy, for the best and the mean.
 
     The sampling noise of the validation set alone would be no answer: it says nothing about the gain to come.

@@ -88,7 +88,7 @@ class Pooled(Predictor):
         self._prior = prior
 
     def fit(self, experience: Sequence[Task]) -> "Pooled":
-        """Take the shares of the shapes from whole curves of finished runs; see `Predictor.fit`."""
+        """Take the shares of the shapes from whole curves of finished runs; see ``Predictor.fit``."""
         found = [
             population(curves)
             for task in experience
@@ -103,7 +103,7 @@ class Pooled(Predictor):
         return Pooled(Population(gap, covariance, shares, noise))
 
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
-        """Forecast all runs together; see `Predictor.predict`."""
+        """Forecast all runs together; see ``Predictor.predict``."""
         task = population(curves, self._prior)
         forecasts: dict[int, Forecast] = {}
         for epochs, values, members in grouped(curves):
@@ -123,8 +123,8 @@ def population(curves: Sequence[Curve], prior: Population | None = None) -> Popu
 
     Args:
         curves: Its runs.
-        prior: That of other tasks; its shares and noise count for `PSEUDO_RUNS` runs, its covariance for
-            `SPREAD_RUNS`, its mean not at all. None for equal shares and the constants of this module.
+        prior: That of other tasks; its shares and noise count for ``PSEUDO_RUNS`` runs, its covariance for
+            ``SPREAD_RUNS``, its mean not at all. None for equal shares and the constants of this module.
     """
     n_shapes, n = 2 * RATES.size, len(curves)
     groups = grouped(curves)

@@ -103,7 +103,7 @@ _PREDICTORS: dict[str, Predictor] = {
 
 
 def predictor_names(slow: bool = False) -> tuple[str, ...]:
-    """Names that `get_predictor` and `rank(method=...)` take, naive ones first.
+    """Names that ``get_predictor`` and ``rank(method=...)`` take, naive ones first.
 
     Args:
         slow: Also those that take seconds a candidate, or that need an optional dependency.
@@ -140,7 +140,7 @@ def taught(name: str, mode: str, datasets: Sequence[str], own: Sequence[Task] = 
     Slow ones are fitted on the user's own runs only, if there are any.
 
     Args:
-        name: As for `get_predictor`.
+        name: As for ``get_predictor``.
         mode: The training mode of what is to be predicted; empty if unknown.
         datasets: Those to be predicted: no task of the benchmark that may share images with them is used.
         own: Finished runs of a user's other tasks.

@@ -3,7 +3,7 @@
 Each maps images (N, C, S, S), of 1 or 3 channels and 8 pixels or more, to features (N, F). The convolutional ones,
 LeNet aside, keep the shapes of their weights at any size. ``norm: none`` makes a deliberately bad recipe, ``width``
 and ``depth`` scale a network, ``activation`` changes it throughout. ``nas-bench-201`` is none of a family but 15,625
-networks, of which ``arch`` names one, see `ncore.probe.builtin.nas_bench_201`.
+networks, of which ``arch`` names one, see ``ncore.probe.builtin.nas_bench_201``.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ def build(name: str, image: ImageShape, options: Mapping[str, Any] | None = None
     """Build a built-in network with fresh weights from the current random state.
 
     Args:
-        name: one of `NAMES`.
-        image: channels and size of its input.
+        name: One of ``NAMES``.
+        image: Channels and size of its input.
         options: ``width``, ``depth``, ``norm``, ``activation``, as far as the family has them; ``arch``, ``channels``
             and ``cells`` of nas-bench-201.
 
     Raises:
-        InputError: an unknown name or option, or a value out of range.
+        InputError: An unknown name or option, or a value out of range.
 
     Example:
         >>> import torch

@@ -44,10 +44,10 @@ _FORM = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
 
 
 def parse(arch: str) -> tuple[str, ...]:
-    """The operations of a cell, one for each of `EDGES`.
+    """The operations of a cell, one for each of ``EDGES``.
 
     Raises:
-        InputError: the text has another form, or an operation is unknown.
+        InputError: The text has another form, or an operation is unknown.
 
     Example:
         >>> parse("|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|")[3]
@@ -71,7 +71,7 @@ def parse(arch: str) -> tuple[str, ...]:
 
 
 def write(operations: Sequence[str]) -> str:
-    """The text of a cell, from an operation for each of `EDGES`; the inverse of `parse`."""
+    """The text of a cell, from an operation for each of ``EDGES``; the inverse of ``parse``."""
     entering: dict[int, list[str]] = {}
     for (source, target), operation in zip(EDGES, operations, strict=True):
         entering.setdefault(target, []).append(f"{operation}~{source}")
@@ -96,10 +96,10 @@ def nas_bench_201(image: ImageShape, arch: str = RESIDUAL, channels: int = 16, c
     """The network of a cell, without its output layer: features (N, 4 * channels).
 
     Args:
-        image: channels and size of its input; the benchmark has 3 and 32.
-        arch: the cell, see `parse`.
-        channels: of the stem and the first stage.
-        cells: in each of the three stages.
+        image: Channels and size of its input; the benchmark has 3 and 32.
+        arch: The cell, see ``parse``.
+        channels: Of the stem and the first stage.
+        cells: In each of the three stages.
     """
     operations = parse(arch)
     layers: list[nn.Module] = [

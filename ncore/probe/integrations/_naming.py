@@ -60,7 +60,7 @@ def read_places(metrics: Mapping[str, str]) -> dict[str, Place]:
     """What a user says: ``{"my_score": "validation/accuracy"}``.
 
     Raises:
-        InputError: a place is not a split and a name.
+        InputError: A place is not a split and a name.
     """
     places = {}
     for key, place in metrics.items():

@@ -80,8 +80,8 @@ class Session:
         """Begin the run and record epoch 0.
 
         Raises:
-            InputError: the model has no such unit.
-            UnsupportedError: unit, loss or a sharded model; other errors as :class:`ncore.Recorder`.
+            InputError: The model has no such unit.
+            UnsupportedError: Unit, loss or a sharded model; other errors as :class:`ncore.Recorder`.
         """
         self.end()
         _check_whole(model)

@@ -32,15 +32,15 @@ class NcoreCallback(Callback):
     List it before callbacks that exchange the weights at the end of training, such as weight averaging.
 
     Args:
-        store: folder, URL or an open store; made if it does not exist.
-        unit: the dense head, or its dotted name inside the LightningModule.
+        store: Folder, URL or an open store; made if it does not exist.
+        unit: The dense head, or its dotted name inside the LightningModule.
         probe: (inputs, targets), fixed over the run; 512 samples or more are advised.
-        loss: the training loss, a torch loss that is a mean or a sum over samples.
-        candidate, dataset: names, as the ranking will show them.
-        **options: see :class:`ncore.probe.integrations._session.Options`.
+        loss: The training loss, a torch loss that is a mean or a sum over samples.
+        candidate, dataset: Names, as the ranking will show them.
+        **options: See :class:`ncore.probe.integrations._session.Options`.
 
     Raises:
-        InputError: an option is unknown or cannot be used; more is checked when the fit starts.
+        InputError: An option is unknown or cannot be used; more is checked when the fit starts.
 
     Example:
         Three lines more than without::

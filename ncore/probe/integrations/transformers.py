@@ -36,16 +36,16 @@ class NcoreCallback(TrainerCallback):
     it sees them. Ctrl-C leaves an interrupted run.
 
     Args:
-        store: folder, URL or an open store; made if it does not exist.
-        unit: the dense head, or its dotted name inside the model.
+        store: Folder, URL or an open store; made if it does not exist.
+        unit: The dense head, or its dotted name inside the model.
         probe: (inputs, targets), fixed over the run, inputs being the model's first argument, such as pixel values
             (``forward`` passes them otherwise); 512 samples or more are advised.
-        candidate, dataset: names, as the ranking will show them.
-        loss: the training loss; by default cross-entropy with the label smoothing of the training arguments.
-        **options: see :class:`ncore.probe.integrations._session.Options`.
+        candidate, dataset: Names, as the ranking will show them.
+        loss: The training loss; by default cross-entropy with the label smoothing of the training arguments.
+        **options: See :class:`ncore.probe.integrations._session.Options`.
 
     Raises:
-        InputError: an option is unknown or cannot be used; more is checked when training starts.
+        InputError: An option is unknown or cannot be used; more is checked when training starts.
 
     Example:
         Five lines more than without::

@@ -37,7 +37,7 @@ def require(package: str, extra: str, purpose: str) -> ModuleType:
     """Import an optional package.
 
     Raises:
-        MissingExtraError: it is not installed; the message holds the install line.
+        MissingExtraError: It is not installed; the message holds the install line.
     """
     try:
         return importlib.import_module(package)
@@ -99,13 +99,13 @@ def fetching(name: str, url: str, advice: str) -> Iterator[None]:
     """Name what failed while something is loaded from a cache or else from ``url``.
 
     Args:
-        name: what is loaded, as the user wrote it.
-        url: the host it may have to be downloaded from.
-        advice: what to do without a network, as an imperative.
+        name: What is loaded, as the user wrote it.
+        url: The host it may have to be downloaded from.
+        advice: What to do without a network, as an imperative.
 
     Raises:
-        OfflineError: a host could not be reached.
-        InputError: any other failure of the library, in its own words.
+        OfflineError: A host could not be reached.
+        InputError: Any other failure of the library, in its own words.
     """
     try:
         yield
@@ -122,7 +122,7 @@ def fetching(name: str, url: str, advice: str) -> Iterator[None]:
 
 @contextmanager
 def hub(name: str, advice: str) -> Iterator[None]:
-    """`fetching` from the Hugging Face hub, which is told to use only its cache when it cannot be reached."""
+    """``fetching`` from the Hugging Face hub, which is told to use only its cache when it cannot be reached."""
     constants: Any = require("huggingface_hub.constants", "hf", f"loading {name}")
     with fetching(name, constants.ENDPOINT, advice):
         if constants.HF_HUB_OFFLINE or reachable(constants.ENDPOINT):

@@ -32,19 +32,19 @@ class CandidateSpec(BaseModel):
     """One candidate, as written in a recipe.
 
     Args:
-        source: see the table above.
-        name: label; by default derived from the source.
-        pretrained: fetch the source's weights; by default so for timm, torchvision and hf without ``weights``.
-        weights: a .safetensors file (or a plain state_dict in .pt) to load instead.
-        architecture: for ``file:`` only: another source, or ``{factory: package.function, args: [], kwargs: {}}``.
-        kwargs: for the constructor.
-        remove: dotted name or names of submodules to replace by an identity, as the output layer.
-        channels: override the input's channels, 1 or 3.
-        input_size: override its side in pixels, for cheap probing.
-        mean: override the normalisation.
-        std: override the normalisation.
-        interpolation: override how pictures are resized.
-        training: overrides of the training configuration, passed through untouched.
+        source: See the table above.
+        name: Label; by default derived from the source.
+        pretrained: Fetch the source's weights; by default so for timm, torchvision and hf without ``weights``.
+        weights: A .safetensors file (or a plain state_dict in .pt) to load instead.
+        architecture: For ``file:`` only: another source, or ``{factory: package.function, args: [], kwargs: {}}``.
+        kwargs: For the constructor.
+        remove: Dotted name or names of submodules to replace by an identity, as the output layer.
+        channels: Override the input's channels, 1 or 3.
+        input_size: Override its side in pixels, for cheap probing.
+        mean: Override the normalisation.
+        std: Override the normalisation.
+        interpolation: Override how pictures are resized.
+        training: Overrides of the training configuration, passed through untouched.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -68,7 +68,7 @@ class CandidateSpec(BaseModel):
         """Read a string or a mapping.
 
         Raises:
-            InputError: says in one sentence what is wrong with it.
+            InputError: Says in one sentence what is wrong with it.
 
         Example:
             >>> CandidateSpec.parse("resnet-small").source
@@ -119,7 +119,7 @@ def split_source(source: str) -> tuple[str, str]:
     """Kind and rest of a source; a bare name is a built-in network.
 
     Raises:
-        InputError: an unknown kind, an unknown built-in network, or nothing after the colon.
+        InputError: An unknown kind, an unknown built-in network, or nothing after the colon.
     """
     kind, colon, rest = source.strip().partition(":")
     if not colon:

@@ -35,7 +35,7 @@ def load_npz(path: str) -> Raw:
     """Read x, y or x_train, y_train, x_validation (x_val), ..., x_test, ..., and optionally class_names.
 
     Raises:
-        InputError: no such file, arrays that only unpickling could read, or no arrays of these names.
+        InputError: No such file, arrays that only unpickling could read, or no arrays of these names.
     """
     file = Path(path).expanduser()
     if file.suffix != ".npz":
@@ -63,11 +63,11 @@ def from_arrays(sets: Mapping[str, tuple[np.ndarray, np.ndarray]], class_names: 
     Args:
         sets: x of shape (N, H, W), (N, H, W, C) or (N, C, H, W) with C of 1 or 3, integers 0..255 or floats 0..1; y of
             shape (N,) or (N, 1), whole numbers or names.
-        class_names: names of labels that are numbers 0..K-1.
-        what: the dataset, for messages.
+        class_names: Names of labels that are numbers 0..K-1.
+        what: The dataset, for messages.
 
     Raises:
-        InputError: other shapes or ranges.
+        InputError: Other shapes or ranges.
     """
     pools, digests = {}, []
     for split, (x, y) in sets.items():
@@ -87,7 +87,7 @@ def to_pixels(x: np.ndarray, what: str) -> np.ndarray:
     """Bring an array to uint8 of shape (N, H, W) or (N, H, W, 3).
 
     Raises:
-        InputError: another shape or range.
+        InputError: Another shape or range.
     """
     if x.ndim == 4 and x.shape[3] not in (1, 3) and x.shape[1] in (1, 3):
         x = x.transpose(0, 2, 3, 1)

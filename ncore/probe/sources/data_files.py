@@ -50,7 +50,7 @@ def load_folder(path: str) -> Raw:
     """Read PATH/class/*.png, or PATH/{train,val,test}/class/*.png; files are opened only when they are used.
 
     Raises:
-        InputError: no such folder, or no class folders in it.
+        InputError: No such folder, or no class folders in it.
     """
     root = Path(path).expanduser()
     if not root.is_dir():
@@ -92,13 +92,13 @@ def load_parquet(
     """Read a file, a folder or a pattern of Parquet files; pictures are read by row group when they are used.
 
     Args:
-        path: sets are told by their names, as in ``train-00000-of-00001.parquet``; without such words all are train.
-        files: instead of ``path``: files or patterns by set.
-        image_column: a struct of ``bytes`` (an encoded picture) or binary; found if not given.
-        label_column: whole numbers or names; found if not given.
+        path: Sets are told by their names, as in ``train-00000-of-00001.parquet``; without such words all are train.
+        files: Instead of ``path``: files or patterns by set.
+        image_column: A struct of ``bytes`` (an encoded picture) or binary; found if not given.
+        label_column: Whole numbers or names; found if not given.
 
     Raises:
-        InputError: no files, a file in two sets, or no such columns.
+        InputError: No files, a file in two sets, or no such columns.
     """
     sets = {split: expand(given) for split, given in files.items()} if files else sort_files(expand(path))
     if "train" not in sets:
@@ -123,7 +123,7 @@ def expand(given: str | Sequence[str]) -> list[Path]:
     """Files of a path, a folder, a pattern, or a list of these, in order.
 
     Raises:
-        InputError: there are none.
+        InputError: There are none.
     """
     found: list[Path] = []
     for item in [given] if isinstance(given, str | Path) else given:
@@ -140,7 +140,7 @@ def sort_files(files: Sequence[Path]) -> dict[str, list[Path]]:
     """Files by the set that their names tell; all are train where none tells.
 
     Raises:
-        InputError: some tell and some don't, or none is train.
+        InputError: Some tell and some don't, or none is train.
     """
     words = [(SPLIT_IN_NAME.findall(file.stem) or [None])[-1] for file in files]
     if not any(words) or len(files) == 1:

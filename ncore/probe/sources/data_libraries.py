@@ -64,16 +64,16 @@ def load_hf(
 
     Args:
         name: ``ORG/NAME`` or a folder.
-        config: its configuration, where it has several.
-        splits: its own set for each of train, validation and test; recognised by their names if not given.
-        image_column: found by its type if not given.
-        label_column: likewise; else the first integer or string column with a usual name.
-        kwargs: for ``datasets.load_dataset``.
+        config: Its configuration, where it has several.
+        splits: Its own set for each of train, validation and test; recognised by their names if not given.
+        image_column: Found by its type if not given.
+        label_column: Likewise; else the first integer or string column with a usual name.
+        kwargs: For ``datasets.load_dataset``.
 
     Raises:
-        MissingExtraError: datasets is not installed.
-        OfflineError: neither cached nor reachable.
-        InputError: no such dataset, set or column.
+        MissingExtraError: Datasets is not installed.
+        OfflineError: Neither cached nor reachable.
+        InputError: No such dataset, set or column.
     """
     datasets = require("datasets", "hf", f"the dataset hf:{name}")
     if "split" in kwargs:
@@ -132,15 +132,15 @@ def load_torchvision(name: str, root: str | None, splits: Mapping[str, str] | No
     """Load a dataset class of torchvision, downloading it to ``root`` if it is not there.
 
     Args:
-        name: of the class, such as CIFAR10.
-        root: folder of downloads; by default the environment's NCORE_DATA, or ~/.cache/ncore/data.
-        splits: for classes with a ``split`` argument: its value for each set; tried by their names if not given.
-        kwargs: for the class.
+        name: Of the class, such as CIFAR10.
+        root: Folder of downloads; by default the environment's NCORE_DATA, or ~/.cache/ncore/data.
+        splits: For classes with a ``split`` argument: its value for each set; tried by their names if not given.
+        kwargs: For the class.
 
     Raises:
-        MissingExtraError: torchvision is not installed.
-        OfflineError: neither there nor reachable.
-        InputError: no such class, or not one of labelled pictures.
+        MissingExtraError: Torchvision is not installed.
+        OfflineError: Neither there nor reachable.
+        InputError: No such class, or not one of labelled pictures.
     """
     torchvision = require("torchvision", "torchvision", f"the dataset torchvision:{name}")
     known = torchvision.datasets.__all__

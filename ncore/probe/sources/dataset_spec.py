@@ -30,19 +30,19 @@ class DatasetSpec(BaseModel):
     """One dataset, as written in a recipe.
 
     Args:
-        source: see the table above.
-        name: label; by default derived from the source.
-        classes: classes to keep, lists of classes to join, or new names with the classes to join.
-        train: how many pictures, drawn with the classes in proportion; None for all there are.
-        validation: likewise; None for all the source has, or 20% of its train set.
-        test: likewise.
-        files: for parquet: files or patterns by set.
-        splits: for hf and torchvision: the source's own name of each set.
-        config: for hf.
-        image_column: for hf and parquet.
-        label_column: for hf and parquet.
-        root: for torchvision: the folder of downloads.
-        kwargs: for hf and torchvision: passed to their loader.
+        source: See the table above.
+        name: Label; by default derived from the source.
+        classes: Classes to keep, lists of classes to join, or new names with the classes to join.
+        train: How many pictures, drawn with the classes in proportion; None for all there are.
+        validation: Likewise; None for all the source has, or 20% of its train set.
+        test: Likewise.
+        files: For parquet: files or patterns by set.
+        splits: For hf and torchvision: the source's own name of each set.
+        config: For hf.
+        image_column: For hf and parquet.
+        label_column: For hf and parquet.
+        root: For torchvision: the folder of downloads.
+        kwargs: For hf and torchvision: passed to their loader.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -66,7 +66,7 @@ class DatasetSpec(BaseModel):
         """Read a string or a mapping.
 
         Raises:
-            InputError: says in one sentence what is wrong with it.
+            InputError: Says in one sentence what is wrong with it.
 
         Example:
             >>> DatasetSpec.parse("folder:photos/pets").name

@@ -40,9 +40,9 @@ def load(request: Request) -> Loaded:
     a trained pooler, and else the mean of its tokens or of its feature map.
 
     Raises:
-        MissingExtraError: transformers is not installed.
-        OfflineError: the files are neither cached nor reachable.
-        InputError: not a vision model, or weights that leave some of it untrained.
+        MissingExtraError: Transformers is not installed.
+        OfflineError: The files are neither cached nor reachable.
+        InputError: Not a vision model, or weights that leave some of it untrained.
     """
     transformers = require("transformers", "hf", f"the candidate {request.label}")
     folder = Path(request.name).expanduser()

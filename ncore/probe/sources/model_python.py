@@ -22,7 +22,7 @@ def load(request: Request) -> Loaded:
     """Call ``module:factory``; what the module returns is taken as its features unless ``remove`` is given.
 
     Raises:
-        InputError: no such module or function, or it fails, or it returns something else than a module.
+        InputError: No such module or function, or it fails, or it returns something else than a module.
     """
     module, _, function = request.name.partition(":")
     model = call(module, function, (), request.kwargs, request.label)

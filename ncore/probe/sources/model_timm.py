@@ -22,8 +22,8 @@ def load(request: Request) -> Loaded:
 
     Raises:
         MissingExtraError: timm is not installed.
-        OfflineError: the weights are neither cached nor reachable.
-        InputError: an unknown name or tag, or a constructor that refuses its arguments.
+        OfflineError: The weights are neither cached nor reachable.
+        InputError: An unknown name or tag, or a constructor that refuses its arguments.
     """
     timm = require("timm", "timm", f"the candidate {request.label}")
     if ":" not in request.name and not timm.is_model(request.name):  # "hf-hub:ORG/NAME" is timm's to resolve

@@ -31,9 +31,9 @@ def load(request: Request) -> Loaded:
     """Build a torchvision model, pretrained or not; ``kwargs: {weights: NAME}`` chooses other than the default ones.
 
     Raises:
-        MissingExtraError: torchvision is not installed.
-        OfflineError: the weights are neither cached nor reachable.
-        InputError: an unknown name, or a constructor that refuses its arguments.
+        MissingExtraError: Torchvision is not installed.
+        OfflineError: The weights are neither cached nor reachable.
+        InputError: An unknown name, or a constructor that refuses its arguments.
     """
     torchvision = require("torchvision", "torchvision", f"the candidate {request.label}")
     models = torchvision.models
@@ -81,7 +81,7 @@ def own_input(weights: Any) -> dict[str, Any]:
     """Input configuration of a member of a weights enumeration.
 
     Raises:
-        InputError: its transforms are not those of an image classifier.
+        InputError: Its transforms are not those of an image classifier.
     """
     preset = weights.transforms()
     if not hasattr(preset, "crop_size"):

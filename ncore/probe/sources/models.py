@@ -37,12 +37,12 @@ class Request:
     """What a source is asked for.
 
     Args:
-        name: the model's name within the source.
-        label: the candidate as the user wrote it, for messages.
-        kwargs: for the constructor.
-        pretrained: whether to fetch the source's weights.
-        size: the side in pixels that the user wants, None for the model's own.
-        image: the dataset's own pictures.
+        name: The model's name within the source.
+        label: The candidate as the user wrote it, for messages.
+        kwargs: For the constructor.
+        pretrained: Whether to fetch the source's weights.
+        size: The side in pixels that the user wants, None for the model's own.
+        image: The dataset's own pictures.
     """
 
     name: str
@@ -58,10 +58,10 @@ class Loaded:
     """What a source gives: the whole model, how to call it, its output layer and its own input configuration.
 
     Args:
-        model: as constructed, output layer included.
-        input: some of channels, size, mean, std, interpolation; what is absent follows the dataset.
-        remove: takes the output layer off; None where there is none.
-        read: calls the model; its result holds the features.
+        model: As constructed, output layer included.
+        input: Some of channels, size, mean, std, interpolation; what is absent follows the dataset.
+        remove: Takes the output layer off; None where there is none.
+        read: Calls the model; its result holds the features.
     """
 
     model: nn.Module
@@ -95,7 +95,7 @@ def remove_last_linear(model: nn.Module) -> None:
     convolution.
 
     Raises:
-        InputError: there is no such layer.
+        InputError: There is no such layer.
     """
     for kind in (nn.Linear, nn.Conv2d):
         names = [name for name, module in model.named_modules() if isinstance(module, kind) and name]
@@ -114,7 +114,7 @@ def replace(model: nn.Module, name: str) -> None:
     """Put an identity in place of the submodule called ``name`` (dotted).
 
     Raises:
-        InputError: no such submodule.
+        InputError: No such submodule.
     """
     try:
         model.get_submodule(name)
@@ -140,7 +140,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """Read tensors from a .safetensors file, or from a .pt or .pth one with ``weights_only=True``.
 
     Raises:
-        InputError: no such file, or one that holds anything else than tensors by name.
+        InputError: No such file, or one that holds anything else than tensors by name.
     """
     if not path.is_file():
         raise InputError(f"the weights file {str(path)!r} does not exist: give the path of a .safetensors file.")
@@ -179,7 +179,7 @@ def load_exactly(loaded: Loaded, path: Path, label: str) -> None:
     """Load a file into a model, whole or without its output layer, and take the output layer off.
 
     Raises:
-        InputError: the file is neither; names the first tensors that do not fit.
+        InputError: The file is neither; names the first tensors that do not fit.
     """
     state = read_weights(path)
     problems = misfits(state, loaded.model)

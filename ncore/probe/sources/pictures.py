@@ -64,9 +64,9 @@ class Raw:
     """A source's sets by name, ``train`` among them, with labels numbered 0..K-1.
 
     Args:
-        pools: keys are of train, validation, test.
-        class_names: by label.
-        identity: what the data are, wherever they lie.
+        pools: Keys are of train, validation, test.
+        class_names: By label.
+        identity: What the data are, wherever they lie.
     """
 
     pools: dict[str, Pool]
@@ -111,12 +111,12 @@ def numbered(
     """Turn labels as found into numbers 0..K-1, the same in all sets.
 
     Args:
-        pools: with integer or string labels.
-        class_names: names of integer labels that are numbers already; None to number the distinct values in order.
-        what: the dataset, for messages.
+        pools: With integer or string labels.
+        class_names: Names of integer labels that are numbers already; None to number the distinct values in order.
+        what: The dataset, for messages.
 
     Raises:
-        InputError: labels that are neither, missing or beyond the names; an empty set; fewer than two classes.
+        InputError: Labels that are neither, missing or beyond the names; an empty set; fewer than two classes.
     """
     for split, pool in pools.items():
         kind = pool.labels.dtype.kind
@@ -151,7 +151,7 @@ def by_split(names: Sequence[str], what: str) -> dict[str, str]:
     """Which set each of a source's own names stands for; a single name of any kind is train.
 
     Raises:
-        InputError: several sets of which none is called train, or two for the same.
+        InputError: Several sets of which none is called train, or two for the same.
 
     Example:
         >>> by_split(["train", "val"], "pets")

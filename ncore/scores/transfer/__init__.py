@@ -1,8 +1,8 @@
 """Transferability scores: how well frozen features suit a target task, without training the candidate.
 
 Each is a pure function from features of shape (N, D), or from source probabilities or predictions, and labels of shape
-(N,) to a number; `TRANSFER_SCORES` declares direction, range, unit and source. SciPy and scikit-learn are loaded by the
-functions that need them.
+(N,) to a number; ``TRANSFER_SCORES`` declares direction, range, unit and source. SciPy and scikit-learn are loaded by
+the functions that need them.
 """
 
 from ncore.scores.score import Score

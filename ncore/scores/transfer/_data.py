@@ -37,7 +37,7 @@ class Classes:
 
 
 def check_labels(labels: npt.ArrayLike, samples: int) -> Classes:
-    """Number the classes of `labels`.
+    """Number the classes of ``labels``.
 
     Args:
         labels: Shape (samples,): integers, booleans, strings, or floats that are whole numbers.
@@ -69,10 +69,10 @@ def check_features(features: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Floa
 
     Args:
         features: Shape (N, D), D >= 1, finite.
-        labels: Shape (N,), see `check_labels`.
+        labels: Shape (N,), see ``check_labels``.
 
     Raises:
-        InputError: Another shape, a value that is not finite, or labels that `check_labels` refuses.
+        InputError: Another shape, a value that is not finite, or labels that ``check_labels`` refuses.
     """
     array = _matrix(features, "features")
     return array, check_labels(labels, array.shape[0])
@@ -83,10 +83,10 @@ def check_probabilities(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> 
 
     Args:
         probabilities: Shape (N, S), not negative, rows summing to 1 within 0.001 (half precision softmax does).
-        labels: Shape (N,), see `check_labels`.
+        labels: Shape (N,), see ``check_labels``.
 
     Raises:
-        InputError: Another shape, rows that are no probabilities, or labels that `check_labels` refuses.
+        InputError: Another shape, rows that are no probabilities, or labels that ``check_labels`` refuses.
     """
     array = _matrix(probabilities, "probabilities")
     sums = array.sum(axis=1, keepdims=True)
@@ -100,7 +100,7 @@ def check_probabilities(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> 
 
 
 def _matrix(values: npt.ArrayLike, name: str) -> FloatArray:
-    """`values` in float64, two-dimensional, not empty and finite."""
+    """``values`` in float64, two-dimensional, not empty and finite."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 2 or array.size == 0:
         raise InputError(

@@ -15,8 +15,10 @@ MIN_VARIANCE = 1e-4
 
 
 def gbc(features: npt.ArrayLike, labels: npt.ArrayLike, dimensions: int = 64, covariance: str = "spherical") -> float:
-    """Gaussian Bhattacharyya coefficient (Pándy, Agostinelli, Uijlings, Ferrari, Mensink, *Transferability Estimation
-    using Bhattacharyya Class Separability*, CVPR 2022).
+    """Gaussian Bhattacharyya coefficient.
+
+    Source: Pándy, Agostinelli, Uijlings, Ferrari, Mensink, *Transferability Estimation using Bhattacharyya Class
+    Separability*, CVPR 2022.
 
     Minus the sum over ordered pairs of different classes of exp(-D_B), with the Bhattacharyya distance of two Gaussians
     D_B = d' S^-1 d / 8 + log(det S / sqrt(det S_1 det S_2)) / 2, where d is the difference of the class means and S the
@@ -33,7 +35,7 @@ def gbc(features: npt.ArrayLike, labels: npt.ArrayLike, dimensions: int = 64, co
         In [-K (K - 1), 0], higher is better. Invariant to rotations, shifts and a common scale.
 
     Raises:
-        InputError: An unknown covariance, fewer than one dimension, or see `check_features`.
+        InputError: An unknown covariance, fewer than one dimension, or see ``check_features``.
 
     Example:
         >>> gbc([[1.0], [2.0], [1.0], [2.0]], [0, 0, 1, 1])

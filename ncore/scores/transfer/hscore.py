@@ -10,12 +10,14 @@ __all__ = ["h_score", "ledoit_wolf_shrinkage", "regularized_h_score"]
 
 
 def h_score(features: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """H-score (Bao, Li, Huang, Zhang, Zheng, Zamir, Guibas, *An Information-Theoretic Approach to Transferability in
-    Task Transfer Learning*, ICIP 2019).
+    """H-score.
+
+    Source: Bao, Li, Huang, Zhang, Zheng, Zamir, Guibas, *An Information-Theoretic Approach to Transferability in Task
+    Transfer Learning*, ICIP 2019.
 
     tr(cov(f)^+ cov(E[f | y])), ^+ being the pseudo-inverse. It is the sum over principal components of the share of
     each one's variance that lies between the classes. Once there are as many features as samples it is K - 1 whatever
-    they are, as any labels are then a linear function of them: use `regularized_h_score` there.
+    they are, as any labels are then a linear function of them: use ``regularized_h_score`` there.
 
     Args:
         features: Shape (N, D).
@@ -25,7 +27,7 @@ def h_score(features: npt.ArrayLike, labels: npt.ArrayLike) -> float:
         In [0, min(K - 1, D)], higher is better. Invariant to any invertible affine map of the features.
 
     Raises:
-        InputError: See `check_features`.
+        InputError: See ``check_features``.
 
     Example:
         >>> round(h_score([[0.0], [0.0], [1.0], [1.0]], [0, 0, 1, 1]), 12)
@@ -36,8 +38,10 @@ def h_score(features: npt.ArrayLike, labels: npt.ArrayLike) -> float:
 
 
 def regularized_h_score(features: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Regularised H-score (Ibrahim, Ponomareva, Mazumder, *Newer is not always better: Rethinking transferability
-    metrics, their peculiarities, stability and performance*, ECML PKDD 2022, arXiv 2110.06893 of 2021).
+    """Regularised H-score.
+
+    Source: Ibrahim, Ponomareva, Mazumder, *Newer is not always better: Rethinking transferability metrics, their
+    peculiarities, stability and performance*, ECML PKDD 2022, arXiv 2110.06893 of 2021.
 
     (1 - a) tr(S_a^-1 cov(E[f | y])) with the covariance S_a = (1 - a) S + a m I shrunk towards its mean variance
     m = tr(S) / D by the a of Ledoit and Wolf (*A well-conditioned estimator for large-dimensional covariance matrices*,
@@ -48,11 +52,11 @@ def regularized_h_score(features: npt.ArrayLike, labels: npt.ArrayLike) -> float
         labels: Shape (N,), K classes.
 
     Returns:
-        In [0, min(K - 1, D)] and at most `h_score`, higher is better. Invariant to rotations, shifts and a common
+        In [0, min(K - 1, D)] and at most ``h_score``, higher is better. Invariant to rotations, shifts and a common
         scale of the features.
 
     Raises:
-        InputError: See `check_features`.
+        InputError: See ``check_features``.
 
     Example:
         >>> regularized_h_score([[0.0, 1.0], [0.1, 1.2], [1.0, 1.1], [1.2, 1.0]], [0, 0, 1, 1]) < 1

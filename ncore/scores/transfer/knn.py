@@ -13,8 +13,9 @@ _CHUNK = 2048  # rows of distances at a time
 
 
 def knn_accuracy(features: npt.ArrayLike, labels: npt.ArrayLike, neighbours: int = 5) -> float:
-    """Leave-one-out accuracy of the k-nearest-neighbour classifier (Cover, Hart, *Nearest neighbor pattern
-    classification*, IEEE Transactions on Information Theory, 1967), in Euclidean distance.
+    """Leave-one-out accuracy of the k-nearest-neighbour classifier, in Euclidean distance.
+
+    Source: Cover, Hart, *Nearest neighbor pattern classification*, IEEE Transactions on Information Theory, 1967.
 
     Of classes with equally many votes that of the nearest neighbour wins, then that of the second, and so on.
 
@@ -28,7 +29,7 @@ def knn_accuracy(features: npt.ArrayLike, labels: npt.ArrayLike, neighbours: int
         common scale.
 
     Raises:
-        InputError: k is out of its range, or see `check_features`.
+        InputError: k is out of its range, or see ``check_features``.
 
     Example:
         >>> knn_accuracy([[0.0], [0.1], [1.0], [1.1]], [0, 0, 1, 1], neighbours=1)

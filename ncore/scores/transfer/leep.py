@@ -22,7 +22,7 @@ def leep(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> float:
         Nats a sample, from minus the entropy of the labels to 0, higher is better.
 
     Raises:
-        InputError: See `check_probabilities`.
+        InputError: See ``check_probabilities``.
 
     Example:
         >>> leep([[1, 0], [1, 0], [0, 1]], ["cat", "cat", "dog"])

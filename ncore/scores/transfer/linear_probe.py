@@ -14,8 +14,9 @@ __all__ = ["linear_probe"]
 def linear_probe(
     features: npt.ArrayLike, labels: npt.ArrayLike, folds: int = 5, regularization: float = 1.0, seed: int = 0
 ) -> float:
-    """Cross-validated accuracy of an L2-regularised multinomial logistic regression (Alain, Bengio, *Understanding
-    intermediate layers using linear classifier probes*, 2016; scikit-learn's implementation).
+    """Cross-validated accuracy of an L2-regularised multinomial logistic regression, scikit-learn's.
+
+    Source: Alain, Bengio, *Understanding intermediate layers using linear classifier probes*, 2016.
 
     Features are standardised on the training part of each fold. Folds are stratified: each class is spread over them as
     evenly as its size allows, so a class of one sample is always predicted wrong.
@@ -32,7 +33,7 @@ def linear_probe(
 
     Raises:
         InputError: More folds than samples or fewer than two, a regularisation that is not positive, or see
-            `check_features`.
+            ``check_features``.
 
     Example:
         >>> import numpy as np

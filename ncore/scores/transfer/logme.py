@@ -14,8 +14,9 @@ MIN_RESIDUAL = 1e-5
 
 
 def logme(features: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """LogME (You, Liu, Wang, Long, *LogME: Practical Assessment of Pre-trained Models for Transfer Learning*, ICML
-    2021).
+    """LogME, the logarithm of the maximum evidence of a linear model on the features.
+
+    Source: You, Liu, Wang, Long, *LogME: Practical Assessment of Pre-trained Models for Transfer Learning*, ICML 2021.
 
     Each class's 0/1 label y is modelled as y ~ N(F w, I / beta) with w ~ N(0, I / alpha). The score is the mean over
     classes of max over alpha and beta of log p(y | F, alpha, beta) / N.
@@ -36,7 +37,7 @@ def logme(features: npt.ArrayLike, labels: npt.ArrayLike) -> float:
         Nats a sample, higher is better. Invariant to a rotation and to a common scale of the features.
 
     Raises:
-        InputError: See `check_features`.
+        InputError: See ``check_features``.
 
     Example:
         >>> import numpy as np

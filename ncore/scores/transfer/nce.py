@@ -10,8 +10,9 @@ __all__ = ["nce"]
 
 
 def nce(predictions: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Negative conditional entropy (Tran, Nguyen, Hassner, *Transferability and Hardness of Supervised Classification
-    Tasks*, ICCV 2019).
+    """Negative conditional entropy.
+
+    Source: Tran, Nguyen, Hassner, *Transferability and Hardness of Supervised Classification Tasks*, ICCV 2019.
 
     The score is -H(Y | Z) = sum over y and z of P(y, z) log P(y | z), P being the shares of the samples.
 
@@ -23,7 +24,7 @@ def nce(predictions: npt.ArrayLike, labels: npt.ArrayLike) -> float:
         Nats, from minus the entropy of the labels to 0, higher is better.
 
     Raises:
-        InputError: The predictions are no vector, or see `check_labels`.
+        InputError: The predictions are no vector, or see ``check_labels``.
 
     Example:
         >>> nce([7, 7, 3], ["cat", "cat", "dog"])

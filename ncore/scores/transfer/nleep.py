@@ -32,7 +32,7 @@ def n_leep(
         mixture has full covariances.
 
     Raises:
-        InputError: See `check_features`.
+        InputError: See ``check_features``.
 
     Example:
         >>> import numpy as np

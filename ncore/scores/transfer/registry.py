@@ -135,7 +135,7 @@ def transfer_scores(
         features: Output of the frozen network below its head, shape (N, D).
         labels: Target classes, shape (N,).
         probabilities: Softmax of its own head, shape (N, S); None if it has none.
-        names: Keys of `TRANSFER_SCORES`; None for all that can be had from the arguments.
+        names: Keys of ``TRANSFER_SCORES``; None for all that can be had from the arguments.
 
     Returns:
         Values by name, in the order asked for.

@@ -26,7 +26,7 @@ def transrate(features: npt.ArrayLike, labels: npt.ArrayLike, epsilon: float = 1
         Nats, higher is better; >= 0 where all classes are of one size. Invariant to rotations and shifts.
 
     Raises:
-        InputError: See `check_features`.
+        InputError: See ``check_features``.
 
     Example:
         >>> transrate([[0.0], [0.0], [1.0], [1.0]], [0, 1, 0, 1])
@@ -39,7 +39,7 @@ def transrate(features: npt.ArrayLike, labels: npt.ArrayLike, epsilon: float = 1
 
 
 def _coding_rate(rows: FloatArray, epsilon: float) -> float:
-    """log det(I + Z'Z / (n epsilon)) / 2, from the smaller of Z'Z and ZZ', which have the same determinant."""
+    """Coding rate: log det(I + Z'Z / (n epsilon)) / 2, from the smaller of Z'Z and ZZ', of one determinant."""
     samples, features = rows.shape
     gram = rows.T @ rows if samples > features else rows @ rows.T
     return float(np.linalg.slogdet(np.eye(len(gram)) + gram / (samples * epsilon))[1]) / 2

@@ -28,12 +28,12 @@ def universal_curve(
     """States of rest of the reduced equation as a curve, and whole networks as points.
 
     Args:
-        branches: of :class:`ncore.network.dynamics.Bifurcation`: branch, beta, x, stable.
-        points: columns beta_eff, x_eff, group, label; drawn in this order.
-        chosen: row of ``points`` that is marked.
+        branches: Of :class:`ncore.network.dynamics.Bifurcation`: branch, beta, x, stable.
+        points: Columns beta_eff, x_eff, group, label; drawn in this order.
+        chosen: Row of ``points`` that is marked.
         tipping: beta_eff at which the state of rest jumps or vanishes.
-        state: title of the vertical axis.
-        dark: for a dark background.
+        state: Title of the vertical axis.
+        dark: For a dark background.
     """
     figure = base.blank(dark, HEIGHT)
     for number, (_, branch) in enumerate(branches.groupby("branch", sort=False)):
@@ -86,11 +86,11 @@ def outbreak(
     """Infected share of a town against the share that is vaccinated.
 
     Args:
-        shares: vaccinated, in [0, 1].
-        full: infected share at rest of the whole network, in [0, 1].
-        reduced: the same by the one equation.
-        ends: vaccinated share at which beta_eff R = B; None if it is not reached.
-        dark: for a dark background.
+        shares: Vaccinated, in [0, 1].
+        full: Infected share at rest of the whole network, in [0, 1].
+        reduced: The same by the one equation.
+        ends: Vaccinated share at which beta_eff R = B; None if it is not reached.
+        dark: For a dark background.
     """
     figure = base.blank(dark, HEIGHT)
     across = base.percent(shares)

@@ -20,11 +20,11 @@ def curvature(whole: np.ndarray, part: np.ndarray, borders: Sequence[int], end: 
     """Two symmetric matrices over synapses, side by side on one colour scale.
 
     Args:
-        whole: the Hessian, (n, n).
-        part: what P holds of it, (n, n).
-        borders: number of synapses in each layer.
-        end: of the colour scale, on both sides of 0.
-        dark: for a dark background.
+        whole: The Hessian, (n, n).
+        part: What P holds of it, (n, n).
+        borders: Number of synapses in each layer.
+        end: Of the colour scale, on both sides of 0.
+        dark: For a dark background.
     """
     titles = ["the Hessian: all second derivatives", "of these, the interactions of the line graph"]
     figure = base.panels(titles, 2, dark, shared=False, height=HEIGHT)
@@ -57,9 +57,9 @@ def mean_field(
 
     Args:
         coupling: beta_eff R / B.
-        full, reduced: infected shares, in [0, 1].
-        name: of the network.
-        dark: for a dark background.
+        full, reduced: Infected shares, in [0, 1].
+        name: Of the network.
+        dark: For a dark background.
     """
     figure = base.blank(dark, HEIGHT)
     figure.add_scatter(
@@ -93,11 +93,11 @@ def signs(
     """beta_eff by signed and by absolute strengths over training, hollow where the signs cancel.
 
     Args:
-        steps: training steps.
+        steps: Training steps.
         signed, absolute: beta_eff at each.
-        conditioning: of the signed one.
-        limit: conditioning below which a value is not to be trusted.
-        dark: for a dark background.
+        conditioning: Of the signed one.
+        limit: Conditioning below which a value is not to be trusted.
+        dark: For a dark background.
     """
     figure = base.blank(dark, HEIGHT)
     across = np.asarray(steps)

@@ -35,8 +35,8 @@ def roles(synapses: pd.DataFrame, chosen: int) -> list[str]:
     """What each synapse is to a chosen one: driven by those that leave its target, driving those into its source.
 
     Args:
-        synapses: columns layer, source, target, as of :attr:`ncore.network.LineGraph.synapses`.
-        chosen: row of the chosen one.
+        synapses: Columns layer, source, target, as of :attr:`ncore.network.LineGraph.synapses`.
+        chosen: Row of the chosen one.
 
     Example:
         >>> chain = pd.DataFrame({"layer": [1, 2, 3], "source": [0, 0, 0], "target": [0, 0, 0]})
@@ -57,11 +57,11 @@ def two_networks(
     """G_A on the left and G_B on the right, with what drives a chosen synapse, and what it drives, in both.
 
     Args:
-        widths: neurons of each level.
-        synapses: columns layer, source, target; a point's ``customdata`` is its row.
-        interactions: columns driven and driver: rows of ``synapses``.
-        chosen: row of the chosen synapse.
-        dark: for a dark background.
+        widths: Neurons of each level.
+        synapses: Columns layer, source, target; a point's ``customdata`` is its row.
+        interactions: Columns driven and driver: rows of ``synapses``.
+        chosen: Row of the chosen synapse.
+        dark: For a dark background.
     """
     titles = ["neurons and synapses, G_A", "the line graph, G_B"]
     figure = base.panels(titles, 2, dark, shared=False, height=HEIGHT)
@@ -114,8 +114,8 @@ def fading(before: pd.DataFrame, now: pd.DataFrame, dark: bool = False) -> go.Fi
     """Interaction strengths of a network, as many bars as there are interactions: at first, and now.
 
     Args:
-        before, now: column strength, in the same order of interactions.
-        dark: for a dark background.
+        before, now: Column strength, in the same order of interactions.
+        dark: For a dark background.
     """
     figure = base.blank(dark, HEIGHT)
     order = np.argsort(-before["strength"].to_numpy(), kind="stable")
@@ -146,9 +146,9 @@ def degrees(
 
     Args:
         into, out: in-degree and out-degree of each synapse.
-        beta_eff: drawn as a line.
-        end: of both axes.
-        dark: for a dark background.
+        beta_eff: Drawn as a line.
+        end: Of both axes.
+        dark: For a dark background.
     """
     figure = base.blank(dark, HEIGHT)
     share = into / into.sum() if into.sum() > 0 else np.zeros(len(into))

@@ -67,12 +67,12 @@ def boundary(
     """The answer of the network over the plane, with the points that it learns from.
 
     Args:
-        field: the answer at :func:`places`, (cells^2,): a probability of class 1, or a value; or a neuron's output.
-        points: the data.
-        test: show test points too, with open markers.
-        discrete: show which side of the boundary a place is on, and not how far.
-        neuron: its name, if the field is a neuron's output.
-        dark: for a dark background.
+        field: The answer at :func:`places`, (cells^2,): a probability of class 1, or a value; or a neuron's output.
+        points: The data.
+        test: Show test points too, with open markers.
+        discrete: Show which side of the boundary a place is on, and not how far.
+        neuron: Its name, if the field is a neuron's output.
+        dark: For a dark background.
     """
     cells = math.isqrt(len(field))
     along = np.linspace(-REACH, REACH, cells)
@@ -132,10 +132,10 @@ def curves(
     """Losses and beta_eff over steps, one above the other; a hue for each network.
 
     Args:
-        histories: recorded moments of each network, by its name.
-        undefined: why there is no beta_eff, if there is none.
-        strength: of beta_eff, for the axis.
-        dark: for a dark background.
+        histories: Recorded moments of each network, by its name.
+        undefined: Why there is no beta_eff, if there is none.
+        strength: Of beta_eff, for the axis.
+        dark: For a dark background.
     """
     traces: list[dict[str, Any]] = []
     most = {"loss": 0.0, "beta": 0.0, "step": 1.0}

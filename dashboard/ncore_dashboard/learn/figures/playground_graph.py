@@ -35,10 +35,10 @@ def layers(
     """G_A: a small picture of what each neuron answers over the plane, and synapses coloured by weight.
 
     Args:
-        weights: of each layer, (targets, sources).
-        states: of each level over a square grid of the plane, (cells^2, neurons), the inputs first.
-        features: names of the inputs.
-        dark: for a dark background.
+        weights: Of each layer, (targets, sources).
+        states: Of each level over a square grid of the plane, (cells^2, neurons), the inputs first.
+        features: Names of the inputs.
+        dark: For a dark background.
     """
     heights = [_heights(state.shape[1]) for state in states]
     end = nice(scales.limit(np.concatenate([w.ravel() for w in weights]), 1.0))
@@ -104,11 +104,11 @@ def line_graph(
     """G_B: a vertex for each synapse, an edge from each synapse to those that it drives.
 
     Args:
-        graph: the line graph.
-        weights: of each layer, (targets, sources), for the colours of vertices.
-        reach: strength of the thickest lines, so that interactions can be seen to fade; that of the strongest now if
+        graph: The line graph.
+        weights: Of each layer, (targets, sources), for the colours of vertices.
+        reach: Strength of the thickest lines, so that interactions can be seen to fade; that of the strongest now if
             it is stronger.
-        dark: for a dark background.
+        dark: For a dark background.
 
     Returns:
         The figure, and in a sentence or two what it leaves out and how strong its lines are.

@@ -25,10 +25,10 @@ def phase(
     """The phase plane: each synapse by its weight and dw/dt, a marker for each layer, with where it came from.
 
     Args:
-        weights, rates: of each layer, (targets, sources).
-        trails: earlier weights and rates, the oldest first.
-        reach: largest |weight| and |rate| that the axes have to hold; by default those of now.
-        dark: for a dark background.
+        weights, rates: Of each layer, (targets, sources).
+        trails: Earlier weights and rates, the oldest first.
+        reach: Largest |weight| and |rate| that the axes have to hold; by default those of now.
+        dark: For a dark background.
     """
     past = list(trails)
     paths, now = [], []

@@ -20,9 +20,9 @@ def predicted_against_observed(table: pd.DataFrame, method: str, dark: bool = Fa
     """Each candidate by what was predicted of it and what came.
 
     Args:
-        table: columns candidate, predicted, observed (fractions).
-        method: for the axis.
-        dark: for a dark background.
+        table: Columns candidate, predicted, observed (fractions).
+        method: For the axis.
+        dark: For a dark background.
     """
     figure = base.blank(dark, HEIGHT)
     low = 100 * float(np.nanmin(table[["predicted", "observed"]].to_numpy())) - 3
@@ -62,10 +62,10 @@ def two_measurements(
     """What a test of so many images would say of two candidates: two bells.
 
     Args:
-        first, second: true accuracies, fractions.
-        images: in the test set.
-        spread: range of the axis, fractions.
-        dark: for a dark background.
+        first, second: True accuracies, fractions.
+        images: In the test set.
+        spread: Range of the axis, fractions.
+        dark: For a dark background.
     """
     figure = base.blank(dark, HEIGHT)
     grid = np.linspace(*spread, 400)
@@ -97,9 +97,9 @@ def slopes(
     """Predicted places on the left, observed places on the right; lines that cross are pairs in the wrong order.
 
     Args:
-        candidates: names.
-        predicted, observed: places, 1 is the best.
-        dark: for a dark background.
+        candidates: Names.
+        predicted, observed: Places, 1 is the best.
+        dark: For a dark background.
     """
     figure = base.blank(dark, HEIGHT)
     for number, (name, left, right) in enumerate(zip(candidates, predicted, observed, strict=True)):
@@ -126,11 +126,11 @@ def regret_over_epochs(
     """Points of accuracy lost by choosing after an epoch, for some methods.
 
     Args:
-        epochs: at which one could stop.
-        regrets: for each method, per epoch, points of accuracy.
-        names: of the methods.
-        chosen: the epoch that is marked.
-        dark: for a dark background.
+        epochs: At which one could stop.
+        regrets: For each method, per epoch, points of accuracy.
+        names: Of the methods.
+        chosen: The epoch that is marked.
+        dark: For a dark background.
     """
     figure = base.blank(dark, HEIGHT)
     for number, (values, name) in enumerate(zip(regrets, names, strict=True)):

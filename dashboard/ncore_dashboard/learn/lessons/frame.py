@@ -13,10 +13,10 @@ class Question:
     """A question with answers to choose from.
 
     Attributes:
-        text: the question.
-        options: answers, as Markdown; the right one among them.
-        right: its place, from 0.
-        because: why, in a sentence or two that point at the picture; Markdown with ``[[terms]]``.
+        text: The question.
+        options: Answers, as Markdown; the right one among them.
+        right: Its place, from 0.
+        because: Why, in a sentence or two that point at the picture; Markdown with ``[[terms]]``.
     """
 
     text: str
@@ -34,9 +34,9 @@ class Screen:
     """One screen of a lesson.
 
     Attributes:
-        title: a few words.
-        text: what to do and where to look; Markdown with formulas as ``$x$`` and ``[[terms]]`` of the glossary.
-        show: draws the one control and the picture, and gives the question, whose right answer may be computed from
+        title: A few words.
+        text: What to do and where to look; Markdown with formulas as ``$x$`` and ``[[terms]]`` of the glossary.
+        show: Draws the one control and the picture, and gives the question, whose right answer may be computed from
             what was drawn. It must be answerable from the picture alone.
     """
 
@@ -50,10 +50,10 @@ class Lesson:
     """A lesson.
 
     Attributes:
-        title: a few words.
-        question: what one can answer after it.
-        minutes: that it takes.
-        screens: in order; each is a step in the URL, from 1.
+        title: A few words.
+        question: What one can answer after it.
+        minutes: That it takes.
+        screens: In order; each is a step in the URL, from 1.
     """
 
     title: str

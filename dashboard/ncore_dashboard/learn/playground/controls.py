@@ -45,14 +45,14 @@ class Choice:
     """Everything that can be set.
 
     Attributes:
-        data: what is learned.
-        setups: one network, or two that learn the same.
-        speed: steps a frame.
-        start: step at which a reset begins.
-        test, discrete: what the picture of the plane shows.
-        follow: whether the scales of phase plane and line graph shrink as synapses slow down.
-        strength: of beta_eff.
-        shows: whose output the picture of the plane shows, "Output" or "Neuron 1.0" of hidden layer 1.
+        data: What is learned.
+        setups: One network, or two that learn the same.
+        speed: Steps a frame.
+        start: Step at which a reset begins.
+        test, discrete: What the picture of the plane shows.
+        follow: Whether the scales of phase plane and line graph shrink as synapses slow down.
+        strength: Of beta_eff.
+        shows: Whose output the picture of the plane shows, "Output" or "Neuron 1.0" of hidden layer 1.
     """
 
     data: Data

@@ -43,12 +43,12 @@ class Setup:
     """A network, and how it is trained.
 
     Attributes:
-        features: names in ``tiny.FEATURES``.
-        hidden: widths of the hidden layers.
-        activation: name in ``tiny.ACTIVATIONS``.
-        seed: of the first weights and of the order of the points.
-        rate: learning rate.
-        batch: points of a step.
+        features: Names in ``tiny.FEATURES``.
+        hidden: Widths of the hidden layers.
+        activation: Name in ``tiny.ACTIVATIONS``.
+        seed: Of the first weights and of the order of the points.
+        rate: Learning rate.
+        batch: Points of a step.
         penalty: "none", "L1" (adds p sum |w|) or "L2" (adds p/2 sum w^2); biases are free.
         penalty_rate: p.
     """
@@ -93,13 +93,13 @@ class Training:
     """A network on its way. The same data and setup give the same weights after the same number of steps.
 
     Attributes:
-        steps: finished.
-        broken: whether weights grew without bound, so that no step follows.
-        history: recorded moments, the first at step 0, then the steps with at most two digits that are not 0
+        steps: Finished.
+        broken: Whether weights grew without bound, so that no step follows.
+        history: Recorded moments, the first at step 0, then the steps with at most two digits that are not 0
             (1, 2, .. 99, 100, 110, .. 990, 1000, 1100, ..), so that a curve does not depend on how fast one watched.
-        trail: weights and rates of all layers at the last recorded moments.
-        reach: largest |weight| and |rate| of all recorded moments.
-        first_strength: of the strongest interaction at step 0, or 0 where there is none.
+        trail: Weights and rates of all layers at the last recorded moments.
+        reach: Largest |weight| and |rate| of all recorded moments.
+        first_strength: Of the strongest interaction at step 0, or 0 where there is none.
     """
 
     def __init__(self, data: Data, setup: Setup, strength: str = Strength.ABSOLUTE) -> None:

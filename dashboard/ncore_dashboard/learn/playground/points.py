@@ -41,14 +41,14 @@ def points(data: str, count: int, noise: float, share: float, seed: int) -> Poin
     """Draw points, add noise to their positions, and keep a part of them for training.
 
     Args:
-        data: name in ``DATA_SETS``.
-        count: number of points, at least 10.
-        noise: standard deviation of what is added to each coordinate, in units of the plane.
-        share: of the points, that is trained on, in (0, 1).
-        seed: of the generator; the same arguments give the same points.
+        data: Name in ``DATA_SETS``.
+        count: Number of points, at least 10.
+        noise: Standard deviation of what is added to each coordinate, in units of the plane.
+        share: Of the points, that is trained on, in (0, 1).
+        seed: Of the generator; the same arguments give the same points.
 
     Raises:
-        InputError: there is no such data set, or a number is out of its range.
+        InputError: There is no such data set, or a number is out of its range.
 
     Example:
         >>> found = points("circle", 100, 0.0, 0.75, seed=1)

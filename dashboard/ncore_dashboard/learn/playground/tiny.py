@@ -85,10 +85,10 @@ class Network:
     """Dense layers with one output: its sign is the class (logistic loss), or it is the value (squared error).
 
     Args:
-        widths: neurons per level: the features, the hidden layers, and 1.
-        activation: name in ``ACTIVATIONS``, of the hidden layers.
-        classes: whether targets are classes 0 and 1.
-        seed: of the first weights; biases begin at 0.
+        widths: Neurons per level: the features, the hidden layers, and 1.
+        activation: Name in ``ACTIVATIONS``, of the hidden layers.
+        classes: Whether targets are classes 0 and 1.
+        seed: Of the first weights; biases begin at 0.
     """
 
     def __init__(self, widths: Sequence[int], activation: str, classes: bool, seed: int) -> None:
@@ -142,7 +142,7 @@ class Network:
         """G_B on these points. Needs two layers of synapses; beta_eff is defined from three on.
 
         Raises:
-            InputError: there is only one layer of synapses, so that none drives another.
+            InputError: There is only one layer of synapses, so that none drives another.
         """
         return LineGraph.from_factors(
             strength,
