@@ -20,10 +20,24 @@ from pathlib import Path
 
 __all__ = ["Checkout", "main"]
 
-METHODS = (
-    "last best mean loss exponential power capacitance-absolute capacitance-relative capacitance-signed "
-    "forecast-absolute pooled freeze-thaw learned learned-logme-beta history-logme history"
-).split()
+METHODS = [
+    "last",
+    "best",
+    "mean",
+    "loss",
+    "exponential",
+    "power",
+    "capacitance-absolute",
+    "capacitance-relative",
+    "capacitance-signed",
+    "forecast-absolute",
+    "pooled",
+    "freeze-thaw",
+    "learned",
+    "learned-logme-beta",
+    "history-logme",
+    "history",
+]
 RECIPE = """
 candidates:
   - lenet-small
