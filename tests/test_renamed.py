@@ -21,6 +21,12 @@ def test_an_old_name_is_the_module_of_the_new_one(old: str) -> None:
     assert module.__spec__.name == RENAMED[old]
 
 
+def test_the_changelog_lists_every_old_name() -> None:
+    text = (Path(__file__).resolve().parent.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+    for old, new in RENAMED.items():
+        assert f"| `{old}` | `{new}` |" in text
+
+
 def test_what_others_import_by_the_old_names_is_there() -> None:
     for module, names in {
         "ncore.bench.table": ("curves", "load_table"),

@@ -20,24 +20,11 @@ from pathlib import Path
 
 __all__ = ["Checkout", "main"]
 
-METHODS = [
-    "last",
-    "best",
-    "mean",
-    "loss",
-    "exponential",
-    "power",
-    "capacitance-absolute",
-    "capacitance-relative",
-    "capacitance-signed",
-    "forecast-absolute",
-    "pooled",
-    "freeze-thaw",
-    "learned",
-    "learned-logme-beta",
-    "history-logme",
-    "history",
-]
+METHODS = (
+    *("last", "best", "mean", "loss", "exponential", "power", "pooled", "freeze-thaw"),
+    *("capacitance-absolute", "capacitance-relative", "capacitance-signed", "forecast-absolute"),
+    *("learned", "learned-logme-beta", "history-logme", "history"),
+)
 RECIPE = """
 candidates:
   - lenet-small
