@@ -33,6 +33,7 @@ COLUMNS = (
     "updated",
     "reason",
     "notes",
+    "warnings",
 )
 
 
@@ -58,6 +59,7 @@ def row_of(run_id: str, manifest: Manifest) -> dict[str, Any]:
         "updated": manifest.updated,
         "reason": manifest.reason,
         "notes": manifest.notes,
+        "warnings": " ".join(manifest.warnings) or None,
     }
 
 

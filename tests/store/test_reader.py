@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ncore.errors import InputError, SchemaVersionError, StoreError
 from ncore.store import Run, Store, create_store
-from ncore.store import parquet as parquet_module
+from ncore.store import _parquet as parquet_module
 from ncore.store.schema import TABLES
 from tests.store.data import WHO, check_tables, expected, record, trajectories, write
 
