@@ -36,7 +36,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 def _as_shipped(patch: pytest.MonkeyPatch) -> None:
     """Undo what the fixture ``run`` changed: pytest can keep it for the tests that don't use it."""
-    for module in ("parquet", "compaction"):
+    for module in ("_parquet", "_compaction"):
         patch.setattr(f"ncore.store.{module}.TABLES", TABLES)
     patch.setattr("ncore.store._parquet.WHOLE", 4 << 20)
     patch.setattr("ncore.store.reader.MANY", 256)
