@@ -13,6 +13,7 @@ import numpy as np
 
 from ncore.errors import InputError
 from ncore.probe._choices import unknown
+from ncore.probe.sources.split_names import nfc
 
 __all__ = [
     "SHARE",
@@ -75,13 +76,14 @@ def list_of(members: object) -> list[str | int]:
 
 def number(old: str | int, class_names: Sequence[str]) -> int:
     """Number of a class given by name or number."""
-    if isinstance(old, int) and str(old) not in class_names:
-        if not 0 <= old < len(class_names):
-            raise InputError(f"`classes` uses the class number {old}, but there are {len(class_names)} classes.")
+    known, wanted = [nfc(name) for name in class_names], nfc(str(old))
+    if isinstance(old, int) and wanted not in known:
+        if not 0 <= old < len(known):
+            raise InputError(f"`classes` uses the class number {old}, but there are {len(known)} classes.")
         return old
-    if str(old) not in class_names:
-        raise unknown("a class of the dataset", str(old), class_names)
-    return list(class_names).index(str(old))
+    if wanted not in known:
+        raise unknown("a class of the dataset", wanted, known)
+    return known.index(wanted)
 
 
 def partition(

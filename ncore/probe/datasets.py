@@ -214,7 +214,7 @@ def load_dataset(
     loaders: dict[str, Callable[[], Raw]] = {
         "digits": data_arrays.load_digits,
         "numpy": lambda: data_arrays.load_npz(rest),
-        "folder": lambda: data_files.load_folder(rest),
+        "folder": lambda: data_files.load_folder(rest, spec.layout),
         "parquet": lambda: data_files.load_parquet(rest, spec.files, spec.image_column, spec.label_column),
         "hf": lambda: data_libraries.load_hf(
             rest, spec.config, spec.splits, spec.image_column, spec.label_column, spec.kwargs
@@ -246,4 +246,4 @@ def assemble(raw: Raw, name: str, classes: Classes | None, sizes: Mapping[str, i
     content = [f"{split.name}<{split.pool}".encode() + split.indices.tobytes() for split in splits.values()]
     content += [split.labels.tobytes() for split in splits.values()]
     fingerprint = digest(raw.identity, *class_names, *content)
-    return ImageDataset(name, list(class_names), splits, fingerprint)
+    return ImageDataset(name, list(class_names), splits, fingerprint, raw.warnings)

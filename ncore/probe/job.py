@@ -16,7 +16,7 @@ from pydantic import Field, PositiveInt
 from ncore.errors import InputError, NcoreError, StoreError, TrainingFailedError
 from ncore.probe.candidates import CandidateSpec
 from ncore.probe.datasets import DatasetSpec
-from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, read_settings
+from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, identity_of, read_settings
 
 if TYPE_CHECKING:
     from ncore.store import Store
@@ -61,15 +61,15 @@ class Job(Settings):
     def config(self) -> dict[str, Any]:
         """What identifies the run, as JSON; what computes it, and how, changes the last digits but not what is run."""
         return {
-            "candidate": self.candidate.model_dump(mode="json", exclude={"training"}),
-            "dataset": self.dataset.model_dump(mode="json"),
-            "training": self.settings.model_dump(mode="json", exclude={"threads", "device", "memory_format"}),
+            "candidate": identity_of(self.candidate, {"training"}),
+            "dataset": identity_of(self.dataset),
+            "training": identity_of(self.settings, {"threads", "device", "memory_format"}),
         }
 
     @property
     def identity(self) -> dict[str, Any]:
         """The arguments of :meth:`ncore.store.Store.new_run` that make up the run's id."""
-        recording = {"recording": self.recording.model_dump(mode="json")}
+        recording = {"recording": identity_of(self.recording)}
         return {
             "candidate": self.candidate.name,
             "dataset": self.dataset.name,

@@ -23,7 +23,7 @@ from ncore.network.line_graph import factors_of
 from ncore.network.losses import Loss
 from ncore.network.strengths import DENSE, Strength
 from ncore.probe._hessian import HessianRecorder
-from ncore.probe.settings import RecordingSettings, read_settings
+from ncore.probe.settings import RecordingSettings, identity_of, read_settings
 from ncore.store import create_store
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Recorder:
             seed=seed,
             mode=mode,
             planned_epochs=epochs,
-            config={**(config or {}), "recording": self.settings.model_dump(mode="json")},
+            config={**(config or {}), "recording": identity_of(self.settings)},
             unit={"widths": list(chain.widths), "activations": list(chain.activation_names)},
             recorded={
                 "neurons": [list(map(int, n)) for n in self._neurons],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
@@ -18,6 +18,7 @@ __all__ = [
     "Settings",
     "TrainingSettings",
     "UnitSettings",
+    "identity_of",
     "read_settings",
 ]
 
@@ -97,6 +98,22 @@ class RecordingSettings(Settings):
     neurons: PositiveInt | None = 64
     trajectories_every: int = Field(1, ge=0)
     line_graph_every: int = Field(10, ge=0)
+
+
+def identity_of(settings: BaseModel, without: Collection[str] = ()) -> dict[str, Any]:
+    """What of these settings makes up the id of a run, as JSON.
+
+    All fields with their values, so that a default that is changed later is told apart from the one before. A field
+    that was added after runs had been recorded is listed in the class's ``ADDED``, with the value that stands for what
+    was done before there was such a field: with that value it has no part in the id, and those runs stay found.
+
+    Args:
+        settings: Any settings or spec.
+        without: Fields that do not change what is run.
+    """
+    added: Mapping[str, Any] = getattr(type(settings), "ADDED", {})
+    values = settings.model_dump(mode="json", exclude=set(without))
+    return {name: value for name, value in values.items() if name not in added or value != added[name]}
 
 
 _S = TypeVar("_S", bound=BaseModel)

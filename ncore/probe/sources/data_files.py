@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import io
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,26 +16,17 @@ from PIL import Image
 from ncore.errors import InputError
 from ncore.probe._choices import unknown
 from ncore.probe.sources._offline import first_line
-from ncore.probe.sources.pictures import (
-    SPLIT_IN_NAME,
-    SPLIT_WORDS,
-    FilePictures,
-    Pool,
-    Raw,
-    by_split,
-    digest,
-    numbered,
-)
+from ncore.probe.sources.folder_layout import Found, class_folders, find_pictures, sets_of
+from ncore.probe.sources.pictures import FilePictures, Pool, Raw, digest, numbered
+from ncore.probe.sources.split_names import nfc, split_of
 
 __all__ = [
     "GROUPS_HELD",
     "IMAGE_COLUMNS",
     "LABEL_COLUMNS",
-    "SUFFIXES",
     "ParquetPictures",
     "expand",
     "find_column",
-    "folders",
     "load_folder",
     "load_parquet",
     "names_in_schema",
@@ -42,45 +34,44 @@ __all__ = [
     "sort_files",
 ]
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 GROUPS_HELD = 2
+_WORDS = re.compile(r"[-_. ]+")
 
 
-def load_folder(path: str) -> Raw:
+def load_folder(path: str, layout: str | None = None) -> Raw:
     """Read PATH/class/*.png, or PATH/{train,val,test}/class/*.png; files are opened only when they are used.
 
+    Args:
+        path: Of the folder.
+        layout: "classes" or "splits", where the names of subfolders leave it open.
+
     Raises:
-        InputError: No such folder, or no class folders in it.
+        InputError: No such folder, no class folders in it, or two ways to read it.
     """
     root = Path(path).expanduser()
     if not root.is_dir():
         raise InputError(f"the folder {path!r} does not exist: give one with a subfolder of pictures per class.")
-    inside = [folder.name for folder in folders(root)]
-    roots = {"train": root}
-    if inside and all(name.lower() in SPLIT_WORDS for name in inside):  # a class may be called train, among others
-        roots = {split: root / name for split, name in by_split(inside, f"the folder {path!r}").items()}
-    names = [folder.name for folder in folders(roots["train"])]
+    roots = sets_of(root, layout)
+    names = [nfc(folder.name) for folder in class_folders(roots["train"])]
     if len(names) < 2:
         raise InputError(f"the folder {str(roots['train'])!r} has {len(names)} subfolders, but one of pictures for "
                          "each of two or more classes was expected.")  # fmt: skip
-    pools, listing = {}, []
+    pools, listing, left_out = {}, [], Found()
     for name, own in roots.items():
         paths, labels = [], []
-        for folder in folders(own):
-            if folder.name not in names:
-                raise unknown(f"a class of {str(roots['train'])!r}", folder.name, names)
-            found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-            paths += found
-            labels += [names.index(folder.name)] * len(found)
-        listing += [f"{name}/{file.relative_to(own).as_posix()}:{file.stat().st_size}" for file in paths]
+        for folder in class_folders(own):
+            if nfc(folder.name) not in names:
+                raise unknown(f"a class of {str(roots['train'])!r}", nfc(folder.name), names)
+            found = find_pictures(folder)
+            left_out.hidden += found.hidden
+            left_out.others += found.others
+            paths += found.paths
+            labels += [names.index(nfc(folder.name))] * len(found.paths)
+        listing += [f"{name}/{nfc(file.relative_to(own).as_posix())}:{file.stat().st_size}" for file in paths]
         pools[name] = Pool(np.array(labels, dtype=np.int64), FilePictures(paths))
     pools, names = numbered(pools, names, path)
-    return Raw(pools, names, digest(*listing))
-
-
-def folders(root: Path) -> list[Path]:
-    """Subfolders in order of their names, hidden ones left out."""
-    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
+    said = left_out.said()
+    return Raw(pools, names, digest(*listing), (f"Of the files in {path}, {said} were left out.",) if said else ())
 
 
 def load_parquet(
@@ -100,7 +91,7 @@ def load_parquet(
     Raises:
         InputError: No files, a file in two sets, or no such columns.
     """
-    sets = {split: expand(given) for split, given in files.items()} if files else sort_files(expand(path))
+    sets = {split: expand(given) for split, given in files.items()} if files else sort_files(expand(path), _root(path))
     if "train" not in sets:
         raise InputError(f"`files` names {', '.join(sets)}, but train is needed: add it.")
     where = [file.resolve() for group in sets.values() for file in group]
@@ -119,6 +110,20 @@ def load_parquet(
     return Raw(pools, names, digest(*listing))
 
 
+def _visible(root: Path) -> list[Path]:
+    """The Parquet files below a folder, without hidden ones and those in hidden folders."""
+    return [
+        file
+        for file in root.rglob("*.parquet")
+        if not any(part.startswith((".", "__")) for part in file.relative_to(root).parts)
+    ]
+
+
+def _root(path: str) -> Path | None:
+    place = Path(path).expanduser()
+    return place if place.is_dir() else None
+
+
 def expand(given: str | Sequence[str]) -> list[Path]:
     """Files of a path, a folder, a pattern, or a list of these, in order.
 
@@ -128,7 +133,7 @@ def expand(given: str | Sequence[str]) -> list[Path]:
     found: list[Path] = []
     for item in [given] if isinstance(given, str | Path) else given:
         path = Path(item).expanduser()
-        matches = path.rglob("*.parquet") if path.is_dir() else map(Path, glob.glob(str(path), recursive=True))
+        matches = _visible(path) if path.is_dir() else map(Path, glob.glob(str(path), recursive=True))
         matched = sorted(match for match in matches if match.is_file())
         if not matched:
             raise InputError(f"no Parquet file matches {str(item)!r}: give a file, a folder or a pattern.")
@@ -136,23 +141,43 @@ def expand(given: str | Sequence[str]) -> list[Path]:
     return found
 
 
-def sort_files(files: Sequence[Path]) -> dict[str, list[Path]]:
-    """Files by the set that their names tell; all are train where none tells.
+def sort_files(files: Sequence[Path], root: Path | None = None) -> dict[str, list[Path]]:
+    """Files by the set that their names tell, or those of their folders; all are train where none tells.
+
+    Args:
+        files: In order.
+        root: Folders above it tell nothing.
 
     Raises:
-        InputError: Some tell and some don't, or none is train.
+        InputError: Some tell and some don't, none is train, or the folders are several configurations.
     """
-    words = [(SPLIT_IN_NAME.findall(file.stem) or [None])[-1] for file in files]
+    words = [_set_told(file, root) for file in files]
     if not any(words) or len(files) == 1:
         return {"train": list(files)}
     sets: dict[str, list[Path]] = {}
     for file, word in zip(files, words, strict=True):
         if word is None:
             raise InputError(f"the name of {file.name!r} tells no set, but those of others do: use `files`.")
-        sets.setdefault(SPLIT_WORDS[word.lower()], []).append(file)
+        sets.setdefault(word, []).append(file)
     if "train" not in sets:
         raise InputError(f"the files are {', '.join(sets)}, but none is train: use `files`.")
+    apart = sorted({file.parent.parent.name for file in sets["train"] if split_of(file.parent.name)})
+    if len(apart) > 1:
+        raise InputError(f"the folders {', '.join(apart)} each have a train set: give the path of one of them.")
     return sets
+
+
+def _set_told(file: Path, root: Path | None) -> str | None:
+    """The set that a file's name tells, as in ``pets-train-00000-of-00002``, or else the nearest folder below root."""
+    told = [split for word in _WORDS.split(file.stem) if (split := split_of(word))]
+    if told:
+        return told[-1]
+    for folder in file.parents:
+        if root is None or folder == root or root not in folder.parents:
+            return None
+        if split := split_of(folder.name):
+            return split
+    return None
 
 
 def find_column(file: Path, given: str | None, wanted: Sequence[str], what: str) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ncore.probe._choices import read_spec, unknown
-from ncore.probe.sources.pictures import SPLIT_IN_NAME
+from ncore.probe.sources.split_names import without_split
 
 __all__ = ["OWN_FIELDS", "Count", "DatasetSpec", "SplitName", "short_name"]
 
@@ -20,7 +20,7 @@ OWN_FIELDS: dict[str, set[str]] = {
     "digits": set(),
     "torchvision": {"root", "splits", "kwargs"},
     "hf": {"config", "splits", "image_column", "label_column", "kwargs"},
-    "folder": set(),
+    "folder": {"layout"},
     "parquet": {"files", "image_column", "label_column"},
     "numpy": set(),
 }
@@ -42,10 +42,13 @@ class DatasetSpec(BaseModel):
         image_column: For hf and parquet.
         label_column: For hf and parquet.
         root: For torchvision: the folder of downloads.
+        layout: For folder: whether its subfolders are classes, or sets of classes, where their names leave it open.
         kwargs: For hf and torchvision: passed to their loader.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    #: Fields that came after runs had been recorded; see ``ncore.probe.settings.identity_of``.
+    ADDED: ClassVar[Mapping[str, Any]] = {"layout": None}
 
     source: str
     name: str = Field(default="", max_length=200)
@@ -59,6 +62,7 @@ class DatasetSpec(BaseModel):
     image_column: str | None = None
     label_column: str | None = None
     root: str | None = None
+    layout: Literal["classes", "splits"] | None = None
     kwargs: dict[str, Any] = {}
 
     @classmethod
@@ -112,5 +116,5 @@ def short_name(kind: str, rest: str) -> str:
     last = Path(rest).name
     if kind not in ("parquet", "numpy"):
         return last
-    stem = SPLIT_IN_NAME.sub("", last.partition(".")[0]).replace("*", "").strip("-_. ")
+    stem = without_split(last.partition(".")[0]).replace("*", "").strip("-_. ")
     return stem or Path(rest).parent.name or kind

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,9 @@ import numpy as np
 from PIL import Image
 
 from ncore.errors import InputError
+from ncore.probe.sources.split_names import split_of
 
 __all__ = [
-    "SPLIT_IN_NAME",
-    "SPLIT_WORDS",
     "ArrayPictures",
     "FilePictures",
     "Pictures",
@@ -27,18 +25,6 @@ __all__ = [
     "digest",
     "numbered",
 ]
-
-SPLIT_WORDS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
-SPLIT_IN_NAME = re.compile(rf"(?:^|[-_. ])({'|'.join(SPLIT_WORDS)})(?=$|[-_. ])", re.IGNORECASE)
 
 
 class Pictures(Protocol):
@@ -67,11 +53,13 @@ class Raw:
         pools: Keys are of train, validation, test.
         class_names: By label.
         identity: What the data are, wherever they lie.
+        warnings: What to know before trusting runs on it, a sentence each.
     """
 
     pools: dict[str, Pool]
     class_names: list[str]
     identity: str
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -161,7 +149,7 @@ def by_split(names: Sequence[str], what: str) -> dict[str, str]:
         return {"train": names[0]}
     found: dict[str, str] = {}
     for name in names:
-        split = SPLIT_WORDS.get(name.lower())
+        split = split_of(name)
         if split in found:
             raise InputError(f"{what} has both {found[split]!r} and {name!r} for {split}: choose with `splits`.")
         if split:
