@@ -44,8 +44,9 @@ class Found:
         """What was left out, in words; empty if nothing."""
         parts = [f"{self.hidden} hidden or made by the system"] if self.hidden else []
         if total := sum(self.others.values()):
-            named = [f"{count} {ending}" for ending, count in self.others.most_common(_MOST_NAMED)]
-            if rest := total - sum(count for _, count in self.others.most_common(_MOST_NAMED)):
+            ordered = sorted(self.others.items(), key=lambda item: (-item[1], item[0]))
+            named = [f"{count} {ending}" for ending, count in ordered[:_MOST_NAMED]]
+            if rest := sum(count for _, count in ordered[_MOST_NAMED:]):
                 named.append(f"{rest} others")
             parts.append(f"{total} that are no pictures ({', '.join(named)})")
         return " and ".join(parts)
