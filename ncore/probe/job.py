@@ -21,7 +21,7 @@ from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, 
 if TYPE_CHECKING:
     from ncore.store import Store
 
-__all__ = ["Job", "expand"]
+__all__ = ["Job", "expand", "filled_in"]
 
 _Spec = TypeVar("_Spec", CandidateSpec, DatasetSpec)
 
@@ -114,17 +114,32 @@ def expand(spec: _Spec) -> _Spec:
 
     def walk(value: Any) -> Any:
         if isinstance(value, str):
-            try:
-                return Template(value).substitute(os.environ) if "${" in value else value
-            except KeyError as error:
-                raise InputError(
-                    f"{value!r} of {spec.name!r} uses the environment variable {error.args[0]}, which is not set."
-                ) from error
+            return filled_in(value, spec.name)
         if isinstance(value, Mapping):
             return {key: walk(item) for key, item in value.items()}
         return [walk(item) for item in value] if isinstance(value, list | tuple) else value
 
     return type(spec).parse(walk(spec.model_dump(exclude_unset=True) | {"name": spec.name}))
+
+
+def filled_in(text: str, of: str) -> str:
+    """A text of a recipe with ``${NAME}`` replaced by environment variables.
+
+    Args:
+        text: Any.
+        of: What it belongs to, for the error.
+
+    Raises:
+        InputError: A variable is not set, or the text has a ``$`` that names none.
+    """
+    try:
+        return Template(text).substitute(os.environ) if "${" in text else text
+    except KeyError as error:
+        raise InputError(
+            f"{text!r} of {of!r} uses the environment variable {error.args[0]}, which is not set."
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{text!r} of {of!r} has a $ that names no variable: write it as $$.") from error
 
 
 def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callable[[Store, bool], str]:

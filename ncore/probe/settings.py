@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
-from ncore._validation import refused
+from ncore._validation import refuse_booleans, refused
 from ncore.errors import InputError
 from ncore.network.strengths import DENSE, Strength
 
@@ -30,6 +30,11 @@ class Settings(BaseModel):
     """Base of all settings: unknown names are errors, and nothing changes after it was read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _means_what_it_says(cls, values: Any) -> Any:
+        return refuse_booleans(values, cls)
 
 
 class UnitSettings(Settings):

@@ -6,15 +6,15 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import yaml
 from pydantic import Field
 
+from ncore._yaml import read_yaml
 from ncore.errors import InputError
 from ncore.probe.candidates import CandidateSpec
 from ncore.probe.datasets import DatasetSpec
-from ncore.probe.job import Job
+from ncore.probe.job import Job, filled_in
 from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, read_settings
 
 __all__ = ["Recipe"]
@@ -28,7 +28,7 @@ class Recipe(Settings):
 
     candidates: tuple[CandidateSpec, ...] = Field(min_length=1)
     datasets: tuple[DatasetSpec, ...] = Field(min_length=1)
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**63)], ...] = Field((0,), min_length=1)
     store: str = "runs"
     training: TrainingSettings = TrainingSettings()
     recording: RecordingSettings = RecordingSettings()
@@ -55,8 +55,9 @@ class Recipe(Settings):
 
     @property
     def store_place(self) -> str:
-        """The store as a URL, or an absolute path."""
-        return self.store if "://" in self.store else str(Path(self.base, self.store).resolve())
+        """The store as a URL, or an absolute path; ``~`` and ``${NAME}`` stand for what they do elsewhere."""
+        place = filled_in(self.store, "store")
+        return place if "://" in place else str(Path(self.base, Path(place).expanduser()).resolve())
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], base: str | Path = ".", where: str = "The recipe") -> Recipe:
@@ -99,8 +100,5 @@ class Recipe(Settings):
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"The recipe {str(path)!r} cannot be read: {error}.") from error
-        try:
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InputError(f"The recipe {str(path)!r} is not valid YAML: {' '.join(str(error).split())}.") from error
+        values = read_yaml(text, f"The recipe {str(path)!r}")
         return cls.parse(values, base=Path(path).resolve().parent, where=f"The recipe {str(path)!r}")

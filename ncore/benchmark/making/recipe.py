@@ -9,9 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, PositiveInt
 
+from ncore._yaml import read_yaml
 from ncore.errors import InputError
 from ncore.probe.candidates import CandidateSpec
 from ncore.probe.datasets import DatasetSpec
@@ -187,11 +187,9 @@ class BenchRecipe(Settings):
         """
         try:
             text = Path(path).read_text(encoding="utf-8")
-            values = yaml.safe_load(text)
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"The recipe {str(path)!r} cannot be read: {error}.") from error
-        except yaml.YAMLError as error:
-            raise InputError(f"The recipe {str(path)!r} is not valid YAML: {' '.join(str(error).split())}.") from error
+        values = read_yaml(text, f"The recipe {str(path)!r}")
         return cls.parse(values, base=Path(path).resolve().parent, text=text)
 
 

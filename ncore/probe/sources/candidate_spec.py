@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ncore._validation import refuse_booleans
 from ncore.errors import InputError
 from ncore.probe import builtin
 from ncore.probe._choices import read_spec, unknown
@@ -82,6 +83,7 @@ class CandidateSpec(BaseModel):
     @classmethod
     def _complete(cls, entry: Any) -> Any:
         """Fill in what follows from the source: its kind, whether it is pretrained, the label."""
+        refuse_booleans(entry, cls)
         if not isinstance(entry, Mapping) or not isinstance(entry.get("source"), str):
             return entry
         entry = {key: value for key, value in entry.items() if value is not None}

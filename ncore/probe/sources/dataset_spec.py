@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ncore._validation import refuse_booleans
 from ncore.probe._choices import read_spec, unknown
 from ncore.probe.sources.split_names import without_split
 
@@ -82,6 +83,7 @@ class DatasetSpec(BaseModel):
     @classmethod
     def _complete(cls, entry: Any) -> Any:
         """Label the dataset by its source."""
+        refuse_booleans(entry, cls)
         if not isinstance(entry, Mapping) or not isinstance(entry.get("source"), str):
             return entry
         entry = {key: value for key, value in entry.items() if value is not None}
