@@ -24,6 +24,7 @@ __all__ = [
     "list_of",
     "number",
     "partition",
+    "probe_rows",
     "regroup",
     "stratified",
 ]
@@ -164,3 +165,24 @@ def stratified(labels: np.ndarray, indices: np.ndarray, size: int, rng: np.rando
     starts = np.cumsum(counts) - counts
     drawn = [by_class[start : start + count] for start, count in zip(starts, take, strict=True)]
     return np.sort(indices[np.concatenate(drawn)]) if drawn else indices[:0]
+
+
+def probe_rows(labels: np.ndarray, count: int) -> np.ndarray:
+    """Which training pictures make the probe, ascending: the same for every candidate and every seed of it.
+
+    Drawn once with a fixed seed, each class in its proportion, as data are often sorted by class.
+
+    Args:
+        labels: int64 (N,).
+        count: How many; all if there are no more.
+
+    Example:
+        >>> np.bincount(np.repeat([0, 1], [900, 300])[probe_rows(np.repeat([0, 1], [900, 300]), 200)]).tolist()
+        [150, 50]
+    """
+    rng, rows = np.random.default_rng(0), np.arange(len(labels))
+    if count >= len(rows):
+        return rows
+    if count < len(np.unique(labels)):  # fewer than classes: any of them
+        return np.sort(rng.choice(rows, count, replace=False))
+    return stratified(labels, rows, count, rng, "the probe")

@@ -26,7 +26,7 @@ from PIL import Image
 
 from ncore.errors import InputError, NcoreError
 from ncore.probe._partition import SPLITS, Classes, partition, regroup
-from ncore.probe.images import ImageShape, InputSpec, shape_of, stack
+from ncore.probe.images import Conversion, ImageShape, InputSpec, check_range, shape_of, stack
 from ncore.probe.sources import data_arrays, data_files, data_libraries
 from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.dataset_spec import DatasetSpec
@@ -47,6 +47,8 @@ class Split:
         pool: The source's own set that it is drawn from.
         indices: int64 (N,), ascending, within that.
         pictures: That set's pictures.
+        conversion: How their pixels become 8 bits.
+        warnings: What was found when they were decoded, a sentence each.
     """
 
     name: str
@@ -54,6 +56,8 @@ class Split:
     pool: str
     indices: np.ndarray
     pictures: Pictures
+    conversion: Conversion = field(default_factory=Conversion)
+    warnings: list[str] = field(default_factory=list)
     _last: tuple[tuple[int, int, str], torch.Tensor] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
@@ -87,10 +91,22 @@ class Split:
 
             def pixels(index: int) -> np.ndarray:
                 with self._naming(index):
-                    return spec.pixels(self.pictures[int(self.indices[index])])
+                    return spec.pixels(self.conversion(self.pictures[int(self.indices[index])]))
 
-            self._last = (key, stack(pixels, len(self), spec, memory_limit_gb))
+            made = stack(pixels, len(self), spec, memory_limit_gb)
+            try:
+                self.warnings = check_range(made, self.name, self._deepest(), self.conversion)
+            except InputError as error:
+                if self.name == "train":
+                    raise
+                self.warnings = [str(error)]
+            self._last = (key, made)
         return self._last[1]
+
+    def _deepest(self) -> int:
+        """The largest value in a few of the pictures, as they are in their files."""
+        chosen = np.unique(np.linspace(0, len(self) - 1, LOOKED_AT).astype(int))
+        return max(int(np.asarray(self.decode(int(index))).max()) for index in chosen)
 
     @contextmanager
     def _naming(self, index: int) -> Any:
@@ -226,10 +242,17 @@ def load_dataset(
         "validation": spec.validation if validation is None else validation,
         "test": spec.test if test is None else test,
     }
-    return assemble(loaders[kind](), spec.name, spec.classes, sizes, seed)
+    return assemble(loaders[kind](), spec.name, spec.classes, sizes, seed, Conversion(spec.white, spec.background))
 
 
-def assemble(raw: Raw, name: str, classes: Classes | None, sizes: Mapping[str, int | None], seed: int) -> ImageDataset:
+def assemble(
+    raw: Raw,
+    name: str,
+    classes: Classes | None,
+    sizes: Mapping[str, int | None],
+    seed: int,
+    conversion: Conversion | None = None,
+) -> ImageDataset:
     """Choose classes, cut into the three sets, and fingerprint the result."""
     labels, class_names = {split: pool.labels for split, pool in raw.pools.items()}, raw.class_names
     if classes is not None:
@@ -242,7 +265,9 @@ def assemble(raw: Raw, name: str, classes: Classes | None, sizes: Mapping[str, i
     splits = {}
     for split in SPLITS:
         pool, indices = parts[split]
-        splits[split] = Split(split, labels[pool][indices], pool, indices, raw.pools[pool].pictures)
+        splits[split] = Split(
+            split, labels[pool][indices], pool, indices, raw.pools[pool].pictures, conversion or Conversion()
+        )
     content = [f"{split.name}<{split.pool}".encode() + split.indices.tobytes() for split in splits.values()]
     content += [split.labels.tobytes() for split in splits.values()]
     fingerprint = digest(raw.identity, *class_names, *content)

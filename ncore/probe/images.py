@@ -9,19 +9,24 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageColor, ImageOps
 
 from ncore.errors import InputError
 
 __all__ = [
     "CHUNK",
+    "DARK",
     "DEFAULT_MEMORY_GB",
     "EXIF_ORIENTATION",
     "GREY_MODES",
     "INTERPOLATIONS",
+    "MANY_ALIKE",
+    "NEARLY_BLACK",
+    "Conversion",
     "ImageShape",
     "InputSpec",
     "as_mode",
+    "check_range",
     "shape_of",
     "stack",
 ]
@@ -38,6 +43,10 @@ GREY_MODES = ("1", "L", "LA", "I", "F")
 EXIF_ORIENTATION = 0x0112
 DEFAULT_MEMORY_GB = 8.0
 CHUNK = 64  # pictures a thread decodes at a time
+NEARLY_BLACK, DARK = 16, 64
+"""Pictures no brighter than this, of 255, were meant otherwise; up to the second, it is said."""
+MANY_ALIKE = 0.05
+"""Share of pictures of one colour from which on it is said."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,11 @@ class InputSpec:
             values = values * self.channels if len(values) == 1 else values
             if len(values) != self.channels or (what == "std" and min(values) <= 0):
                 raise InputError(f"{what} is {list(values)}, but {self.channels} positive values were expected.")
+            if max(values) > 1:
+                raise InputError(
+                    f"{what} is {list(values)}, but pixels are fractions from 0 to 1 here: divide statistics "
+                    "in 0..255 by 255."
+                )
             object.__setattr__(self, what, values)
 
     def normalise(self, batch: torch.Tensor) -> torch.Tensor:
@@ -111,21 +125,104 @@ class InputSpec:
         return array[None] if self.channels == 1 else array.transpose(2, 0, 1)
 
 
-def as_mode(image: Image.Image, mode: str) -> Image.Image:
-    """Convert to ``L`` or ``RGB``; 16-bit grey keeps its high byte, transparency is dropped.
+@dataclass(frozen=True)
+class Conversion:
+    """How the pixels of a dataset become 8 bits without transparency: what files leave open, said once.
+
+    Args:
+        white: The value that is white, where it is less than the largest of the pixels' type: 4095 in 16-bit files of
+            12 bits, 16 in scikit-learn's digits. None for the largest.
+        background: What shows through transparent pixels: a colour as Pillow names them.
 
     Raises:
-        InputError: floating-point pixels, whose range nothing tells.
+        InputError: A colour that is none.
+    """
+
+    white: int | None = None
+    background: str = "white"
+
+    def __post_init__(self) -> None:
+        try:
+            ImageColor.getrgb(self.background)
+        except ValueError as error:
+            raise InputError(
+                f"the background {self.background!r} is no colour: use a name such as white, or #rrggbb."
+            ) from error
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        """The picture in 8 bits and opaque; one that is so already is handed back, not yet decoded."""
+        if image.has_transparency_data:
+            grey = image.mode in GREY_MODES
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, self.background), image)
+            image = image.convert("L" if grey else "RGB")
+        if image.mode.startswith("I"):  # Pillow would clip 16-bit values at 255 instead of scaling them
+            image = Image.fromarray(self._scaled(np.asarray(image), 65535))
+        elif self.white is not None and self.white < 255 and image.mode != "F":
+            image = Image.fromarray(
+                self._scaled(np.asarray(as_mode(image, "L" if image.mode in GREY_MODES else "RGB")), 255)
+            )
+        return image
+
+    def _scaled(self, values: np.ndarray, largest: int) -> np.ndarray:
+        wide = values.astype(np.int64)
+        eight = wide * 255 // self.white if self.white else (wide >> 8 if largest > 255 else wide)
+        return eight.clip(0, 255).astype(np.uint8)
+
+
+def as_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Convert to ``L`` or ``RGB``; what is not 8 bits and opaque, as the default ``Conversion`` does.
+
+    Raises:
+        InputError: Floating-point pixels, whose range nothing tells.
     """
     if image.mode == mode:
         return image
     if image.mode == "F":
         raise InputError("a picture has floating-point pixels of unknown range, but 8 or 16 bits were expected.")
-    if image.mode.startswith("I"):  # PIL would clip 16-bit values at 255 instead of scaling them
-        image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
-    if image.mode == "P" and image.has_transparency_data:
-        image = image.convert("RGBA")
-    return image.convert(mode)
+    return Conversion()(image).convert(mode)
+
+
+def check_range(pictures: torch.Tensor, what: str, deepest: int, conversion: Conversion) -> list[str]:
+    """Whether pictures use the range of their pixels.
+
+    Args:
+        pictures: Uint8 (N, C, S, S), as models see them.
+        what: They are called in messages.
+        deepest: The largest value in a few of them as they are in their files.
+        conversion: How they became 8 bits.
+
+    Returns:
+        What to know before trusting what is learned from them, a sentence each.
+
+    Raises:
+        InputError: All are of one colour, or so dark that they must have been meant otherwise.
+    """
+    flat = pictures.flatten(1)
+    low, high = flat.amin(1), flat.amax(1)
+    darkest, brightest = int(low.min()), int(high.max())
+    if darkest == brightest and (brightest > NEARLY_BLACK or deepest <= brightest):
+        raise InputError(
+            f"{what}: every pixel of all {len(pictures)} pictures is {brightest}, so there is nothing to learn: look "
+            f"at the files; transparent pixels are shown on {conversion.background}, which `background` changes."
+        )
+    if brightest <= NEARLY_BLACK:
+        raise InputError(
+            f"{what}: the brightest pixel of all {len(pictures)} pictures is {brightest} of 255, and the largest value "
+            f"in the files {deepest}: say which value is white, as in `white: {_white_for(deepest)}`."
+        )
+    warnings = []
+    if brightest < DARK:
+        warnings.append(f"The brightest pixel of {what} is {brightest} of 255; `white` says which value is white.")
+    alike = int((low == high).sum())
+    if alike > MANY_ALIKE * len(pictures):
+        warnings.append(f"{alike} of the {len(pictures)} pictures of {what} are of one colour throughout.")
+    return warnings
+
+
+def _white_for(largest: int) -> int:
+    """The largest value of the fewest bits that hold this one."""
+    return int(2 ** max(largest, 1).bit_length() - 1)
 
 
 def shape_of(images: Sequence[Image.Image]) -> ImageShape:

@@ -189,8 +189,13 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
         "dataset_fingerprint": data.fingerprint,
     }
     return partial(
-        _train, job=job, trainer=trainer, examples=examples, info=info, warnings=data.warnings, started=started
+        _train, job=job, trainer=trainer, examples=examples, info=info, warnings=_found(data), started=started
     )
+
+
+def _found(data: Any) -> list[str]:
+    """What was found when the data were looked for, and when they were decoded."""
+    return [*data.warnings, *(warning for split in data.splits.values() for warning in split.warnings)]
 
 
 def _frozen(backbone: Any, prepare: Callable[[Any], Any], device: str, batch: Any) -> Any:
@@ -214,12 +219,16 @@ def _train(
 ) -> str:
     import torch
 
+    from ncore.probe._partition import probe_rows
     from ncore.probe.recorder import Recorder
     from ncore.probe.training import CheckpointClock
 
     settings = job.settings
     model = trainer.model
-    probe = examples["train"].first(job.recording.probe_samples)
+    rows = probe_rows(examples["train"].labels.numpy(), job.recording.probe_samples)
+    probe = examples["train"].drawn(rows)
+    counts = torch.bincount(probe.labels, minlength=len(info["classes"]))
+    info |= {"probe_rows": rows.tolist(), "probe_classes": counts.tolist()}
     identity, prepared = job.identity, job.now() - started
     recorder = Recorder(
         store,

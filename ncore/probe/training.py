@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -41,9 +41,10 @@ class Examples:
     labels: Tensor
     prepare: Callable[[Tensor], Tensor]
 
-    def first(self, count: int) -> Examples:
-        """The first ``count`` of them, or all."""
-        return Examples(self.inputs[:count], self.labels[:count], self.prepare)
+    def drawn(self, rows: Sequence[int] | np.ndarray) -> Examples:
+        """Those in these rows."""
+        chosen = torch.as_tensor(np.asarray(rows))
+        return Examples(self.inputs[chosen], self.labels[chosen], self.prepare)
 
     def __len__(self) -> int:
         return len(self.labels)

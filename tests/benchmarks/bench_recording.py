@@ -38,7 +38,7 @@ def compare(title: str, backbone: nn.Module, inputs: Tensor, mode: str, epochs: 
     plain, recorded = (
         Trainer(ProbedModel(copy.deepcopy(backbone), NCPUnit(features, 10), mode), train, settings, 0) for _ in range(2)
     )
-    probe = train.first(512)
+    probe = train.drawn(range(512))
     times: dict[str, list[float]] = {"epoch": [], "probe accuracy": [], "recorded": []}
     with tempfile.TemporaryDirectory() as folder:
         recorder = Recorder(

@@ -43,13 +43,16 @@ class DatasetSpec(BaseModel):
         image_column: For hf and parquet.
         label_column: For hf and parquet.
         root: For torchvision: the folder of downloads.
+        white: The pixel value that is white, where it is less than the largest of the pixels' type, as in 16-bit files
+            of 12 bits (4095).
+        background: The colour that shows through transparent pixels.
         layout: For folder: whether its subfolders are classes, or sets of classes, where their names leave it open.
         kwargs: For hf and torchvision: passed to their loader.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     #: Fields that came after runs had been recorded; see ``ncore.probe.settings.identity_of``.
-    ADDED: ClassVar[Mapping[str, Any]] = {"layout": None}
+    ADDED: ClassVar[Mapping[str, Any]] = {"layout": None, "white": None, "background": "white"}
 
     source: str
     name: str = Field(default="", max_length=200)
@@ -63,6 +66,8 @@ class DatasetSpec(BaseModel):
     image_column: str | None = None
     label_column: str | None = None
     root: str | None = None
+    white: Count = None
+    background: str = "white"
     layout: Literal["classes", "splits"] | None = None
     kwargs: dict[str, Any] = {}
 
