@@ -106,7 +106,9 @@ class Split:
     def _deepest(self) -> int:
         """The largest value in a few of the pictures, as they are in their files."""
         chosen = np.unique(np.linspace(0, len(self) - 1, LOOKED_AT).astype(int))
-        return max(int(np.asarray(self.decode(int(index))).max()) for index in chosen)
+        opened = [self.decode(int(index)) for index in chosen]
+        colours = [image if image.mode.startswith(("I", "F")) else image.convert("RGB") for image in opened]
+        return max(int(np.asarray(image).max()) for image in colours)
 
     @contextmanager
     def _naming(self, index: int) -> Any:
