@@ -107,7 +107,9 @@ class Split:
         """The largest value in a few of the pictures, as they are in their files."""
         chosen = np.unique(np.linspace(0, len(self) - 1, LOOKED_AT).astype(int))
         opened = [self.decode(int(index)) for index in chosen]
-        colours = [image if image.mode.startswith(("I", "F")) else image.convert("RGB") for image in opened]
+        colours = [
+            image if image.mode.startswith(("I", "F")) else image.convert("RGBA").convert("RGB") for image in opened
+        ]
         return max(int(np.asarray(image).max()) for image in colours)
 
     @contextmanager
