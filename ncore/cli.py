@@ -327,7 +327,10 @@ def _open_dashboard(stores: list[str], port: int = 8501, browser: bool = True, l
     from ncore_dashboard.app.launch import launch
 
     if not stores:
-        raise InputError("There is no store to show: name one, such as `ncore dashboard runs`.")
+        raise InputError(
+            "There is no store to show, as the sample runs come with the source of ncore only: make a store with "
+            "`ncore demo`, or name one, such as `ncore dashboard ncore-runs`."
+        )
     raise typer.Exit(launch(stores, port=port, browser=browser, public=login))
 
 

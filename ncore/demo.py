@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ncore.sweep.recipe import Recipe
+if TYPE_CHECKING:
+    from ncore.sweep.recipe import Recipe
 
 __all__ = ["CANDIDATES", "demo_recipe", "sample_runs"]
 
@@ -20,6 +22,8 @@ CANDIDATES = (
 
 def demo_recipe(store: str, epochs: int) -> Recipe:
     """Six candidates on scikit-learn's digits, one of them with a learning rate that is too low."""
+    from ncore.sweep.recipe import Recipe  # which needs torch; the sample runs don't
+
     return Recipe.parse(
         {
             "candidates": [dict(candidate) for candidate in CANDIDATES],

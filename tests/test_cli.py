@@ -103,6 +103,60 @@ def test_importing_stays_light():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["sweep", "--help"],
+        ["runs", "STORE"],
+        ["verify", "STORE"],
+        ["rank", "STORE", "--epochs", "2"],
+        ["rank", "STORE", "--method", "help"],
+        ["report", "STORE", "--epochs", "2", "-o", "OUTPUT"],
+        ["evaluate", "--quick"],
+        ["dashboard", "--port", "0"],  # which is refused when all is imported and the sample runs are found
+        ["dashboard", "STORE", "--port", "0"],
+        ["dashboard", "--public", "--secrets", "nowhere.toml"],
+    ],
+    ids=" ".join,
+)
+def test_commands_that_do_not_train_do_without_torch(store, tmp_path, arguments):
+    """It takes seconds and hundreds of megabytes."""
+    given = [{"STORE": str(store), "OUTPUT": str(tmp_path / "report.html")}.get(word, word) for word in arguments]
+    code = (
+        "import atexit, sys; from ncore.cli import main\n"
+        "atexit.register(lambda: print('torch' in sys.modules, file=sys.stderr))\n"
+        "main()"
+    )
+    result = subprocess.run([sys.executable, "-c", code, *given], capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == (1 if "dashboard" in given else 0), result.stderr
+    assert result.stderr.splitlines()[-1] == "False"
+    assert "Traceback" not in result.stderr
+
+
+def test_without_the_source_it_says_where_the_sample_runs_are(tmp_path):
+    """As installed from a wheel, which has the packages only."""
+    import shutil
+    from pathlib import Path
+
+    import ncore_dashboard
+
+    import ncore as package
+
+    for module in (package, ncore_dashboard):
+        place = Path(module.__file__).parent
+        shutil.copytree(place, tmp_path / place.name, ignore=shutil.ignore_patterns("results", "__pycache__"))
+    code = "import ncore; print(ncore.__file__); from ncore.cli import main; main()"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", code, "dashboard", "--no-browser"]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert result.stdout.startswith(str(tmp_path))
+    assert result.returncode == 1
+    assert "sample runs come with the source" in result.stderr
+    assert "`ncore demo`" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_every_public_name_is_there():
     import ncore as package
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _ATTRIBUTE = "ncore"
 _BETA = "beta_eff "
+_RETRIED = "failed_trial"  # what Optuna's RetryFailedTrialCallback writes
 _COMPARED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -47,7 +48,8 @@ class ForecastPruner(optuna.pruners.BasePruner):
     smallest set that holds the best of them with probability ``1 - risk``, or in the better half of those that got as
     far. Looking at every epoch would be one more chance each time to prune the best. Which predictor forecasts is
     ``ncore.rank``'s choice by default, so the name says what is done, not by what. Trials have to train equally long on
-    the same data; a step is an epoch, counted from 1 (or from 0: then all are shifted by one).
+    the same data; a step is an epoch, counted from 1 (or from 0: then all are shifted by one). A trial that reports NaN
+    or infinity has diverged: it is pruned, and left out when others are compared.
 
     Args:
         epochs: At which a trial ends if it isn't pruned.
@@ -60,8 +62,8 @@ class ForecastPruner(optuna.pruners.BasePruner):
         n_warmup_epochs: No trial is pruned before it has this many epochs.
 
     Raises:
-        InputError: An argument is out of range, or, when pruning, a reported value is no accuracy (or, where the study
-            minimises, no error rate) in [0, 1].
+        InputError: An argument is out of range, or, from the first report on, a value is no accuracy (or, where the
+            study minimises, no error rate) in [0, 1], or a step is no epoch.
 
     Example:
         >>> study = optuna.create_study(direction="maximize", pruner=ForecastPruner(epochs=20))
@@ -88,33 +90,62 @@ class ForecastPruner(optuna.pruners.BasePruner):
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether the trial should end now; Optuna calls it."""
-        trials = study.get_trials(deepcopy=False, states=_COMPARED)
-        if sum(other.state.is_finished() for other in trials) < self.n_startup_trials:
-            return False
-        first = min((min(other.intermediate_values, default=1) for other in [*trials, trial]), default=1)
         minimised = study.direction == StudyDirection.MINIMIZE
+        if _diverged(trial):
+            return True
+        if wrong := self._wrong(trial, minimised):
+            raise InputError(wrong)
         # What the study keeps of this trial may lag behind what the caller holds.
-        others = [other for other in trials if other.number != trial.number and other.intermediate_values]
-        curves = [self._curve(other, 1 - first, minimised) for other in [*others, trial]]
-        seen = curves[-1].epochs
-        if not seen.size or not self.n_warmup_epochs <= seen[-1] < self.epochs or seen[-1] not in self.rule.looks:
+        others = []
+        for other in study.get_trials(deepcopy=False, states=_COMPARED):
+            if other.number == trial.number or not other.intermediate_values or _diverged(other):
+                continue
+            wrong = self._wrong(other, minimised)
+            # One that still runs is told by itself; one that has ended was not, if another pruner looked at it.
+            if wrong and other.state.is_finished():
+                raise InputError(wrong)
+            if not wrong:
+                others.append(other)
+        if sum(other.state.is_finished() for other in others) < self.n_startup_trials or not trial.intermediate_values:
             return False
-        name, epoch = curves[-1].candidate, int(seen[-1])
+        shift = 1 - min(_first(other) for other in [*others, trial])
+        curves = [self._curve(other, shift, minimised) for other in [*others, trial]]
+        seen = curves[-1].epochs
+        before, epoch = (0, *seen.tolist())[-2:]
+        # An objective that doesn't report every epoch is looked at by the next report.
+        looked = any(before < look <= epoch for look in self.rule.looks)
+        if not looked or not self.n_warmup_epochs <= epoch < self.epochs:
+            return False
         as_far = [curve.candidate for curve in curves if curve.epochs[-1] >= epoch]
         now = standing([curve.until(epoch) for curve in curves], self.predictor)
-        return name not in self.rule.keep(now, as_far)
+        return curves[-1].candidate not in self.rule.keep(now, as_far)
+
+    def _wrong(self, trial: FrozenTrial, minimised: bool) -> str:
+        """Why what a trial reported can't be accuracies of epochs, in a sentence; empty if it can."""
+        what, steps = "error rate" if minimised else "accuracy", sorted(trial.intermediate_values)
+        for step in steps:
+            if not 0 <= (value := trial.intermediate_values[step]) <= 1:
+                return (
+                    f"Trial {trial.number} reported {value:g} at step {step}, but a pruner that forecasts needs the "
+                    f"{what} of each epoch as a fraction in [0, 1]: divide percentages by 100, or use another pruner."
+                )
+        if steps and _first(trial) > 1:
+            return (
+                f"Trial {trial.number} reported at step {steps[0]} first, but a pruner that forecasts needs epochs, "
+                f"counted from 0 or 1: call `trial.report({what.replace(' ', '_')}, epoch)` after each epoch."
+            )
+        if steps and steps[-1] > self.epochs:
+            return (
+                f"Trial {trial.number} reported at step {steps[-1]}, but epochs={self.epochs} says that a trial ends "
+                "before: report at epochs, and give the pruner the epoch at which a trial ends."
+            )
+        return ""
 
     def _curve(self, trial: FrozenTrial, shift: int, minimised: bool) -> Curve:
         steps = sorted(trial.intermediate_values)
         values = np.array([trial.intermediate_values[step] for step in steps], dtype=np.float64)
         if minimised:
             values = 1 - values
-        if not np.all((values >= 0) & (values <= 1)):
-            what = "error rate" if minimised else "accuracy"
-            raise InputError(
-                f"Trial {trial.number} reported {trial.intermediate_values}, but a pruner that forecasts needs the "
-                f"{what} of each epoch, in [0, 1]: report that, or use another pruner."
-            )
         told: Mapping[str, Mapping[str, float]] = trial.user_attrs.get(_ATTRIBUTE, {})
 
         def series(name: str) -> np.ndarray | None:
@@ -137,6 +168,16 @@ class ForecastPruner(optuna.pruners.BasePruner):
         )
 
 
+def _diverged(trial: FrozenTrial) -> bool:
+    return not np.isfinite(list(trial.intermediate_values.values())).all()
+
+
+def _first(trial: FrozenTrial) -> int:
+    """Its first step, or 1 where it goes on with a trial that was killed and so needs not begin at the first epoch."""
+    first = min(trial.intermediate_values, default=1)
+    return min(first, 1) if _RETRIED in trial.system_attrs else first
+
+
 def report(
     trial: Trial,
     accuracy: float,
@@ -152,7 +193,7 @@ def report(
     Args:
         trial: Of the objective.
         accuracy: Validation accuracy (or error rate, where the study minimises) after the epoch.
-        epoch: From 1.
+        epoch: From 1, or from 0.
         loss: Validation loss.
         train_accuracy: The same of the training images.
         train_loss: The same.

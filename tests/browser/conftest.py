@@ -83,6 +83,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., st
             server = subprocess.Popen(
                 command(port, False, login, secrets),
                 env=environment(places, login),
+                stdin=subprocess.PIPE,  # with whose end the server ends, however the tests do
                 stdout=log,
                 stderr=log,
                 cwd=where,
@@ -102,7 +103,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., st
     for server, _ in servers.values():
         server.terminate()
     for server, _ in servers.values():
-        server.wait(30)
+        server.communicate(timeout=30)
 
 
 @pytest.fixture(scope="session")

@@ -21,11 +21,12 @@ CLIENT, SECRET = "dashboard", "shared with the dashboard"
 
 
 class Provider(ThreadingHTTPServer):
-    """Signs in the user ``email``; ``seen`` has the paths that were asked for."""
+    """Signs in the user ``email``, saying (or not) that it is ``verified``; ``seen`` has the paths asked for."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.email = "ana@example.org"
+        self.verified: bool | None = True
         self.key = RSAKey.generate_key(2048, {"kid": "1", "use": "sig", "alg": "RS256"})
         self.codes: dict[str, dict[str, str]] = {}
         self.seen: list[str] = []
@@ -55,7 +56,8 @@ class Provider(ThreadingHTTPServer):
             return None
         now = int(time.time())
         claims = {"iss": self.address, "sub": "1", "aud": CLIENT, "iat": now, "exp": now + 600, "nonce": asked["nonce"]}
-        claims |= {"email": self.email, "email_verified": True, "name": "<b>Ana</b>"}
+        claims |= {"email": self.email, "name": "<b>Ana</b>"}
+        claims |= {} if self.verified is None else {"email_verified": self.verified}
         signed = jwt.encode({"alg": "RS256", "kid": "1"}, claims, self.key)
         return {"access_token": "a", "token_type": "Bearer", "expires_in": 600, "id_token": signed}
 

@@ -46,7 +46,7 @@ README = {  # name: address, height
 def served(stores: Sequence[str]) -> Iterator[str]:
     """The dashboard on stores; its address."""
     port = any_port()
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    quiet = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     server = subprocess.Popen(command(port, browser=False), env=environment(stores), **quiet)
     address = f"http://{ADDRESS}:{port}"
     try:
@@ -59,7 +59,7 @@ def served(stores: Sequence[str]) -> Iterator[str]:
         yield address
     finally:
         server.terminate()
-        server.wait(30)
+        server.communicate(timeout=30)
 
 
 def taken(page: Page, height: int = 0) -> bytes:

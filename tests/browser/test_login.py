@@ -78,6 +78,22 @@ def test_another_account_is_told_that_it_is_not_allowed(browser: Browser, addres
     context.close()
 
 
+@pytest.mark.parametrize("verified", [None, False])
+def test_an_address_that_is_not_verified_does_not_count(
+    browser: Browser, address: str, issuer: Provider, verified: bool | None
+) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    issuer.email, issuer.verified = "ana@example.org", verified
+    page.goto(address)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("link", name="Continue as").click()
+    expect(page.get_by_text("not open to your account")).to_be_visible()
+    expect(page.get_by_text("unverified_emails = true")).to_be_visible()
+    assert page.locator('[data-testid="stSidebarNavLink"]').count() == 0
+    context.close()
+
+
 def test_a_forged_cookie_opens_nothing(browser: Browser, address: str) -> None:
     context = browser.new_context()
     user = json.dumps({"email": "ana@example.org", "is_logged_in": True, "origin": address})

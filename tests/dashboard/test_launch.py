@@ -2,12 +2,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -68,48 +63,7 @@ def test_a_number_that_is_no_port_is_refused(port: int) -> None:
         launch.free_port(port)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
-def test_it_serves_until_ctrl_c(tmp_path: Path) -> None:
-    for name in ("dashboard", "data", "main", "text"):  # of a user's own, in the folder where the command was typed
-        (tmp_path / f"{name}.py").write_text("raise RuntimeError('this is not the dashboard of ncore')")
-    script = (
-        "import sys; from ncore_dashboard.app.launch import launch; "
-        "sys.exit(launch([sys.argv[1]], int(sys.argv[2]), False))"
-    )
-    port = launch.free_port(8700)
-    child = subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path), str(port)],
-        env=launch.environment([]),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=tmp_path,
-    )
-    try:
-        assert _answers(f"http://127.0.0.1:{port}/_stcore/health")
-        child.send_signal(signal.SIGINT)
-        output, _ = child.communicate(timeout=20)
-    finally:
-        child.kill()
-    assert child.returncode == 0, output
-    assert f"http://127.0.0.1:{port}" in output
-    assert "Traceback" not in output
-    with socket.socket() as probe:  # nobody listens any more
-        assert probe.connect_ex((launch.ADDRESS, port)) != 0
-
-
 def test_the_environment_has_nothing_but_text() -> None:
     variables = launch.environment(["x"])
     assert json.loads(variables[launch.STORES_VARIABLE]) == [os.path.abspath("x")]
     assert all(isinstance(value, str) for value in variables.values())
-
-
-def _answers(url: str, seconds: float = 30) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            with urllib.request.urlopen(url, timeout=2) as reply:
-                return bool(reply.status == 200)
-        except OSError:
-            time.sleep(0.1)
-    return False

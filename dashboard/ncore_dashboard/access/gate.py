@@ -47,6 +47,11 @@ def show() -> None:
     if _signed_in():
         st.markdown("You are signed in, but this dashboard is not open to your account. Its owner can add you:")
         st.text(_name())
+        if not login.vouched(st.user.to_dict()):
+            st.markdown(
+                "The provider doesn't say that this address is verified, so it doesn't count, unless the owner of this "
+                "dashboard sets `unverified_emails = true`."
+            )
         st.button("Sign out", on_click=st.logout, icon=":material/logout:")
         return
     _run("keep", _KEEP)

@@ -2,7 +2,8 @@
 
 The configuration is Streamlit's own, a ``secrets.toml`` with the section ``[auth]`` of an OpenID Connect provider (or
 several, as ``[auth.NAME]``), and may have a section ``[ncore]`` with ``allow``, a list of e-mail addresses and
-domains. Nothing secret leaves it: the app is only told the providers' names and who is allowed.
+domains, and with ``unverified_emails = true`` for a provider that doesn't say whose addresses it has verified. Nothing
+secret leaves it: the app is only told the providers' names and who is allowed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -29,6 +31,8 @@ SHORTEST_SECRET = 32
 _SHARED = ("redirect_uri", "cookie_secret")
 _OF_PROVIDER = ("client_id", "client_secret", "server_metadata_url")
 _LOCAL = ("localhost", "127.0.0.1", "::1")
+_OURS = ("allow", "unverified_emails")
+_ALLOWED = re.compile(r"[^@\s*]*@[^@\s*]+")  # an address, or a domain after an @
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,13 @@ class Login:
         host: Name by which browsers reach the dashboard.
         providers: Names of the providers; the empty name is that of ``[auth]`` itself.
         allow: e-mail addresses, and domains that begin with ``@``; empty allows whomever the provider lets in.
+        unverified_emails: Whether an address counts that the provider doesn't say it has verified.
     """
 
     host: str
     providers: tuple[str, ...]
     allow: tuple[str, ...] = ()
+    unverified_emails: bool = False
 
     def to_json(self) -> str:
         """For :data:`VARIABLE`."""
@@ -54,15 +60,21 @@ class Login:
 
         Example:
             >>> login = Login("example.org", ("",), ("@example.org", "ana@other.org"))
-            >>> login.allows({"email": "Bo@Example.org"}), login.allows({"email": "bo@other.org"})
-            (True, False)
+            >>> login.allows({"email": "Bo@Example.org", "email_verified": True})
+            True
+            >>> login.allows({"email": "bo@example.org"})
+            False
         """
         if not self.allow:
             return True
-        email = str(user.get("email") or "").casefold()
-        if user.get("email_verified", True) is not True or email.count("@") != 1:
+        email = _folded(str(user.get("email") or ""))
+        if not self.vouched(user) or email.count("@") != 1:
             return False
-        return any(email == entry or email[email.index("@") :] == entry for entry in map(str.casefold, self.allow))
+        return any(entry in (email, email[email.index("@") :]) for entry in map(_folded, self.allow))
+
+    def vouched(self, user: Mapping[str, Any]) -> bool:
+        """Whether the address of somebody who has signed in counts: anybody could give it, unless it is verified."""
+        return self.unverified_emails or user.get("email_verified") is True
 
 
 def required(variables: Mapping[str, str] = os.environ) -> Login | None:
@@ -76,7 +88,12 @@ def required(variables: Mapping[str, str] = os.environ) -> Login | None:
         return None
     try:
         found = json.loads(text)
-        return Login(str(found["host"]), tuple(map(str, found["providers"])), tuple(map(str, found["allow"])))
+        return Login(
+            str(found["host"]),
+            tuple(map(str, found["providers"])),
+            tuple(map(str, found["allow"])),
+            found["unverified_emails"] is True,
+        )
     except (ValueError, KeyError, TypeError):
         raise InputError(
             f"The variable {VARIABLE} is {text!r}, but only `ncore dashboard --public` sets it: unset it, or start so."
@@ -117,14 +134,34 @@ def read(file: Path) -> Login:
     single = not named or any(key in auth for key in _OF_PROVIDER)
     _refuse_missing(auth, named, single, file)
     _refuse_unsafe(auth, [part for part in (auth if single else {}, *named.values()) if part], named, file)
-    allow = ours.get("allow", [])
-    if not isinstance(allow, list) or not all(isinstance(entry, str) and "@" in entry for entry in allow):
+    host = urlsplit(auth["redirect_uri"].replace("{port}", "0")).hostname or ""
+    return Login(host, (*([""] if single else []), *named), *_allowed(ours, file))
+
+
+def _allowed(ours: Mapping[str, Any], file: Path) -> tuple[tuple[str, ...], bool]:
+    """Who is allowed, and whether addresses count that are not verified; a slip here would let in everybody."""
+    if unknown := [key for key in ours if key not in _OURS]:
+        raise InputError(f"[ncore] of {file} has {unknown[0]!r}, but it can have only {_listed(_OURS)}.")
+    allow, unverified = ours.get("allow"), ours.get("unverified_emails", False)
+    if not isinstance(unverified, bool):
+        raise InputError(f"unverified_emails in [ncore] of {file} is {unverified!r}, but it must be true or false.")
+    if allow is None:
+        return (), unverified
+    if not isinstance(allow, list) or not allow or not all(_is_allowed(entry) for entry in allow):
         raise InputError(
             f"allow in [ncore] of {file} is {allow!r}, but it must be a list of e-mail addresses or of domains "
-            'such as "@example.org".'
+            'such as "@example.org"; leave it out to let in everybody whom the provider lets in.'
         )
-    host = urlsplit(auth["redirect_uri"].replace("{port}", "0")).hostname or ""
-    return Login(host, (*([""] if single else []), *named), tuple(allow))
+    return tuple(allow), unverified
+
+
+def _is_allowed(entry: object) -> bool:
+    return isinstance(entry, str) and _ALLOWED.fullmatch(entry) is not None
+
+
+def _folded(email: str) -> str:
+    """Without case where it is ASCII; elsewhere what folds alike (ß and ss, K and the Kelvin sign) may differ."""
+    return email.lower() if email.isascii() else email
 
 
 def _section(content: Mapping[str, Any], name: str, file: Path) -> Mapping[str, Any]:

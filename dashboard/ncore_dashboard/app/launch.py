@@ -8,9 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import ncore
 import ncore_dashboard
@@ -46,6 +48,7 @@ _IMPORTED_FROM = tuple(
 OPTIONS: Mapping[str, str | tuple[str, ...]] = {
     "server.address": ADDRESS,
     "server.allowedHosts": (ADDRESS, "localhost"),  # against DNS rebinding
+    "browser.serverAddress": ADDRESS,
     "server.enableXsrfProtection": "true",
     "server.enableCORS": "true",
     "server.enableAgentApi": "false",
@@ -101,11 +104,7 @@ def launch(stores: Sequence[str], port: int = 8501, browser: bool = True, public
     else:
         who = ", ".join(door.allow) or "everybody whom the provider lets in"
         print(f"Dashboard: port {free} of {door.host}, open after a login to {who}; Ctrl-C ends it", flush=True)
-    # In a group of its own, so that Ctrl-C reaches it once, through us, and not a second time from the terminal.
-    child = subprocess.Popen(
-        command(free, browser, door, public), env=environment(stores, door), start_new_session=True
-    )
-    return _attend(child)
+    return _attend(command(free, browser, door, public), environment(stores, door))
 
 
 def command(port: int, browser: bool, door: login.Login | None = None, secrets: Path | None = None) -> list[str]:
@@ -182,33 +181,49 @@ def free_port(wanted: int, address: str = ADDRESS, tried: int = PORTS_TRIED) -> 
     raise InputError(f"The {taken} taken: name a free one with `--port`.")
 
 
-def _attend(child: subprocess.Popen[bytes]) -> int:
-    """Wait for the server; what is meant to end us ends it."""
+def _attend(server: Sequence[str], variables: Mapping[str, str]) -> int:
+    """Run the server until it ends, or what is meant to end us has ended it.
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {}
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            before[name] = signal.signal(getattr(signal, name), stop)
-    try:
-        return child.wait()
-    except KeyboardInterrupt:
-        _end(child)
-        return 0
-    finally:
-        if child.poll() is None:
-            _end(child)
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
+    The server holds the other end of a pipe and ends with it: so it doesn't stay behind however we end, whether it has
+    started or not.
+    """
+    child = None
+    with _signals(_interrupt):
+        try:
+            # In a group of its own, so that Ctrl-C reaches it once, through us, and not again from the terminal.
+            child = subprocess.Popen(server, env=variables, stdin=subprocess.PIPE, start_new_session=True)
+            return child.wait()
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            if child is not None and child.poll() is None:
+                _end(child)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    for ask in (child.terminate, child.kill):
-        ask()
+    with _signals(signal.SIG_IGN):  # a second one changes nothing: this takes seconds at most
+        child.terminate()
         try:
             child.wait(_GRACE)
-        except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            continue
-        return
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _signals(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> Iterator[None]:
+    """Handle what ends a command in a terminal, except what we were started to ignore, as by ``nohup``."""
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: handled for number, handled in before.items() if handled not in (None, signal.SIG_IGN)}
+    try:
+        for number in before:
+            signal.signal(number, handler)
+        yield
+    finally:
+        for number, handled in before.items():
+            signal.signal(number, handled)

@@ -16,6 +16,7 @@ from PIL import Image
 from ncore.errors import InputError
 from ncore.probe._choices import unknown
 from ncore.probe.sources._offline import fetching, hub, require
+from ncore.probe.sources._trust import without_remote_code
 from ncore.probe.sources.pictures import Pool, Raw, by_split, digest, numbered
 
 __all__ = [
@@ -73,8 +74,9 @@ def load_hf(
     Raises:
         MissingExtraError: Datasets is not installed.
         OfflineError: Neither cached nor reachable.
-        InputError: No such dataset, set or column.
+        InputError: No such dataset, set or column, or a dataset that needs its own code.
     """
+    kwargs = without_remote_code(kwargs, f"hf:{name}", ADVICE)
     datasets = require("datasets", "hf", f"the dataset hf:{name}")
     if "split" in kwargs:
         raise InputError(f"hf:{name} has `split` in its kwargs: choose sets with `splits` and sizes with `train`.")

@@ -15,10 +15,12 @@ from torch import nn
 from ncore.errors import InputError
 from ncore.probe.images import INTERPOLATIONS
 from ncore.probe.sources._offline import fetching, hub, require
+from ncore.probe.sources._trust import own_code_refused, without_remote_code
 from ncore.probe.sources.models import Loaded, Read, Request, remove_last_linear
 
 __all__ = [
     "ADVICE",
+    "OWN_CODE",
     "build",
     "is_classifier",
     "load",
@@ -30,6 +32,7 @@ __all__ = [
     "side",
 ]
 
+OWN_CODE = "read that code, and give it as a module of yours with `source: python:MODULE:FACTORY`"
 ADVICE = "give a local folder with `source: hf:FOLDER`, or a built-in network"
 
 
@@ -42,14 +45,16 @@ def load(request: Request) -> Loaded:
     Raises:
         MissingExtraError: Transformers is not installed.
         OfflineError: The files are neither cached nor reachable.
-        InputError: Not a vision model, or weights that leave some of it untrained.
+        InputError: Not a vision model, weights that leave some of it untrained, or a model that needs its own code.
     """
+    kwargs = without_remote_code(request.kwargs, request.label, OWN_CODE)
     transformers = require("transformers", "hf", f"the candidate {request.label}")
     folder = Path(request.name).expanduser()
     local = folder.is_dir()
     where = str(folder) if local else request.name
-    with fetching(request.label, "the hub", ADVICE) if local else hub(request.label, ADVICE), quiet(transformers):
-        config = transformers.AutoConfig.from_pretrained(where, **request.kwargs)
+    fetched = fetching(request.label, "the hub", ADVICE) if local else hub(request.label, ADVICE)
+    with fetched, quiet(transformers), own_code_refused(request.label, OWN_CODE):
+        config = transformers.AutoConfig.from_pretrained(where, trust_remote_code=False, **kwargs)
         processor = read_processor(transformers, where)
         flip = bool(processor.get("do_flip_channel_order"))
         input_spec = own_input(processor, config)
@@ -85,8 +90,10 @@ def is_classifier(transformers: Any, config: Any) -> bool:
 def build(auto: Any, where: str, config: Any, request: Request) -> nn.Module:
     """Construct from weights or from the configuration, and refuse weights that leave parts untrained."""
     if not request.pretrained:
-        return auto.from_config(config)
-    model, info = auto.from_pretrained(where, config=config, use_safetensors=True, output_loading_info=True)
+        return auto.from_config(config, trust_remote_code=False)
+    model, info = auto.from_pretrained(
+        where, config=config, use_safetensors=True, output_loading_info=True, trust_remote_code=False
+    )
     missing = sorted(str(key) for key in info["missing_keys"])
     if missing and all("pooler" in key for key in missing):
         model.pooler = None
