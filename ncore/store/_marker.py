@@ -13,6 +13,7 @@ from ncore.store.schema import SCHEMA_VERSION
 
 __all__ = ["check_marker", "write_marker"]
 
+_MOST = 1 << 16  # bytes; it has a few dozen
 _CONTENT = {"format": "ncore-store", "schema": SCHEMA_VERSION}
 
 
@@ -30,7 +31,7 @@ def check_marker(folder: Folder) -> None:
     """
     where = folder.name_of(STORE_FILE)
     try:
-        data = folder.read(STORE_FILE)
+        data = folder.read(STORE_FILE, _MOST)
     except FileNotFoundError as error:
         if isinstance(folder, LocalFolder) and not os.path.isdir(folder.root):
             raise StoreError(
@@ -43,7 +44,7 @@ def check_marker(folder: Folder) -> None:
     check_version(data, where)
     try:
         known = json.loads(data) == _CONTENT
-    except ValueError:
+    except (ValueError, RecursionError):
         known = False
     if not known:
         raise StoreError(f"{where} is not what ncore writes there: delete it and call ncore.create_store.")

@@ -180,6 +180,7 @@ def test_a_full_disk_is_one_clear_error(store: Store, monkeypatch: pytest.Monkey
         patched.setattr(os, "fsync", full)
         with pytest.raises(StoreError, match="could not be written: No space left on device"):
             write_epochs(writer, range(1, 5))
+            writer._wait()
     writer.close()
     run = store.run("run")
     assert run.status == "interrupted"
