@@ -31,7 +31,16 @@ if TYPE_CHECKING:
     from ncore.store import Report
     from ncore.sweep.running import Engine, Result
 
-__all__ = ["console", "findings_table", "ranking_table", "reading_hint", "run_sweep", "runs_table", "spent_hint"]
+__all__ = [
+    "console",
+    "findings_table",
+    "ranking_table",
+    "reading_hint",
+    "run_sweep",
+    "runs_table",
+    "spent_hint",
+    "warnings_hint",
+]
 
 console = Console()
 
@@ -47,7 +56,7 @@ def run_sweep(
     rule: StoppingRule | None = None,
     method: str | None = None,
 ) -> list[Result]:
-    """Run jobs with a progress bar a run and one overall, with the time left; then say what failed.
+    """Run jobs with a progress bar a run and one overall, with the time left; then say what they were warned of.
 
     With a rule, candidates are stopped early by what ``method`` predicts; the default is that of ``ncore.rank``.
     """
@@ -102,19 +111,39 @@ def run_sweep(
         watcher.start()
         try:
             if rule is None:
-                return sweep(jobs, store, engine=engine, retry_failed=retry_failed, on_result=settled)
-            return sweep_and_stop(
-                jobs,
-                store,
-                engine=engine,
-                rule=rule,
-                method=method or DEFAULT_METHOD,
-                retry_failed=retry_failed,
-                on_result=settled,
-            )
+                results = sweep(jobs, store, engine=engine, retry_failed=retry_failed, on_result=settled)
+            else:
+                results = sweep_and_stop(
+                    jobs,
+                    store,
+                    engine=engine,
+                    rule=rule,
+                    method=method or DEFAULT_METHOD,
+                    retry_failed=retry_failed,
+                    on_result=settled,
+                )
         finally:
             stop.set()
             watcher.join()
+    warnings_hint(jobs, store)
+    return results
+
+
+def warnings_hint(jobs: Sequence[Job], store: str) -> None:
+    """What to know before trusting these runs: each warning once, with how many runs it is about."""
+    from ncore.errors import StoreError
+    from ncore.store import open_store
+    from ncore.sweep import run_id
+
+    opened = open_store(store)
+    about: dict[str, list[str]] = {}
+    for job in jobs:
+        with suppress(StoreError):
+            for warning in opened.run(run_id(job)).manifest.warnings:
+                about.setdefault(warning, []).append(job.candidate.name)
+    for warning, names in about.items():
+        of = names[0] if len(set(names)) == 1 else f"{len(set(names))} candidates"
+        console.print(f"[yellow]warning[/] {escape(of)}: {escape(warning)}", highlight=False)
 
 
 def spent_hint(jobs: Sequence[Job], store: str) -> None:

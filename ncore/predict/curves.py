@@ -79,6 +79,7 @@ class Curve:
         train_accuracy: Training accuracy, as ``loss``.
         train_loss: Training loss, as ``loss``.
         scores: Transferability scores by name, known before training; "probe_logme" is what runs record at epoch 0.
+        warnings: What to know before trusting the run, empty if nothing.
 
     Raises:
         InputError: The arrays differ in shape, the epochs do not increase from 1, an accuracy is not in [0, 1],
@@ -105,6 +106,7 @@ class Curve:
     train_accuracy: FloatArray | None = None
     train_loss: FloatArray | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
+    warnings: str = ""
 
     def __post_init__(self) -> None:
         epochs = np.asarray(self.epochs, dtype=np.int64)
@@ -244,6 +246,7 @@ def read_curve(row: Mapping[Any, Any], run: Callable[[], RunLike], epochs: int |
         observed=float(row["test_accuracy"]),
         dataset="" if pd.isna(row["dataset"]) else str(row["dataset"]),
         mode="" if pd.isna(row["mode"]) else str(row["mode"]),
+        warnings="" if pd.isna(said := row.get("warnings")) else str(said),
         **others,
     )
 

@@ -269,7 +269,7 @@ def _warnings(curves: Sequence[Curve], forecasts: dict[int, Forecast], epochs: i
     """All that is to be said of one candidate's runs, each warning once, with the seeds that it is about."""
     seeds: dict[str, list[int]] = {}
     for curve in curves:
-        texts = [_problem(curve, epochs)]
+        texts = [_problem(curve, epochs), curve.warnings.rstrip(".")]
         if id(curve) in forecasts:
             texts.append(forecasts[id(curve)].warning)
             if curve.horizon < longest:

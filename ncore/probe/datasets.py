@@ -111,12 +111,14 @@ class ImageDataset:
         class_names: By label.
         splits: Train, validation and test.
         fingerprint: Tells two datasets, subsamples or cuts apart; the same wherever the data lie.
+        warnings: What to know before trusting runs on it, a sentence each.
     """
 
     name: str
     class_names: list[str]
     splits: dict[str, Split]
     fingerprint: str
+    warnings: tuple[str, ...] = ()
 
     @cached_property
     def image(self) -> ImageShape:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from string import Template
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -173,7 +173,9 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
         "classes": [str(name) for name in data.class_names],
         "dataset_fingerprint": data.fingerprint,
     }
-    return partial(_train, job=job, trainer=trainer, examples=examples, info=info, started=started)
+    return partial(
+        _train, job=job, trainer=trainer, examples=examples, info=info, warnings=data.warnings, started=started
+    )
 
 
 def _frozen(backbone: Any, prepare: Callable[[Any], Any], device: str, batch: Any) -> Any:
@@ -192,6 +194,7 @@ def _train(
     trainer: Any,
     examples: dict[str, Any],
     info: dict[str, Any],
+    warnings: Sequence[str],
     started: float,
 ) -> str:
     import torch
@@ -213,6 +216,7 @@ def _train(
         recording=job.recording,
         notes=job.notes,
         info=info | {"device": str(trainer.device), "threads": torch.get_num_threads()},
+        warnings=warnings,
         resume=True,
         take_over=take_over,
         clock=job.now,

@@ -57,6 +57,7 @@ class Recorder:
         config: Anything JSON can hold that says how the model is trained; part of what identifies the run.
         notes: Free text for whoever looks at the run.
         info: What else a reader may want to know, as JSON; not part of the identity.
+        warnings: What to know before trusting the run, a sentence each.
         resume: Go on with an unfinished run of the same identity.
         take_over: Of a run in a bucket, where there are no locks, whose writer is known to be gone.
         clock: What seconds are read from; with ``time.process_time`` they are of this process's work, whatever else
@@ -96,6 +97,7 @@ class Recorder:
         config: Mapping[str, Any] | None = None,
         notes: str = "",
         info: Mapping[str, Any] | None = None,
+        warnings: Sequence[str] = (),
         resume: bool = False,
         take_over: bool = False,
         clock: Callable[[], float] = time.monotonic,
@@ -138,6 +140,7 @@ class Recorder:
             },
             notes=notes,
             info=info,
+            warnings=warnings,
             asynchronous=True,
             resume=resume,
             take_over=take_over,

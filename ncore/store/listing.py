@@ -37,6 +37,7 @@ COLUMNS = (
     "updated",
     "reason",
     "notes",
+    "warnings",
 )
 
 
@@ -62,6 +63,7 @@ def row_of(run_id: str, manifest: Manifest) -> dict[str, Any]:
         "updated": manifest.updated,
         "reason": manifest.reason,
         "notes": manifest.notes,
+        "warnings": " ".join(manifest.warnings) or None,
     }
 
 

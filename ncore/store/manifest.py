@@ -108,6 +108,7 @@ class Manifest(BaseModel):
         summary: Latest values, for listings.
         reason: Why the run failed, in a line.
         files: Path inside the run's folder -> size and checksum.
+        warnings: What to know before trusting the run, a sentence each.
     """
 
     model_config = ConfigDict(populate_by_name=True, extra="allow")
@@ -132,6 +133,7 @@ class Manifest(BaseModel):
     config: dict[str, Any] = {}
     info: dict[str, Any] = {}
     versions: dict[str, str] = {}
+    warnings: list[str] = []
     writer: Owner
     tables: dict[str, list[_Epoch]] = {}
     files: dict[str, FileEntry] = {}

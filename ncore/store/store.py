@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -137,6 +137,7 @@ class Store:
         run_id: str | None = None,
         notes: str = "",
         info: Mapping[str, Any] | None = None,
+        warnings: Sequence[str] = (),
         resume: bool = False,
         asynchronous: bool = False,
         take_over: bool = False,
@@ -155,6 +156,7 @@ class Store:
             run_id: Name of the run; by default made from the other arguments, the same every time.
             notes: Whatever the user wants to remember.
             info: What else a reader may want to know, as JSON.
+            warnings: What to know before trusting the run, a sentence each; listings and rankings show them.
             resume: Go on after the last finished epoch, if the run exists and is not finished.
             asynchronous: Write in a thread of its own, so that training goes on meanwhile.
             take_over: Of a run in a bucket that seems to be recorded: its writer is known to be gone.
@@ -185,6 +187,7 @@ class Store:
             "notes": text(notes, "text of the notes", NOTES),
             "info": about,
             "versions": current_versions(),
+            "warnings": list(dict.fromkeys(warnings)),
         }
         return begin(self._folder.child(run_id), values, resume=resume, asynchronous=asynchronous, take_over=take_over)
 

@@ -103,6 +103,12 @@ class RunWriter:
         self._do(lambda: self._commit(epoch, tables, news))
         self._last_epoch = epoch
 
+    def warn(self, warning: str) -> None:
+        """Add what to know before trusting the run, in a sentence; said twice, it stands once."""
+        self._check_open()
+        if warning not in self._manifest.warnings:
+            self._do(lambda: self._change(warnings=list(dict.fromkeys([*self._manifest.warnings, warning]))))
+
     def save_checkpoint(self, data: bytes) -> None:
         """Replace the checkpoint, a whole safetensors file; call it after the epochs that it follows."""
         self._check_open()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ncore.errors import InputError, SchemaVersionError, StoreError
 from ncore.store import Run, Store, create_store
-from ncore.store import parquet as parquet_module
+from ncore.store import _parquet as parquet_module
 from ncore.store.schema import TABLES
 from tests.store.data import WHO, check_tables, expected, record, trajectories, write
 
@@ -36,7 +36,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 def _as_shipped(patch: pytest.MonkeyPatch) -> None:
     """Undo what the fixture ``run`` changed: pytest can keep it for the tests that don't use it."""
-    for module in ("parquet", "compaction"):
+    for module in ("_parquet", "_compaction"):
         patch.setattr(f"ncore.store.{module}.TABLES", TABLES)
     patch.setattr("ncore.store._parquet.WHOLE", 4 << 20)
     patch.setattr("ncore.store.reader.MANY", 256)

@@ -64,6 +64,7 @@ FIELDS = {
         Field("run", "Run", "text"),
         Field("reason", "Reason", "text"),
         Field("notes", "Notes", "text"),
+        Field("warnings", "Warnings", "text"),
     )
 }
 ROWS_OF_PAGE = 1000
@@ -83,7 +84,7 @@ SHOWN = (
     "updated",
     "bytes",
 )
-_SEARCHED = ("candidate", "dataset", "mode", "status", "run", "store", "reason", "notes")
+_SEARCHED = ("candidate", "dataset", "mode", "status", "run", "store", "reason", "notes", "warnings")
 
 
 def search(runs: pd.DataFrame, text: str) -> pd.DataFrame:
