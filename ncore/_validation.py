@@ -22,7 +22,7 @@ def shown(value: Any) -> str:
     try:
         said = repr(value)
     except ValueError:  # of whole numbers with thousands of digits there is none
-        return f"a {type(value).__name__} of more digits than can be shown"
+        return "a number of more digits than can be shown"
     said = said.encode("utf-8", "backslashreplace").decode()
     return said if len(said) <= _WIDTH else f"{said[: _WIDTH - 3]}..."
 

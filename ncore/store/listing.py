@@ -101,11 +101,13 @@ def _placed(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
     types = dict.fromkeys(_WHOLE, "Int64") | dict.fromkeys(_REAL, "float64")
-    frame = frame.astype(types)
+    columns: dict[str, Any] = {name: [row.get(name) for row in rows] for name in COLUMNS}
+    for name, kind in types.items():  # at once: on their way through float64 large numbers would become others
+        columns[name] = pd.Series(columns[name], dtype=kind)
     for name in _TIME:
-        frame[name] = pd.to_datetime(frame[name], utc=True)
+        columns[name] = pd.to_datetime(columns[name], utc=True)
+    frame = pd.DataFrame(columns, columns=list(COLUMNS))
     return frame.sort_values(["created", "run"], ignore_index=True)
 
 
@@ -115,7 +117,7 @@ def _number(values: Mapping[str, Any], name: str) -> float | None:
     try:
         return float(value) if isinstance(value, int | float) else None
     except OverflowError:
-        raise InputError(f"The {name} is {shown(value)}, but it must be a number of float64.") from None
+        raise InputError(f"{name!r} is {shown(value)}, but it must be a number of 64 bits.") from None
 
 
 def _whole(values: Mapping[str, Any], name: str) -> int | None:
@@ -123,5 +125,5 @@ def _whole(values: Mapping[str, Any], name: str) -> int | None:
     if not isinstance(value, int | float) or value != value:
         return None
     if value in (float("inf"), float("-inf")) or int(value) != value or not 0 <= value <= INT64:
-        raise InputError(f"The {name} is {shown(value)}, but it must be a whole number from 0 to {INT64}.")
+        raise InputError(f"{name!r} is {shown(value)}, but it must be a whole number from 0 to {INT64}.")
     return int(value)

@@ -248,7 +248,7 @@ def plain(value: Any, name: str, depth: int = 0) -> Any:
     """
     if depth > _DEPTH:
         raise InputError(
-            f"{shown(name)} is nested more than {_DEPTH} levels deep, but no more are recorded: flatten it."
+            f"{shown(name)[1:-1]} is nested more than {_DEPTH} levels deep, but no more are recorded: flatten it."
         )
     if value is None or isinstance(value, bool):
         return value
@@ -281,6 +281,6 @@ def _text(value: str, name: str) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise InputError(
-            f"{shown(name)} is {shown(value)}, which is no valid Unicode: give it in plain letters."
+            f"{shown(name)[1:-1]} is {shown(value)}, which is no valid Unicode: give it in plain letters."
         ) from error
     return value

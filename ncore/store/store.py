@@ -15,7 +15,7 @@ from ncore.errors import StoreError
 from ncore.store._folder import Entry, Folder, LocalFolder, folder_at, printable
 from ncore.store._inventory import has_tables, left_out
 from ncore.store._lock import BusyError, status_now, take
-from ncore.store._marker import check_marker, write_marker
+from ncore.store._marker import check_marker, clear_marker_leftovers, write_marker
 from ncore.store._recording import begin, current_versions
 from ncore.store.layout import (
     INDEX_FILE,
@@ -67,6 +67,7 @@ def create_store(place: str | os.PathLike[str], storage_options: Mapping[str, An
     except FileNotFoundError:
         folder.make()
         write_marker(folder)
+    clear_marker_leftovers(folder)
     return open_store(place, storage_options)
 
 
@@ -187,7 +188,7 @@ class Store:
             "notes": text(notes, "text of the notes", NOTES),
             "info": about,
             "versions": current_versions(),
-            "warnings": list(dict.fromkeys(warnings)),
+            "warnings": list(dict.fromkeys(text(warning, "text of a warning", NOTES) for warning in warnings)),
         }
         return begin(self._folder.child(run_id), values, resume=resume, asynchronous=asynchronous, take_over=take_over)
 

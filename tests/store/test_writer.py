@@ -75,6 +75,7 @@ def test_a_wrong_table_leaves_the_run_as_it_was(store: Store) -> None:
 def write_epochs(writer: RunWriter, epochs: range) -> None:
     for epoch in epochs:
         write(writer, epoch)
+    writer._wait()
 
 
 def break_off(store: Store, error: BaseException) -> None:
@@ -180,7 +181,6 @@ def test_a_full_disk_is_one_clear_error(store: Store, monkeypatch: pytest.Monkey
         patched.setattr(os, "fsync", full)
         with pytest.raises(StoreError, match="could not be written: No space left on device"):
             write_epochs(writer, range(1, 5))
-            writer._wait()
     writer.close()
     run = store.run("run")
     assert run.status == "interrupted"
