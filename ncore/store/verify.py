@@ -26,6 +26,7 @@ from ncore.store.layout import (
     parse_checkpoint_file,
     parse_table_file,
 )
+from ncore.store.listing import row_of
 from ncore.store.manifest import MOST_BYTES, Extent, FileEntry, Manifest
 from ncore.store.store import Store
 
@@ -194,6 +195,10 @@ class _Check:
         self.files += 1 + len(manifest.files)
         self.bytes += manifest.size
         self.findings.extend(found)
+        try:
+            row_of(manifest.run, manifest)
+        except NcoreError as error:  # no listing can show it
+            self.add("unreadable", where, in_line(error))
         if name is not None and manifest.run != name:
             self.add("foreign", where, f"it is of run {manifest.run}", "everything, under this folder's name")
         self._unlisted(folder, manifest)

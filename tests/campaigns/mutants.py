@@ -176,7 +176,9 @@ def mutate_table(path: Path, rng: random.Random) -> str:
     metadata = pq.read_metadata(path).metadata or {}
     rows = 1 << 22 if way in ("many", "huge") else rng.choice((1, 7, 16_384))
     try:
-        pq.write_table(table.replace_schema_metadata(metadata), path, row_group_size=rows, store_schema=False)
+        with pq.ParquetWriter(path, table.schema, store_schema=False) as writer:
+            writer.add_key_value_metadata(metadata)
+            writer.write_table(table, row_group_size=rows)
     except (pa.ArrowException, ValueError):  # one that Arrow itself refuses
         return "table, refused by Arrow"
     return f"table, {way}"
