@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ncore.errors import InputError, StoreError
 from ncore.network.strengths import Strength
@@ -120,6 +121,8 @@ def factors_of_table(table: pa.Table) -> tuple[list[dict[str, np.ndarray]], floa
     layer, kind = table["layer"].to_numpy(), np.asarray(table["factor"].to_pylist())
     values = table["values"].combine_chunks()
     found: list[dict[str, np.ndarray]] = []
+    if not len(layer) or layer.min() < 1:
+        raise StoreError("The line graph has no rows, or rows of no layer.")
     for number in range(1, int(layer.max()) + 1):
         factors = {}
         for name in FACTORS:
@@ -127,6 +130,8 @@ def factors_of_table(table: pa.Table) -> tuple[list[dict[str, np.ndarray]], floa
             if not len(rows):
                 raise StoreError(f"The line graph has no rows of the {name} of layer {number}.")
             part = values.take(pa.array(rows))
+            if len(pc.unique(pc.list_value_length(part))) > 1:
+                raise StoreError(f"The {name} of layer {number} are not of one width.")
             factors[name] = part.flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1)
         found.append(factors)
     return found, table["scale"][0].as_py()

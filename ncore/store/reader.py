@@ -148,7 +148,10 @@ class Run:
 
     def _frame(self, name: str, wanted: Wanted | None = None, columns: list[str] | None = None) -> pd.DataFrame:
         with kept_inside(f"{self._folder.name_of('')}, table {name},"):
-            frame: pd.DataFrame = self._read(name, wanted, columns).to_pandas()
+            table = self._read(name, wanted, columns)
+            if name in _SMALL:
+                table.validate(full=True)  # text that is no text would only be met later, by whoever looks at it
+            frame: pd.DataFrame = table.to_pandas()
             return frame
 
     def _read(self, name: str, wanted: Wanted | None = None, columns: list[str] | None = None) -> pa.Table:
