@@ -20,6 +20,7 @@ __all__ = [
     "app",
     "bench",
     "dashboard",
+    "delete",
     "demo",
     "evaluate",
     "main",
@@ -302,6 +303,27 @@ def verify(store: StoreArgument, as_json: JsonOption = False) -> None:
         findings_table(report, store)
     if not report.ok:
         raise typer.Exit(1)
+
+
+@app.command()
+def delete(
+    store: StoreArgument,
+    runs: Annotated[list[str], typer.Argument(help="Ids of runs, as `ncore runs STORE --json` lists them.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete runs with all their files, for good."""
+    from ncore.store import open_store
+
+    opened = open_store(store)
+    known = set(opened.run_ids())
+    names = list(dict.fromkeys(runs))
+    if missing := [name for name in names if name not in known]:
+        raise InputError(f"There is no run {missing[0]} in {store}: `ncore runs {store} --json` lists the ids.")
+    if not yes:
+        typer.confirm(f"Delete {', '.join(names)} from {store} for good?", abort=True)
+    for name in names:
+        opened.delete(name)
+        typer.echo(f"deleted {name}")
 
 
 @app.command()

@@ -213,9 +213,8 @@ def runs_table(table: pd.DataFrame, store: str) -> None:
     for row in table.to_dict("records"):
         planned = "" if _missing(row["planned_epochs"]) else f"/{row['planned_epochs']:g}"
         view.add_row(
-            escape(str(row["candidate"])),
-            escape(str(row["dataset"])),
-            escape(str(row["mode"])),
+            escape(str(row["run"] if _missing(row["candidate"]) else row["candidate"])),
+            *("–" if _missing(row[name]) else escape(str(row[name])) for name in ("dataset", "mode")),
             escape(str(row["status"]) + ("" if _missing(row["reason"]) else f": {row['reason']}")),
             _number(row["seed"], "g"),
             _number(row["epochs"], "g") + planned,
@@ -223,7 +222,7 @@ def runs_table(table: pd.DataFrame, store: str) -> None:
             _percent(row["test_accuracy"]),
             _number(row["beta_eff"], ".3g"),
             _number(row["seconds"], ".1f"),
-            _number(row["bytes"] / 1e6, ".2f"),
+            "–" if _missing(row["bytes"]) else _number(row["bytes"] / 1e6, ".2f"),
         )
     console.print(view)
 

@@ -164,3 +164,40 @@ def test_every_public_name_is_there():
         assert getattr(package, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = package.nothing
+
+
+def test_delete_asks_and_leaves_what_is_being_recorded(store, tmp_path):
+    import shutil
+
+    from ncore.store import open_store
+
+    copy = str(shutil.copytree(store, tmp_path / "copy"))
+    first, second = open_store(copy).run_ids()
+    assert ncore("delete", copy, first).returncode == 1  # nobody is there to say yes
+    assert ncore("delete", copy).returncode == 2
+    unknown = ncore("delete", copy, first, "no-such-run", "--yes")
+    assert unknown.returncode == 1
+    assert f"There is no run no-such-run in {copy}: `ncore runs {copy} --json` lists the ids." in unknown.stderr
+    assert len(open_store(copy).run_ids()) == 2
+    assert ncore("delete", copy, first, first, "-y").stdout == f"deleted {first}\n"
+    with open_store(copy).new_run(candidate="c", dataset="d", seed=0, mode="all", run_id="now"):
+        busy = ncore("delete", copy, "now", "--yes")
+    assert busy.returncode == 1
+    assert busy.stderr == "ncore: Run now is being recorded: stop that first.\n"
+    assert open_store(copy).run_ids() == sorted([second, "now"])
+
+
+def test_a_run_that_cannot_be_read_is_shown_and_does_not_end_the_others(store, tmp_path):
+    import shutil
+
+    copy = shutil.copytree(store, tmp_path / "copy")
+    manifest = next(copy.glob("*/run.json"))
+    manifest.write_bytes(manifest.read_bytes()[:-9])
+    (copy / "linked").symlink_to(copy / manifest.parent.name)
+    shown = ncore("runs", str(copy))
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.count("unreadable") == 2
+    checked = ncore("verify", str(copy))
+    assert checked.returncode == 1
+    assert "is a symbolic link to a run" in " ".join(checked.stdout.split())
+    assert "Finding(" not in checked.stdout

@@ -100,9 +100,11 @@ def cases_from_store(store: StoreLike) -> list[Case]:
         if group["candidate"].nunique() < FEWEST:
             continue
         curves = [curve for curve in curves_from_store(store, dataset=str(dataset), mode=str(mode)) if _ended(curve)]
+        kept = {(curve.candidate, curve.seed) for curve in curves}
         clocks = {
             (row.candidate, row.seed): _clock(store.run(str(row.run)).metrics())
             for row in group.itertuples(index=False)
+            if (row.candidate, row.seed) in kept  # not of one that can't be read
         }
         seconds = tuple(
             np.interp(curve.epochs, *clocks[curve.candidate, curve.seed], left=np.nan, right=np.nan) for curve in curves

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ncore.errors import InputError, StoreError
+from ncore.errors import InputError, NcoreError
 
 __all__ = [
     "PROBE_LOGME",
@@ -220,7 +220,7 @@ def read_curve(row: Mapping[Any, Any], run: Callable[[], RunLike], epochs: int |
     try:
         tables = run()
         metrics, capacitance = tables.metrics(), tables.capacitance()
-    except StoreError as error:  # one damaged run must not hide the others
+    except NcoreError as error:  # one damaged run must not hide the others
         status, reason = "unreadable", str(error)
     else:
         series = _by_epoch(metrics)

@@ -306,7 +306,7 @@ class Recorder:
                 rows.append((split, name, number))
         count = len(rows)
         return {
-            "step": np.full(count, self._step, np.int64),
+            "step": [self._step] * count,
             "split": [row[0] for row in rows],
             "name": [row[1] for row in rows],
             "value": np.array([row[2] for row in rows], np.float64),

@@ -8,9 +8,11 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ncore.errors import InputError, StoreError
 from ncore.network.strengths import Strength
+from ncore.store.damage import in_line
 from ncore.store.schema import TABLES
 
 __all__ = ["FACTORS", "Columns", "Factors", "arrow_table", "factor_table", "factors_of_table", "latest"]
@@ -19,6 +21,7 @@ Columns: TypeAlias = pd.DataFrame | Mapping[str, Any]
 """A table as a DataFrame, or as a mapping from column name to values."""
 
 FACTORS = ("inputs", "slopes", "errors")
+_MOST_VALUES = 2**31 - 1  # of a factor: where each sample begins is kept as int32
 
 
 class Factors(Protocol):
@@ -52,7 +55,10 @@ def arrow_table(name: str, epoch: int, columns: Columns) -> pa.Table:
     given: dict[str, Any] = {str(key): columns[key] for key in columns}
     if unknown := sorted(set(given) - set(schema.names)):
         raise InputError(f"The table {name} has no column {unknown[0]!r}: it has {', '.join(schema.names)}.")
-    lengths = {len(values) for values in given.values()}
+    try:
+        lengths = {len(values) for values in given.values()}
+    except TypeError as error:
+        raise InputError(f"A column of the table {name} is no sequence, but one value a row is needed.") from error
     if len(lengths) > 1:
         raise InputError(f"Columns of the table {name} have different lengths: {sorted(lengths)}.")
     rows = lengths.pop() if lengths else 0
@@ -88,6 +94,11 @@ def factor_table(epoch: int, layers: Sequence[Factors], scale: float | None) -> 
                 raise InputError(
                     f"The {kind} of layer {layer} have shape {matrix.shape}, but ({samples}, width) is expected."
                 )
+            if matrix.size > _MOST_VALUES:
+                raise InputError(
+                    f"The {kind} of layer {layer} have {matrix.size} values, but at most {_MOST_VALUES} are recorded: "
+                    "record fewer neurons or samples."
+                )
             starts = pa.array(np.arange(samples + 1, dtype=np.int32) * np.int32(matrix.shape[1]))
             columns = {
                 "epoch": pa.array(np.full(samples, epoch, np.int32)),
@@ -110,6 +121,8 @@ def factors_of_table(table: pa.Table) -> tuple[list[dict[str, np.ndarray]], floa
     layer, kind = table["layer"].to_numpy(), np.asarray(table["factor"].to_pylist())
     values = table["values"].combine_chunks()
     found: list[dict[str, np.ndarray]] = []
+    if not len(layer) or layer.min() < 1:
+        raise StoreError("The line graph has no rows, or rows of no layer.")
     for number in range(1, int(layer.max()) + 1):
         factors = {}
         for name in FACTORS:
@@ -117,6 +130,8 @@ def factors_of_table(table: pa.Table) -> tuple[list[dict[str, np.ndarray]], floa
             if not len(rows):
                 raise StoreError(f"The line graph has no rows of the {name} of layer {number}.")
             part = values.take(pa.array(rows))
+            if len(pc.unique(pc.list_value_length(part))) > 1:
+                raise StoreError(f"The {name} of layer {number} are not of one width.")
             factors[name] = part.flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1)
         found.append(factors)
     return found, table["scale"][0].as_py()
@@ -154,8 +169,10 @@ def _array(table: str, field: pa.Field, values: Any) -> pa.Array:
                 array = pa.array(list(values), field.type, from_pandas=True)
             else:
                 array = pa.array(copied, from_pandas=True).cast(field.type)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError, ValueError) as error:
-        raise InputError(f"The column {field.name!r} of the table {table} is not {field.type}: {error}") from error
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"The column {field.name!r} of the table {table} is not {field.type}: {in_line(error)}."
+        ) from error
     if not field.nullable and array.null_count:
         raise InputError(f"The column {field.name!r} of the table {table} has values that are missing.")
     return array

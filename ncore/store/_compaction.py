@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import pyarrow as pa
 
 from ncore.errors import StoreError
 from ncore.store._folder import Folder
-from ncore.store._parquet import CheckedSink, open_table, stream_writer
+from ncore.store._parquet import CheckedSink, open_table, read_group, stream_writer
 from ncore.store.layout import table_file
 from ncore.store.manifest import FileEntry, Manifest
 from ncore.store.schema import TABLES
@@ -51,14 +52,19 @@ def _join(folder: Folder, manifest: Manifest, name: str, parts: list[str]) -> Fi
         sink = CheckedSink(file)
         with stream_writer(name, sink) as writer:
             waiting: list[pa.Table] = []
-            for path in parts:
-                with open_table(folder, path, name, manifest.files[path]) as part:
-                    for group in range(part.num_row_groups):
-                        rows = part.read_row_group(group, use_threads=False)
-                        if waiting and sum(map(len, waiting)) + len(rows) > limit:
-                            writer.write_table(pa.concat_tables(waiting), row_group_size=limit)
-                            waiting = []
-                        waiting.append(rows)
+            for rows in _groups(folder, manifest, name, parts):
+                if waiting and sum(map(len, waiting)) + len(rows) > limit:
+                    writer.write_table(pa.concat_tables(waiting), row_group_size=limit)
+                    waiting = []
+                waiting.append(rows)
             if waiting:
                 writer.write_table(pa.concat_tables(waiting), row_group_size=limit)
     return sink.entry
+
+
+def _groups(folder: Folder, manifest: Manifest, name: str, parts: list[str]) -> Iterator[pa.Table]:
+    """Row groups of parts in their order; what goes wrong in writing them is no damage of the parts."""
+    for path in parts:
+        with open_table(folder, path, name, manifest.files[path]) as part:
+            for group in range(part.num_row_groups):
+                yield read_group(part, group)

@@ -7,29 +7,41 @@ object when its upload is complete.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
+import stat
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import fsspec
 import pyarrow as pa
 
-from ncore.errors import StoreError
+from ncore.errors import NcoreError, StoreError
 
-__all__ = ["Entry", "Folder", "LocalFolder", "RemoteFolder", "folder_at"]
+__all__ = ["Entry", "Folder", "LocalFolder", "RemoteFolder", "folder_at", "printable"]
 
 _READ_ONLY = {"http", "https", "zip", "tar"}
+_SPECIAL = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
+# A pipe that nobody writes to would be waited for, and a link leads elsewhere.
+_CAREFUL = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 class Entry(NamedTuple):
-    """What a folder holds: a file, or (``size`` None) a folder."""
+    """What a folder holds: a file, or (``size`` None) a folder; ``special`` says what is neither, such as a link."""
 
     name: str
     size: int | None
+    special: str = ""
 
 
 class Folder(ABC):
@@ -43,8 +55,8 @@ class Folder(ABC):
     writable = True
 
     @abstractmethod
-    def read(self, path: str) -> bytes:
-        """The whole file."""
+    def read(self, path: str, most: int | None = None) -> bytes:
+        """The whole file, or its first bytes, ``most`` at most."""
 
     @abstractmethod
     def open(self, path: str) -> BinaryIO:
@@ -88,8 +100,8 @@ class Folder(ABC):
             raise StoreError(f"{self.url} can only be read: record into a local folder or an object store.")
 
     def name_of(self, path: str) -> str:
-        """Path or URL of a file, for messages."""
-        return f"{self.url}/{path}" if path else self.url
+        """Path or URL of a file, for messages: names that are no UTF-8 are escaped, as no screen can show them."""
+        return printable(f"{self.url}/{path}" if path else self.url)
 
 
 class LocalFolder(Folder):
@@ -110,13 +122,21 @@ class LocalFolder(Folder):
                 raise StoreError(f"{current} is a symbolic link, but links inside a store are not followed.")
         return current
 
-    def read(self, path: str) -> bytes:
-        with _explained("read", self.name_of(path)):
-            return Path(self.path(path)).read_bytes()
+    def read(self, path: str, most: int | None = None) -> bytes:
+        with _explained("read", self.name_of(path)), self._opened(path) as file:
+            return file.read(-1 if most is None else most)
 
     def open(self, path: str) -> BinaryIO:
         with _explained("read", self.name_of(path)):
+            self._opened(path).close()
             return cast("BinaryIO", pa.OSFile(self.path(path)))  # read by Arrow without taking the GIL
+
+    def _opened(self, path: str) -> BinaryIO:
+        handle = os.open(self.path(path), os.O_RDONLY | _CAREFUL)
+        if kind := _special(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise StoreError(f"{self.name_of(path)} is {kind}, but a file is expected: move it away.")
+        return os.fdopen(handle, "rb")
 
     @contextlib.contextmanager
     def writing(self, path: str) -> Iterator[BinaryIO]:
@@ -126,9 +146,11 @@ class LocalFolder(Folder):
             if "/" in path and not os.path.isdir(parent):
                 os.mkdir(parent)
                 _sync_folder(os.path.dirname(parent))
-            aside = os.path.join(parent, f".{name}.tmp")
+            # A name that nobody can know beforehand: whatever waits under one, such as a link, is not written to.
+            aside = os.path.join(parent, f".{name}.{os.urandom(8).hex()}.tmp")
+            handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CAREFUL, 0o666)
             try:
-                with open(aside, "wb") as file:
+                with os.fdopen(handle, "wb") as file:
                     yield file
                     file.flush()
                     os.fsync(file.fileno())
@@ -141,9 +163,7 @@ class LocalFolder(Folder):
 
     def entries(self, path: str = "") -> list[Entry]:
         with _explained("listed", self.name_of(path)), os.scandir(self.path(path)) as found:
-            return sorted(
-                Entry(item.name, None if item.is_dir(follow_symlinks=False) else _size(item)) for item in found
-            )
+            return sorted(_entry(item) for item in found)
 
     def remove(self, path: str) -> None:
         with _explained("deleted", self.name_of(path)), contextlib.suppress(FileNotFoundError):
@@ -154,8 +174,9 @@ class LocalFolder(Folder):
             shutil.rmtree(self.path(path))
 
     def stamp(self, path: str) -> Hashable | None:
-        found = os.stat(self.path(path))
-        return found.st_ino, found.st_mtime_ns, found.st_size
+        with _explained("read", self.name_of(path)):
+            found = os.stat(self.path(path))
+            return found.st_ino, found.st_mtime_ns, found.st_size
 
     def child(self, name: str) -> LocalFolder:
         return LocalFolder(self.path(name))
@@ -181,9 +202,9 @@ class RemoteFolder(Folder):
     def _path(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, most: int | None = None) -> bytes:
         with _explained("read", self.name_of(path)):
-            return cast("bytes", self._fs.cat_file(self._path(path)))
+            return cast("bytes", self._fs.cat_file(self._path(path)))[:most]
 
     def open(self, path: str) -> BinaryIO:
         with _explained("read", self.name_of(path)):
@@ -249,6 +270,11 @@ def folder_at(place: str | os.PathLike[str], options: Mapping[str, Any] | None =
     return RemoteFolder(fs, root, url)
 
 
+def printable(name: str) -> str:
+    """A name from a file system, as text that can be shown and sent: bytes that are no UTF-8 are escaped."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def _protocols(fs: fsspec.AbstractFileSystem) -> set[str]:
     return {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
 
@@ -258,7 +284,7 @@ def _explained(action: str, name: str) -> Iterator[None]:
     """One kind of error for all that file systems raise, except for what is not there."""
     try:
         yield
-    except (FileNotFoundError, StoreError):
+    except (FileNotFoundError, NcoreError):
         raise
     except ImportError as error:
         raise StoreError(f"{name} could not be {action}: {error}") from error
@@ -267,17 +293,32 @@ def _explained(action: str, name: str) -> Iterator[None]:
         raise StoreError(f"{name} could not be {action}: {why or type(error).__name__}.") from error
 
 
-def _size(item: os.DirEntry[str]) -> int:
-    with contextlib.suppress(FileNotFoundError):
-        return item.stat(follow_symlinks=False).st_size
-    return 0
+def _entry(item: os.DirEntry[str]) -> Entry:
+    if item.is_dir(follow_symlinks=False):
+        return Entry(item.name, None)
+    try:
+        found = item.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return Entry(item.name, 0)
+    return Entry(item.name, found.st_size, _special(found.st_mode))
+
+
+def _special(mode: int) -> str:
+    """What it is that is no file; empty for a file."""
+    return "" if stat.S_ISREG(mode) else _SPECIAL.get(stat.S_IFMT(mode), "something else")
 
 
 def _sync_folder(path: str) -> None:
     if os.name == "nt":  # folders cannot be opened there
         return
-    handle = os.open(path, os.O_RDONLY)
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:  # one that may be written into, but not listed
+        return
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that keep folders by themselves
+            raise
     finally:
         os.close(handle)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import stat
 from datetime import UTC, datetime, timedelta
 
 from filelock import FileLock, Timeout
 
+from ncore.errors import StoreError
 from ncore.store._folder import Folder, LocalFolder
 from ncore.store.layout import LOCK
 from ncore.store.manifest import Manifest, Owner
 
-__all__ = ["SILENCE", "held", "is_alive", "status_now", "take", "this_process"]
+__all__ = ["SILENCE", "BusyError", "held", "is_alive", "status_now", "take", "this_process"]
 
 SILENCE = timedelta(minutes=10)
 """Where no lock can be asked, a run that was not updated for this long counts as interrupted."""
 
 _PATIENCE = 1.0  # seconds: a reader that asks whether a lock is held holds it for an instant
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+class BusyError(Exception):
+    """Another writer holds the lock of a run."""
 
 
 def this_process() -> Owner:
@@ -26,36 +34,59 @@ def this_process() -> Owner:
 
 
 def take(folder: LocalFolder) -> FileLock | None:
-    """The lock of a run, or None if another writer holds it."""
+    """The lock of a run, or None where the file system has no locks.
+
+    Raises:
+        BusyError: Another writer holds it.
+        StoreError: It can't be taken.
+    """
     lock = FileLock(folder.path(LOCK), timeout=_PATIENCE, thread_local=False)
     try:
         lock.acquire()
-    except Timeout:
+    except Timeout as error:
+        raise BusyError from error
+    except NotImplementedError:
         return None
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return None
+        raise StoreError(f"{folder.name_of(LOCK)} could not be locked: {error.strerror}.") from error
     return lock
 
 
-def held(folder: LocalFolder) -> bool:
-    """Whether a writer holds the lock of a run; asking changes nothing and needs no right to write."""
-    path = folder.path(LOCK)
+def held(folder: LocalFolder) -> bool | None:
+    """Whether a writer holds the lock of a run; asking changes nothing and needs no right to write.
+
+    None where it can't be asked: another user's lock, no lock at all but something else, a file system without locks.
+    """
+    path = os.path.join(folder.root, LOCK)
     try:
         import fcntl
     except ImportError:  # Windows: a locked file cannot be deleted, so an existing one is tried
         if not os.path.exists(path):
             return False
-        lock = take(folder)
+        try:
+            lock = take(folder)
+        except BusyError:
+            return True
         if lock is not None:
             lock.release()
-        return lock is None
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
         return False
     try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return None
         # Shared, so that readers who ask at the same moment do not take each other for a writer.
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
+    except (BlockingIOError, PermissionError):
         return True
+    except OSError:
+        return None
     finally:
         os.close(handle)
     return False
@@ -65,11 +96,12 @@ def is_alive(folder: Folder, manifest: Manifest) -> bool:
     """Whether a run whose manifest says "running" is still being recorded."""
     here = manifest.writer.host == socket.gethostname()
     if isinstance(folder, LocalFolder):
-        if held(folder):
+        locked = held(folder)
+        if locked:
             return True
-        if here:
+        if here and locked is not None:
             return False
-    if datetime.now(UTC) - manifest.updated > SILENCE:
+    if abs(datetime.now(UTC) - manifest.updated) > SILENCE:  # the future is no sign of life either
         return False
     return not here or _process_lives(manifest.writer.pid)
 
@@ -86,7 +118,7 @@ def _process_lives(pid: int) -> bool:
         return True
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:
         return True

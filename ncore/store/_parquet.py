@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ncore.errors import SchemaVersionError
+from ncore.errors import NcoreError, SchemaVersionError
 from ncore.store._folder import Folder
-from ncore.store.damage import DamagedFileError
+from ncore.store.damage import DamagedFileError, in_line
 from ncore.store.layout import checksum
 from ncore.store.manifest import Extent, FileEntry
 from ncore.store.schema import SCHEMA_VERSION, TABLE_KEY, TABLES, VERSION_KEY
@@ -32,12 +32,17 @@ __all__ = [
     "entry_of",
     "footer_is_sound",
     "open_table",
+    "read_group",
     "read_rows",
     "stream_writer",
+    "too_large",
 ]
 
 WHOLE = 4 << 20
 """Files up to this many bytes are fetched at once and checked whole; of larger ones only the pages that are read."""
+
+_MOST_ROWS = 1 << 20  # of a row group; tables have thousands
+_RATIO, _HEADERS = 1 << 16, 1 << 20  # what compression makes of nothing but zeros stays below that
 
 Wanted = Mapping[str, np.ndarray]
 """Column name -> sorted values; only rows that have one of them in every column are wanted."""
@@ -142,15 +147,15 @@ def open_table(
     """
     where = folder.name_of(path)
     with contextlib.ExitStack() as stack:
-        source = _in_pieces(folder, path, entry, stack) or _whole(folder, path, entry)
         try:
+            source = _in_pieces(folder, path, entry, stack) or _whole(folder, path, entry)
             file = pq.ParquetFile(source, metadata=metadata, page_checksum_verification=True, pre_buffer=False)
             check_table(file, name, where)
             yield file
-        except (pa.ArrowException, OSError, ValueError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise
-            raise DamagedFileError(where, "corrupt", _in_line(error)) from error
+        except (FileNotFoundError, NcoreError):
+            raise
+        except Exception as error:  # Arrow raises nearly everything, and runs out of memory, on what is not sound
+            raise DamagedFileError(where, "corrupt", in_line(error)) from error
 
 
 def _in_pieces(folder: Folder, path: str, entry: FileEntry, stack: contextlib.ExitStack) -> Any:
@@ -173,7 +178,7 @@ def _in_pieces(folder: Folder, path: str, entry: FileEntry, stack: contextlib.Ex
 
 def _whole(folder: Folder, path: str, entry: FileEntry) -> pa.BufferReader:
     """All of a file, checked; where only pages are damaged, the others can be trusted."""
-    data = folder.read(path)
+    data = folder.read(path, entry.bytes + 1)
     source = pa.BufferReader(data)
     damage = content_damage(Extent(bytes=len(data), crc32=checksum(data)), entry, folder.name_of(path))
     if damage is not None and not (footer_is_sound(source, entry) and damaged_groups(source)):
@@ -192,7 +197,7 @@ def content_damage(found: Extent, entry: FileEntry, where: str) -> DamagedFileEr
 
 def footer_is_sound(source: Any, entry: FileEntry) -> bool:
     """Whether the end of an open file is what was recorded; then Arrow can be given the file."""
-    if entry.tail is None or source.seek(0, os.SEEK_END) != entry.bytes:
+    if entry.tail is None or entry.tail.bytes > entry.bytes or source.seek(0, os.SEEK_END) != entry.bytes:
         return False
     source.seek(entry.bytes - entry.tail.bytes)
     return checksum(source.read(entry.tail.bytes)) == entry.tail.crc32
@@ -205,12 +210,39 @@ def damaged_groups(source: Any) -> list[int]:
         file = pq.ParquetFile(source, page_checksum_verification=True)
         for group in range(file.num_row_groups):
             try:
-                file.read_row_group(group)
-            except (pa.ArrowException, OSError, ValueError):
+                read_group(file, group)
+            except Exception:
                 damaged.append(group)
-    except (pa.ArrowException, OSError, ValueError):
+    except Exception:
         return []
     return damaged
+
+
+def read_group(file: pq.ParquetFile, number: int, columns: list[str] | None = None) -> pa.Table:
+    """A row group, or some columns of it, if it can be as large as it says.
+
+    Raises:
+        ValueError: It says it has more than fits into its bytes; Arrow would believe it, and take the memory.
+    """
+    if problem := too_large(file.metadata.row_group(number)):
+        raise ValueError(problem)
+    return file.read_row_group(number, columns=columns, use_threads=False)
+
+
+def too_large(group: Any) -> str:
+    """Why a row group can't be as large as its footer says; empty if it can."""
+    if not 0 <= group.num_rows <= _MOST_ROWS:
+        return f"a row group says it has {group.num_rows} rows, but at most {_MOST_ROWS} are written"
+    for index in range(group.num_columns):
+        column = group.column(index)
+        packed, bulk, values = column.total_compressed_size, column.total_uncompressed_size, column.num_values
+        listed = "." in column.path_in_schema  # its values are written as they are, and an empty list as one more
+        fits = 0 <= values <= bulk + group.num_rows if listed else values == group.num_rows
+        if not fits or bulk > _RATIO * packed + _HEADERS:
+            return (
+                f"{values} values of {column.path_in_schema} do not fit into {packed} bytes and {group.num_rows} rows"
+            )
+    return ""
 
 
 def check_table(file: pq.ParquetFile, name: str, where: str) -> None:
@@ -252,7 +284,7 @@ def read_rows(
         asked = _undecided(file.metadata.row_group(group), wanted)
         if asked is None:
             continue
-        keys = file.read_row_group(group, columns=list(asked), use_threads=False)
+        keys = read_group(file, group, list(asked))
         chosen = np.ones(keys.num_rows, bool)
         for key, values in asked.items():
             chosen &= _is_in(keys[key], values)
@@ -313,7 +345,3 @@ def _is_in(column: pa.ChunkedArray, values: np.ndarray) -> np.ndarray:
     if len(values) == 1:
         return column.to_numpy() == values[0]
     return pc.is_in(column, pa.array(values).cast(column.type)).to_numpy()
-
-
-def _in_line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

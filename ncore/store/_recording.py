@@ -15,9 +15,9 @@ from ncore._version import __version__
 from ncore.errors import StoreError
 from ncore.store._folder import Folder, LocalFolder
 from ncore.store._inventory import has_tables, remove_leftovers
-from ncore.store._lock import is_alive, take, this_process
+from ncore.store._lock import BusyError, is_alive, take, this_process
 from ncore.store.layout import LOCK, MANIFEST
-from ncore.store.manifest import Manifest
+from ncore.store.manifest import MOST_BYTES, Manifest
 from ncore.store.writer import RunWriter
 
 __all__ = ["begin", "current_versions"]
@@ -49,12 +49,16 @@ def begin(
     """
     run_id = values["run"]
     folder.make()
-    lock = take(folder) if isinstance(folder, LocalFolder) else None
+    lock, busy = None, False
     former: Manifest | None = None
     try:
+        lock = take(folder) if isinstance(folder, LocalFolder) else None
+    except BusyError:
+        busy = True
+    try:
         former = _former(folder)
-        if (isinstance(folder, LocalFolder) and lock is None) or (
-            not folder.local
+        if busy or (
+            lock is None
             and not take_over
             and former is not None
             and former.status == "running"
@@ -67,7 +71,8 @@ def begin(
             remove_leftovers(folder, former)
             if former.status == "finished":
                 raise StoreError(
-                    f"Run {run_id} is finished: read it, delete it with store.delete, or give another run id."
+                    f"Run {run_id} is finished: read it, delete it with `ncore delete STORE {run_id}`, or give another "
+                    "run id."
                 )
         folder.write(MANIFEST, manifest.to_bytes())
     except BaseException:
@@ -91,7 +96,7 @@ def current_versions() -> dict[str, str]:
 def _former(folder: Folder) -> Manifest | None:
     where = folder.name_of(MANIFEST)
     try:
-        return Manifest.from_bytes(folder.read(MANIFEST), where)
+        return Manifest.from_bytes(folder.read(MANIFEST, MOST_BYTES), where)
     except FileNotFoundError:
         pass
     if has_tables(folder):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+from ncore._validation import shown
 from ncore.errors import InputError
 from ncore.store.schema import TABLES
 
@@ -36,7 +37,7 @@ LOCK = ".lock"
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _TABLE_FILE = re.compile(rf"({'|'.join(TABLES)})(?:/([0-9]{{5,10}}))?\.parquet")
-_CHECKPOINT = re.compile(r"checkpoint-([0-9]{6,12})-([0-9a-f]{8})\.safetensors")
+_CHECKPOINT = re.compile(r"checkpoint-([0-9]{6,})-([0-9a-f]{8})\.safetensors")
 
 
 def part_file(table: str, epoch: int) -> str:
@@ -84,7 +85,7 @@ def check_run_id(run_id: str) -> str:
     """
     if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
         raise InputError(
-            f"The run id is {run_id!r}, but it must be 1 to 128 letters, digits, dots, dashes and underscores, "
+            f"The run id is {shown(run_id)}, but it must be 1 to 128 letters, digits, dots, dashes and underscores, "
             "and begin with a letter or a digit."
         )
     return run_id

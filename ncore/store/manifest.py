@@ -14,15 +14,45 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
-from ncore._validation import described
-from ncore.errors import InputError, SchemaVersionError
+from ncore._validation import INT64, described, shown
+from ncore.errors import InputError, SchemaVersionError, StoreError
 from ncore.store.damage import DamagedFileError
 from ncore.store.layout import checksum, parse_table_file
 from ncore.store.schema import SCHEMA_VERSION
 
-__all__ = ["Ending", "Extent", "FileEntry", "Manifest", "Owner", "Status", "check_version", "plain"]
+__all__ = [
+    "MOST_BYTES",
+    "MOST_EPOCH",
+    "NAME",
+    "NOTES",
+    "Ending",
+    "Extent",
+    "FileEntry",
+    "Manifest",
+    "Owner",
+    "Status",
+    "check_version",
+    "plain",
+]
+
+NAME, NOTES = 1_000, 1_000_000
+"""Characters that a name and that notes may have."""
+
+MOST_EPOCH = 2**31 - 1
+"""Tables keep epochs as int32."""
+
+MOST_BYTES = 1 << 29
+"""Of a manifest: more is not read, so not written either."""
+
+_DEPTH = 50  # levels of what a configuration and the like may be nested; readers of JSON stop at some hundreds
+
+_Whole = Annotated[int, Field(ge=0, le=INT64)]
+_Epoch = Annotated[int, Field(ge=0, le=MOST_EPOCH)]
+_Name = Annotated[str, StringConstraints(max_length=NAME)]
+_Notes = Annotated[str, StringConstraints(max_length=NOTES)]
+_Time = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(2262, 1, 1, tzinfo=UTC))]
 
 Status = Literal["running", "finished", "failed", "interrupted"]
 
@@ -40,7 +70,7 @@ _CHECKED = re.compile(rb'\{"crc32": "([0-9a-f]{8})",\n')
 class Extent(BaseModel):
     """Size and checksum of some bytes."""
 
-    bytes: Annotated[int, Field(ge=0)]
+    bytes: _Whole
     crc32: Annotated[str, StringConstraints(pattern="^[0-9a-f]{8}$")]
 
 
@@ -58,9 +88,9 @@ class FileEntry(Extent):
 class Owner(BaseModel):
     """The process that records a run; ``token`` tells two writers of one process apart."""
 
-    host: str
-    pid: int
-    token: str
+    host: _Name
+    pid: _Whole
+    token: _Name
 
 
 class Manifest(BaseModel):
@@ -85,18 +115,18 @@ class Manifest(BaseModel):
 
     format: Literal["ncore-run"] = "ncore-run"
     schema_version: int = Field(default=SCHEMA_VERSION, alias="schema")
-    run: str
-    candidate: str
-    dataset: str
-    seed: int
-    mode: str
+    run: _Name
+    candidate: _Name
+    dataset: _Name
+    seed: Annotated[int, Field(ge=-INT64, le=INT64)]  # new runs have none below 0, but older ones may
+    mode: _Name
     status: Status
-    reason: str | None = None
-    notes: str = ""
-    planned_epochs: int | None = None
-    epochs: list[int] = []
-    created: datetime
-    updated: datetime
+    reason: _Notes | None = None
+    notes: _Notes = ""
+    planned_epochs: _Whole | None = None
+    epochs: list[_Epoch] = []
+    created: _Time
+    updated: _Time
     summary: dict[str, Any] = {}
     unit: dict[str, Any] = {}
     recorded: dict[str, Any] = {}
@@ -105,7 +135,7 @@ class Manifest(BaseModel):
     versions: dict[str, str] = {}
     warnings: list[str] = []
     writer: Owner
-    tables: dict[str, list[int]] = {}
+    tables: dict[str, list[_Epoch]] = {}
     files: dict[str, FileEntry] = {}
 
     @field_validator("files")
@@ -145,8 +175,16 @@ class Manifest(BaseModel):
         return self.status == "interrupted" and (self.reason or "").startswith(Ending.STOPPED_EARLY)
 
     def to_bytes(self) -> bytes:
-        """As it is written to ``run.json``."""
+        """As it is written to ``run.json``.
+
+        Raises:
+            StoreError: It is larger than what is read.
+        """
         body = self.model_dump_json(by_alias=True).encode()[1:]
+        if len(body) >= MOST_BYTES:
+            raise StoreError(
+                f"The manifest of run {self.run} has {len(body)} bytes, but {MOST_BYTES} are read at most."
+            )
         return b'{"crc32": "' + checksum(body).encode() + b'",\n' + body
 
     @classmethod
@@ -192,12 +230,13 @@ def check_version(data: bytes, path: str) -> None:
         )
 
 
-def plain(value: Any, name: str) -> Any:
-    """The value as JSON can hold it: NumPy scalars as numbers, tuples as lists, paths as text, NaN as null.
+def plain(value: Any, name: str, depth: int = 0) -> Any:
+    """The value as any JSON reader can hold it: NumPy scalars as numbers, tuples as lists, paths as text, NaN as null.
 
     Args:
         value: Dict, list, scalar, or anything with ``.tolist()``.
         name: Of the value, for the error.
+        depth: How many levels it is inside another.
 
     Raises:
         InputError: Naming what cannot be written.
@@ -207,16 +246,41 @@ def plain(value: Any, name: str) -> Any:
         >>> plain({"lr": np.float32(0.5), "betas": (0.9, float("nan"))}, "config")
         {'lr': 0.5, 'betas': [0.9, None]}
     """
-    if value is None or isinstance(value, str | bool | int):
+    if depth > _DEPTH:
+        raise InputError(
+            f"{shown(name)[1:-1]} is nested more than {_DEPTH} levels deep, but no more are recorded: flatten it."
+        )
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _text(value, name)
+    if isinstance(value, int):
+        if not -INT64 <= value < 2**64:
+            raise InputError(f"{name} is {shown(value)}, but whole numbers of 64 bits are recorded: give it as text.")
         return value
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): plain(item, f"{name}.{key}") for key, item in value.items()}
+        found = {
+            _text(str(key), f"a name in {name}"): plain(item, f"{name}.{key}", depth + 1) for key, item in value.items()
+        }
+        if len(found) < len(value):
+            raise InputError(f"{name} has two names that are the same as text, but JSON keeps one: rename one of them.")
+        return found
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item, f"{name}[{i}]") for i, item in enumerate(value)]
+        return [plain(item, f"{name}[{i}]", depth + 1) for i, item in enumerate(value)]
     if isinstance(value, PurePath | datetime):
-        return str(value)
+        return _text(str(value), name)
     if hasattr(value, "tolist"):
-        return plain(value.tolist(), name)
+        return plain(value.tolist(), name, depth + 1)
     raise InputError(f"{name} is a {type(value).__name__}, but only values that JSON can hold are recorded.")
+
+
+def _text(value: str, name: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{shown(name)[1:-1]} is {shown(value)}, which is no valid Unicode: give it in plain letters."
+        ) from error
+    return value

@@ -16,9 +16,9 @@ from ncore.store._columns import factors_of_table
 from ncore.store._folder import Folder
 from ncore.store._lock import status_now
 from ncore.store._parquet import MANY, Groups, Wanted, open_table, read_rows
-from ncore.store.damage import DamagedFileError
+from ncore.store.damage import DamagedFileError, kept_inside
 from ncore.store.layout import MANIFEST
-from ncore.store.manifest import Manifest
+from ncore.store.manifest import MOST_BYTES, Manifest
 from ncore.store.schema import TABLES
 
 if TYPE_CHECKING:
@@ -76,11 +76,11 @@ class Run:
 
     def metrics(self) -> pd.DataFrame:
         """The table ``metrics``: losses, accuracies, learning rates and times."""
-        return _frame(self._read("metrics"))
+        return self._frame("metrics")
 
     def capacitance(self) -> pd.DataFrame:
         """The table ``capacitance``: beta_eff by epoch, strength and layer (0: the whole graph)."""
-        return _frame(self._read("capacitance"))
+        return self._frame("capacitance")
 
     def trajectory(
         self,
@@ -107,7 +107,7 @@ class Run:
             raise InputError(f"Trajectories have no column {unknown[0]!r}: they have {', '.join(names)}.")
         asked = {"epoch": epoch, "layer": layer, "synapse": synapses}
         wanted = {name: _numbers(values) for name, values in asked.items() if values is not None}
-        return _frame(self._read("trajectories", wanted, columns))
+        return self._frame("trajectories", wanted, columns)
 
     def line_graph_factors(self, epoch: int) -> tuple[list[LayerFactors], float | None]:
         """The factors of P at an epoch, one for each pair of layers, and the scale of "relative" (None: not taken).
@@ -119,8 +119,10 @@ class Run:
         """
         from ncore.network import LayerFactors
 
-        layers, scale = factors_of_table(self._read("line_graph", {"epoch": _numbers(epoch)}))
-        return [LayerFactors(**layer) for layer in layers], scale
+        wanted = {"epoch": _numbers(epoch)}
+        with kept_inside(f"{self._folder.name_of('')}, table line_graph,"):
+            layers, scale = factors_of_table(self._read("line_graph", wanted))
+            return [LayerFactors(**layer) for layer in layers], scale
 
     def line_graph(self, epoch: int, strength: str = Strength.ABSOLUTE) -> LineGraph:
         """The line graph at an epoch; if not all neurons were recorded, the exact sub-network of those that were.
@@ -141,7 +143,16 @@ class Run:
             scale = 1.0
         if scale is None:
             raise StoreError(f"Run {self.id} was recorded without the strength relative: ask for absolute or signed.")
-        return LineGraph.from_factors(strength, factors, scale)
+        with kept_inside(f"{self._folder.name_of('')}, table line_graph,"):
+            return LineGraph.from_factors(strength, factors, scale)
+
+    def _frame(self, name: str, wanted: Wanted | None = None, columns: list[str] | None = None) -> pd.DataFrame:
+        with kept_inside(f"{self._folder.name_of('')}, table {name},"):
+            table = self._read(name, wanted, columns)
+            if name in _SMALL:
+                table.validate(full=True)  # text that is no text would only be met later, by whoever looks at it
+            frame: pd.DataFrame = table.to_pandas()
+            return frame
 
     def _read(self, name: str, wanted: Wanted | None = None, columns: list[str] | None = None) -> pa.Table:
         table = TABLES[name]
@@ -202,7 +213,9 @@ class Run:
             stamp = self._folder.stamp(MANIFEST)
             if self._seen is not None and not force and stamp is not None and stamp == self._seen[0]:
                 return self._seen[1]
-            manifest = Manifest.from_bytes(self._folder.read(MANIFEST), self._folder.name_of(MANIFEST))
+            with kept_inside(self._folder.name_of(MANIFEST)):
+                data = self._folder.read(MANIFEST, MOST_BYTES)
+                manifest = Manifest.from_bytes(data, self._folder.name_of(MANIFEST))
         except FileNotFoundError as error:
             if self._seen is not None:
                 raise StoreError(f"Run {self.id} was deleted since it was opened.") from error
@@ -213,10 +226,6 @@ class Run:
         if manifest.status == "finished":
             self._kept.clear()
         return manifest
-
-
-def _frame(table: pa.Table) -> pd.DataFrame:
-    return table.to_pandas()
 
 
 def _numbers(values: Numbers) -> np.ndarray:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pandas as pd
 
+from ncore._validation import text, whole
 from ncore.errors import StoreError
-from ncore.store._folder import Entry, Folder, LocalFolder, folder_at
-from ncore.store._inventory import has_tables
-from ncore.store._lock import status_now, take
-from ncore.store._marker import check_marker, write_marker
+from ncore.store._folder import Entry, Folder, LocalFolder, folder_at, printable
+from ncore.store._inventory import has_tables, left_out
+from ncore.store._lock import BusyError, status_now, take
+from ncore.store._marker import check_marker, clear_marker_leftovers, write_marker
 from ncore.store._recording import begin, current_versions
 from ncore.store.layout import (
     INDEX_FILE,
@@ -24,8 +25,8 @@ from ncore.store.layout import (
     default_run_id,
     is_run_id,
 )
-from ncore.store.listing import frame_of, row_of, unreadable_row
-from ncore.store.manifest import Manifest, plain
+from ncore.store.listing import check_summary, frame_of, row_of, unreadable_row
+from ncore.store.manifest import MOST_BYTES, NAME, NOTES, Manifest, plain
 from ncore.store.reader import Run
 from ncore.store.writer import RunWriter
 
@@ -33,6 +34,7 @@ __all__ = ["Store", "create_store", "open_store"]
 
 _Row = dict[str, Any]
 _CONNECTIONS = 16
+_DELETED = ".deleted.tmp"
 _BUSY = "Run {} is being recorded: stop that first."
 
 
@@ -65,6 +67,7 @@ def create_store(place: str | os.PathLike[str], storage_options: Mapping[str, An
     except FileNotFoundError:
         folder.make()
         write_marker(folder)
+    clear_marker_leftovers(folder)
     return open_store(place, storage_options)
 
 
@@ -86,16 +89,7 @@ class Store:
 
     def run_ids(self) -> list[str]:
         """Names of the folders that can be runs."""
-        try:
-            found = self._folder.entries()
-        except FileNotFoundError as error:
-            raise StoreError(f"The store {self.url} was deleted.") from error
-        except StoreError:
-            if self._folder.writable:
-                raise
-            found = []  # a web server that lists nothing
-        names = [entry.name for entry in found if entry.size is None and is_run_id(entry.name)]
-        return names or self._indexed(found)
+        return self._runs_of(self._entries())
 
     def run(self, run_id: str) -> Run:
         """Open a run.
@@ -109,18 +103,25 @@ class Store:
     def runs(self) -> pd.DataFrame:
         """One row a run, oldest first; a run that cannot be read has status "unreadable" and says why.
 
+        So has one that is left out, for it is behind a link or in a folder whose name no run can have.
+
         Returns:
             Columns ``run, candidate, dataset, seed, mode, status, epochs, planned_epochs, validation_accuracy,
             test_accuracy, beta_eff, parameters, seconds, bytes, created, updated, reason, notes``. Accuracies and
             beta_eff are the latest; ``test_accuracy`` is missing until the run is finished.
         """
-        names = self.run_ids()
+        entries = self._entries()
+        names = self._runs_of(entries)
         self._known = {name: self._known[name] for name in names if name in self._known}
         if self._folder.local:
             rows = [self._row(name) for name in names]
         else:
             with ThreadPoolExecutor(_CONNECTIONS) as pool:
                 rows = list(pool.map(self._row, names))
+        rows += [
+            unreadable_row(printable(name), StoreError(f"{reason}."))
+            for name, reason in left_out(self._folder, entries).items()
+        ]
         return frame_of([row for row in rows if row is not None])
 
     def new_run(
@@ -166,23 +167,28 @@ class Store:
             StoreError: The run is finished, is being recorded, exists and ``resume`` is False, was begun with
                 another configuration, or is damaged.
         """
+        for name, value in (("candidate", candidate), ("dataset", dataset), ("mode", mode)):
+            text(value, name, NAME)
         given = plain(dict(config or {}), "config")
+        about = plain(dict(info or {}), "info")
+        check_summary(about)
+        seed = whole(seed, "seed")
         if run_id is None:
             run_id = default_run_id(candidate, dataset, seed, mode, given)
         values = {
             "run": check_run_id(run_id),
             "candidate": candidate,
             "dataset": dataset,
-            "seed": int(seed),
+            "seed": seed,
             "mode": mode,
-            "planned_epochs": planned_epochs,
+            "planned_epochs": None if planned_epochs is None else whole(planned_epochs, "number of planned epochs"),
             "config": given,
             "unit": plain(dict(unit or {}), "unit"),
             "recorded": plain(dict(recorded or {}), "recorded"),
-            "notes": notes,
-            "info": plain(dict(info or {}), "info"),
+            "notes": text(notes, "text of the notes", NOTES),
+            "info": about,
             "versions": current_versions(),
-            "warnings": list(dict.fromkeys(warnings)),
+            "warnings": list(dict.fromkeys(text(warning, "text of a warning", NOTES) for warning in warnings)),
         }
         return begin(self._folder.child(run_id), values, resume=resume, asynchronous=asynchronous, take_over=take_over)
 
@@ -195,26 +201,43 @@ class Store:
         if check_run_id(run_id) not in self.run_ids():
             raise StoreError(f"There is no run {run_id} in {self.url}.")
         child = self._folder.child(run_id)
-        if not (isinstance(child, LocalFolder) and isinstance(self._folder, LocalFolder)):
-            if (self._row(run_id) or {}).get("status") == "running":
-                raise StoreError(_BUSY.format(run_id))
-            child.remove(MANIFEST)
-            self._folder.remove_folder(run_id)
-            return
-        lock = take(child)
-        if lock is None:
-            raise StoreError(_BUSY.format(run_id))
-        aside = f".{run_id}.deleted.tmp"
         try:
-            self._folder.remove_folder(aside)
+            lock = take(child) if isinstance(child, LocalFolder) else None
+        except BusyError:
+            raise StoreError(_BUSY.format(run_id)) from None
+        try:
+            if lock is None and (self._row(run_id) or {}).get("status") == "running":
+                raise StoreError(_BUSY.format(run_id))
+            if not isinstance(self._folder, LocalFolder):
+                child.remove(MANIFEST)
+                self._folder.remove_folder(run_id)
+                return
+            aside = f".{run_id}.{os.urandom(8).hex()}{_DELETED}"
             self._folder.rename(run_id, aside)  # at once: a run that is half deleted is never seen
         finally:
-            lock.release()
-        self._folder.remove_folder(aside)
+            if lock is not None:
+                lock.release()
+        for entry in self._folder.entries():  # also what deletions left that were killed
+            if entry.size is None and entry.name.startswith(".") and entry.name.endswith(_DELETED):
+                self._folder.remove_folder(entry.name)
 
     def write_index(self) -> None:
         """Write the names of all runs to ``runs.json``, for a web server that lists no folders."""
         self._folder.write(INDEX_FILE, json.dumps(self.run_ids()).encode())
+
+    def _entries(self) -> list[Entry]:
+        try:
+            return self._folder.entries()
+        except FileNotFoundError as error:
+            raise StoreError(f"The store {self.url} was deleted.") from error
+        except StoreError:
+            if self._folder.writable:
+                raise
+            return []  # a web server that lists nothing
+
+    def _runs_of(self, entries: list[Entry]) -> list[str]:
+        names = [entry.name for entry in entries if entry.size is None and is_run_id(entry.name)]
+        return names or self._indexed(entries)
 
     def _indexed(self, found: list[Entry]) -> list[str]:
         """Runs that the index names, where folders can't be listed."""
@@ -223,7 +246,7 @@ class Store:
         try:
             names = json.loads(self._folder.read(INDEX_FILE))
             return sorted(name for name in names if isinstance(name, str) and is_run_id(name))
-        except (FileNotFoundError, ValueError, TypeError):
+        except (FileNotFoundError, ValueError, TypeError, RecursionError):
             if found:
                 return []
             raise StoreError(
@@ -232,14 +255,20 @@ class Store:
             ) from None
 
     def _row(self, run_id: str) -> _Row | None:
-        """The row of a run, None if it is gone or was never one."""
+        """The row of a run, None if it is gone or was never one; nothing that goes wrong here stops a listing."""
         try:
-            child = self._folder.child(run_id)
+            return self._read_row(run_id)
+        except Exception as error:
+            return unreadable_row(run_id, error)
+
+    def _read_row(self, run_id: str) -> _Row | None:
+        child = self._folder.child(run_id)
+        try:
             stamp = child.stamp(MANIFEST)
             known = self._known.get(run_id)
             if known is not None and stamp is not None and known[0] == stamp and known[1]["status"] != "running":
                 return known[1]
-            manifest = Manifest.from_bytes(child.read(MANIFEST), child.name_of(MANIFEST))
+            manifest = Manifest.from_bytes(child.read(MANIFEST, MOST_BYTES), child.name_of(MANIFEST))
             row = row_of(run_id, manifest)
             self._known[run_id] = (stamp, row)
             return {**row, "status": status_now(child, manifest)}
@@ -247,5 +276,3 @@ class Store:
             if not has_tables(child):
                 return None
             return unreadable_row(run_id, StoreError(f"{child.name_of(MANIFEST)} is missing."))
-        except StoreError as error:
-            return unreadable_row(run_id, error)

@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ncore.errors import SchemaVersionError, StoreError
+from ncore.errors import NcoreError, SchemaVersionError, StoreError
 from ncore.store._folder import Entry, Folder, folder_at
-from ncore.store._inventory import DROPPINGS, has_tables, unlisted
+from ncore.store._inventory import DROPPINGS, has_tables, left_out, unlisted
 from ncore.store._lock import is_alive
 from ncore.store._marker import check_marker
-from ncore.store._parquet import check_table, content_damage, damaged_groups, footer_is_sound
-from ncore.store.damage import DamagedFileError, Kind
+from ncore.store._parquet import check_table, content_damage, damaged_groups, footer_is_sound, read_group, too_large
+from ncore.store.damage import DamagedFileError, Kind, in_line, kept_inside
 from ncore.store.layout import (
     INDEX_FILE,
     MANIFEST,
@@ -27,7 +26,8 @@ from ncore.store.layout import (
     parse_checkpoint_file,
     parse_table_file,
 )
-from ncore.store.manifest import Extent, FileEntry, Manifest
+from ncore.store.listing import row_of
+from ncore.store.manifest import MOST_BYTES, Extent, FileEntry, Manifest
 from ncore.store.store import Store
 
 __all__ = ["Finding", "Report", "verify"]
@@ -57,6 +57,10 @@ class Finding:
     def harmless(self) -> bool:
         """Whether nothing is lost."""
         return self.kind == "leftover"
+
+    def __str__(self) -> str:
+        said = f"{self.path}: {self.problem.rstrip('.')}"
+        return f"{said}; still readable: {self.readable}" if self.readable else said
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,13 @@ def verify(place: str | os.PathLike[str], storage_options: Mapping[str, Any] | N
     if STORE_FILE not in names and not any(_is_run(folder, entry) for entry in entries):
         check_marker(folder)  # says that this is no store
     check.marker(folder, STORE_FILE in names)
+    others = left_out(folder, entries)
     for entry in entries:
         where = folder.name_of(entry.name)
-        if entry.size is None and is_run_id(entry.name):
+        if entry.name in others:
+            check.runs += 1
+            check.add("unreadable", where, others[entry.name])
+        elif entry.size is None and is_run_id(entry.name):
             check.run(folder.child(entry.name), entry.name)
         elif is_temporary(entry.name):
             check.add("leftover", where, "a writer or a deletion was killed")
@@ -152,12 +160,21 @@ class _Check:
             self.add("corrupt", where, str(error), "the runs, once ncore.create_store made it anew")
 
     def run(self, folder: Folder, name: str | None) -> None:
-        where = folder.name_of(MANIFEST)
         self.runs += 1
+        try:
+            with kept_inside(folder.name_of("")):
+                self._run(folder, name)
+        except FileNotFoundError:
+            return  # deleted meanwhile
+        except NcoreError as error:
+            self.add("unreadable", folder.name_of(""), in_line(error))
+
+    def _run(self, folder: Folder, name: str | None) -> None:
+        where = folder.name_of(MANIFEST)
         before = None
         for _ in range(_AGAIN):
             try:
-                manifest = Manifest.from_bytes(folder.read(MANIFEST), where)
+                manifest = Manifest.from_bytes(folder.read(MANIFEST, MOST_BYTES), where)
             except FileNotFoundError:
                 self._no_manifest(folder)
                 return
@@ -178,6 +195,10 @@ class _Check:
         self.files += 1 + len(manifest.files)
         self.bytes += manifest.size
         self.findings.extend(found)
+        try:
+            row_of(manifest.run, manifest)
+        except NcoreError as error:  # no listing can show it
+            self.add("unreadable", where, in_line(error))
         if name is not None and manifest.run != name:
             self.add("foreign", where, f"it is of run {manifest.run}", "everything, under this folder's name")
         self._unlisted(folder, manifest)
@@ -187,7 +208,8 @@ class _Check:
         for path, entry in manifest.files.items():
             where = folder.name_of(path)
             try:
-                _check_file(folder, path, entry)
+                with kept_inside(where):
+                    _check_file(folder, path, entry)
             except FileNotFoundError:
                 found.append(Finding("missing", where, "the manifest lists it", _others(manifest, path)))
             except SchemaVersionError as error:
@@ -195,7 +217,7 @@ class _Check:
             except DamagedFileError as error:
                 try:
                     left = _salvage(folder, path, entry)
-                except FileNotFoundError:
+                except Exception:
                     left = "nothing of this file"
                 readable = "; ".join(filter(None, (left, _others(manifest, path))))
                 found.append(Finding(error.kind, where, error.problem, readable))
@@ -220,8 +242,13 @@ class _Check:
             self.add("leftover", folder.name_of(path), "a writer was killed before it was listed, or removed")
         for path in found.checkpoints:
             parsed = parse_checkpoint_file(path)
-            if parsed is not None and checksum(folder.read(path)) != parsed[1]:
-                problem = "its content is not what its name says"
+            problem = ""
+            try:
+                if parsed is not None and checksum(folder.read(path)) != parsed[1]:
+                    problem = "its content is not what its name says"
+            except StoreError as error:
+                problem = in_line(error)
+            if problem:
                 self.add("corrupt", folder.name_of(path), problem, "every recorded epoch; training will start over")
 
     def _no_manifest(self, folder: Folder) -> None:
@@ -245,17 +272,24 @@ def _check_file(folder: Folder, path: str, entry: FileEntry) -> None:
         while chunk := file.read(_CHUNK):
             size += len(chunk)
             crc = checksum(chunk, int(crc, 16))
+            if size > entry.bytes:
+                break  # however long it goes on
     damage = content_damage(Extent(bytes=size, crc32=crc), entry, where)
     table, _ = parse_table_file(path) or ("", None)
     try:
         with folder.open(path) as file:
-            check_table(pq.ParquetFile(file), table, where)  # it may be sound, but not what belongs here
-    except FileNotFoundError:
-        raise  # replaced by a writer between the two reads, which the caller looks into
-    except (pa.ArrowException, OSError, ValueError) as error:
+            found = pq.ParquetFile(file)
+            check_table(found, table, where)  # it may be sound, but not what belongs here
+            groups = (found.metadata.row_group(number) for number in range(found.num_row_groups))
+            problem = next(filter(None, map(too_large, groups)), "")
+    except (FileNotFoundError, NcoreError):
+        raise  # the first: replaced by a writer between the two reads, which the caller looks into
+    except Exception as error:
         raise damage or DamagedFileError(where, "corrupt", "it is no Parquet file") from error
     if damage is not None:
         raise damage
+    if problem:
+        raise DamagedFileError(where, "corrupt", problem)
 
 
 def _salvage(folder: Folder, path: str, entry: FileEntry) -> str:
@@ -283,8 +317,8 @@ def _salvage(folder: Folder, path: str, entry: FileEntry) -> str:
 def _epochs_of(file: pq.ParquetFile, group: int) -> set[int]:
     """Epochs that a row group has rows of; empty if that column cannot be read."""
     try:
-        return set(file.read_row_group(group, columns=["epoch"]).column("epoch").unique().to_pylist())
-    except (pa.ArrowException, OSError, ValueError, KeyError):
+        return set(read_group(file, group, ["epoch"]).column("epoch").unique().to_pylist())
+    except Exception:
         return set()
 
 

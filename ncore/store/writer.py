@@ -14,6 +14,7 @@ from typing import Any, Self
 import pyarrow as pa
 from filelock import BaseFileLock
 
+from ncore._validation import whole
 from ncore.errors import NcoreError, StoreError
 from ncore.store import _checkpoints
 from ncore.store._background import Background, Job
@@ -23,13 +24,15 @@ from ncore.store._folder import Folder
 from ncore.store._inventory import remove_leftovers
 from ncore.store._parquet import encode, entry_of
 from ncore.store.layout import LOCK, MANIFEST, part_file
-from ncore.store.manifest import FileEntry, Manifest, Status, plain
+from ncore.store.listing import check_summary
+from ncore.store.manifest import MOST_BYTES, MOST_EPOCH, FileEntry, Manifest, Status, plain
 from ncore.store.schema import TABLES
 
 __all__ = ["RunWriter"]
 
 _DEPTH = 2  # epochs that may wait for the thread: more would only hide that the disk is too slow
 _HEARTBEAT = timedelta(minutes=2)
+_REASON = 10_000  # characters: an exception may print a whole tensor
 
 
 class RunWriter:
@@ -87,17 +90,16 @@ class RunWriter:
                 thread, also what went wrong with an earlier epoch.
         """
         self._check_open()
-        epoch = int(epoch)
-        if epoch <= self._last_epoch or epoch < 0:
-            raise StoreError(
-                f"Epoch {epoch} cannot be recorded, run {self.run_id} is at epoch {self._last_epoch}: "
-                f"go on with epoch {self._last_epoch + 1}."
-            )
+        if isinstance(epoch, int) and epoch < 0:
+            raise self._behind(epoch)
+        epoch = whole(epoch, "epoch", MOST_EPOCH)
+        if epoch <= self._last_epoch:
+            raise self._behind(epoch)
         given = {"metrics": metrics, "capacitance": capacitance, "trajectories": trajectories}
         tables = {name: arrow_table(name, epoch, rows) for name, rows in given.items() if rows is not None}
         if line_graph is not None:
             tables["line_graph"] = factor_table(epoch, line_graph, line_graph_scale)
-        news = {**latest(tables), **plain(dict(summary or {}), "summary")}
+        news = {**latest(tables), **_news(summary)}
         self._do(lambda: self._commit(epoch, tables, news))
         self._last_epoch = epoch
 
@@ -124,7 +126,7 @@ class RunWriter:
     def finish(self, summary: Mapping[str, Any] | None = None) -> None:
         """Complete the run: every table becomes one file, and nothing can be added."""
         self._check_open()
-        news = plain(dict(summary or {}), "summary")
+        news = _news(summary)
         self._wait()
         summary = {**self._manifest.summary, **news}
         files = compact(self._folder, self._manifest)
@@ -136,12 +138,12 @@ class RunWriter:
 
     def fail(self, reason: str) -> None:
         """End the run as failed; what was recorded stays, and it can be resumed."""
-        self._end("failed", " ".join(reason.split()))
+        self._end("failed", _in_line(reason))
 
     def close(self, reason: str | None = None) -> None:
         """Stop recording; a run that is not finished is left interrupted, to be resumed; ``reason`` says why."""
         if self._open:
-            self._end("interrupted", None if reason is None else " ".join(reason.split()))
+            self._end("interrupted", None if reason is None else _in_line(reason))
 
     def __enter__(self) -> Self:
         return self
@@ -190,7 +192,7 @@ class RunWriter:
         """Write the manifest with some values replaced; a sign of life may be due at the same moment."""
         with self._manifest_lock:
             manifest = self._manifest.changed(**values)
-            if not self._folder.local:
+            if self._lock is None:
                 self._check_still_ours()
             self._write(MANIFEST, manifest.to_bytes())
             self._manifest = manifest
@@ -204,11 +206,17 @@ class RunWriter:
     def _check_still_ours(self) -> None:
         """Where no lock keeps others away, the manifest says whose the run is."""
         try:
-            data = self._folder.read(MANIFEST)
+            data = self._folder.read(MANIFEST, MOST_BYTES)
         except FileNotFoundError as error:
             raise self._deleted() from error
         if Manifest.from_bytes(data, self._folder.name_of(MANIFEST)).writer != self._manifest.writer:
             raise StoreError(f"Run {self.run_id} was taken over by another writer: this one stops.")
+
+    def _behind(self, epoch: int) -> StoreError:
+        return StoreError(
+            f"Epoch {epoch} cannot be recorded, run {self.run_id} is at epoch {self._last_epoch}: "
+            f"go on with epoch {self._last_epoch + 1}."
+        )
 
     def _deleted(self) -> StoreError:
         return StoreError(f"Run {self.run_id} was deleted while it was being recorded.")
@@ -254,3 +262,16 @@ class RunWriter:
     def _at_exit(self) -> None:
         if os.getpid() == self._process:  # and not in a process that was forked off
             self.close()
+
+
+def _news(summary: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a caller adds to the summary, as it can be read back."""
+    news: dict[str, Any] = plain(dict(summary or {}), "summary")
+    check_summary(news)
+    return news
+
+
+def _in_line(reason: str) -> str:
+    """A reason in one line, whatever an exception said: it must not keep the end of a run from being written."""
+    line = " ".join(str(reason).encode("utf-8", "backslashreplace").decode().split())
+    return line if len(line) <= _REASON else f"{line[: _REASON - 3]}..."

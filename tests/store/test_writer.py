@@ -75,6 +75,7 @@ def test_a_wrong_table_leaves_the_run_as_it_was(store: Store) -> None:
 def write_epochs(writer: RunWriter, epochs: range) -> None:
     for epoch in epochs:
         write(writer, epoch)
+    writer._wait()
 
 
 def break_off(store: Store, error: BaseException) -> None:
