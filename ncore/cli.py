@@ -360,4 +360,4 @@ def _exit_if_failed(results: list[Any]) -> None:
 
 
 def _print_json(table: pd.DataFrame) -> None:
-    typer.echo(table.to_json(orient="records", date_format="iso", indent=1, double_precision=10))
+    typer.echo(table.to_json(orient="records", date_format="iso", indent=1, double_precision=15))

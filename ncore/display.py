@@ -173,8 +173,8 @@ def reading_hint(table: pd.DataFrame) -> None:
         name, mean = escape(str(first["candidate"])), _percent(first["predicted"])
         if kind == "measured":
             said.append(
-                f"by epoch {epoch}, {len(rows)} of {len(table)} had ended, of which {name} is the best, with {mean}% of "
-                f"the test images right in the mean of its seeds"
+                f"by epoch {epoch}, {len(rows)} of {len(table)} had ended, of which {name} is the best, with {mean}% "
+                f"of the test images right in the mean of its seeds"
             )
         else:
             said.append(

@@ -181,7 +181,10 @@ class Ranker:
             )
         table = pd.DataFrame(rows)
         table["rank"] = table["predicted"].rank(ascending=False, method="min", na_option="bottom").astype(int)
-        table["p_best"] = probability_of_best(table["predicted"].to_numpy(), table["own"].to_numpy(), seed)
+        rated = table["predicted"].notna()  # the draws of the others are those that they would be without the rest
+        shares = probability_of_best(table.loc[rated, "predicted"].to_numpy(), table.loc[rated, "own"].to_numpy(), seed)
+        table["p_best"] = 0.0
+        table.loc[rated, "p_best"] = shares
         table = table.sort_values(["rank", "p_best", "candidate"], ascending=[True, False, True], ignore_index=True)
         apart_sds = dict(zip(table["candidate"], table["own"], strict=True))
         table = table[list(COLUMNS)]

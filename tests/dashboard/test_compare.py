@@ -80,7 +80,7 @@ def test_a_difference_is_weighed_against_the_seeds(second: list[float], told: st
     early = [0.5, 0.6, 0.7]
     group = [curve("b", early, seed, value) for seed, value in enumerate(second)] or [curve("b", early)]
     mine = [curve("a", early, seed, value) for seed, value in enumerate([0.90, 0.91, 0.92])]
-    assert told in told_of(*sides(mine, group), 3)[1]
+    assert any(told in text for text in told_of(*sides(mine, group), 3))
 
 
 def test_cost_and_capacitance_are_compared() -> None:
@@ -93,7 +93,7 @@ def test_cost_and_capacitance_are_compared() -> None:
 
 
 def test_numbers_are_those_of_the_sides() -> None:
-    first, second = sides([curve("a", [0.5, 0.6, 0.7], observed=0.75)], [curve("b", [0.4, 0.5, 0.6])], pace=(6.0, 2.0))
+    first, second = sides([curve("a", [0.5, 0.6, 0.7, 0.72], observed=0.75)], [curve("b", [0.4, 0.5, 0.6])], (6.0, 2.0))
     table = numbers(first, second).set_index("measure")
     assert table.loc["Predicted final accuracy", ["first", "second"]].tolist() == [70.0, 60.0]
     assert table.loc["Final accuracy", "first"] == 75.0

@@ -197,10 +197,11 @@ def numbers(first: Side, second: Side) -> pd.DataFrame:
 
     The direction is "higher", "lower" or empty: which of the two is better, where one can say that.
     """
+    measured = MEASURED in {side.row.get("kind") for side in (first, second)}
     rows = [
         ("Rank", [side.row.get("rank", math.nan) for side in (first, second)], "", "lower"),
         (
-            "Predicted or measured final accuracy",
+            "Accuracy that it is ranked by" if measured else "Predicted final accuracy",
             [_fraction(side, "predicted") for side in (first, second)],
             "%",
             "higher",
