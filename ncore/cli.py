@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "EpochsOption",
     "JsonOption",
     "StoreArgument",
     "app",
@@ -40,6 +41,25 @@ app = typer.Typer(
 )
 
 StoreArgument = Annotated[str, typer.Argument(help="Store of runs: a folder or a URL.")]
+
+
+def _as_of(text: str) -> int | None:
+    """The epoch as of which to rank; None for now."""
+    if text == "now":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise typer.BadParameter(f"{text!r} is neither an epoch, 1 or more, nor 'now'.")
+    return int(text)
+
+
+EpochsOption = Annotated[
+    Any,
+    typer.Option(
+        parser=lambda given: _as_of(str(given)),
+        metavar="EPOCH|now",
+        help="As of which epoch: what would have been said then; now: with all that is known.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 _DEBUG = {"on": False}
 
@@ -81,7 +101,7 @@ def demo(
     early = max(3, epochs // 3)
     table = rank_runs(recipe.store_place, epochs=early)
     ranking_table(table, f"Digits: predicted final accuracy after {early} of {epochs} epochs")
-    reading_hint(table, early)
+    reading_hint(table)
     if open_dashboard:
         from ncore.demo import sample_runs
 
@@ -237,7 +257,7 @@ def evaluate(
 def rank(
     store: StoreArgument,
     dataset: Annotated[str | None, typer.Option(help="Needed if the store has several.")] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Rank as of this epoch.")] = 5,
+    epochs: EpochsOption = 5,
     method: Annotated[str | None, typer.Option(help="Prediction method; --method help lists them.")] = None,
     mode: Annotated[str | None, typer.Option(help="Needed if the store has several: backbone, unit or all.")] = None,
     as_json: JsonOption = False,
@@ -246,6 +266,7 @@ def rank(
     from ncore.display import ranking_table, reading_hint
     from ncore.predict import DEFAULT_METHOD, get_predictor, predictor_names
     from ncore.predict import rank as rank_runs
+    from ncore.predict.ranker import MEASURED
 
     if method == "help":
         for name in predictor_names(slow=True):
@@ -255,8 +276,9 @@ def rank(
     if as_json:
         _print_json(table)
         return
-    ranking_table(table, f"Predicted final accuracy after {epochs} epochs, method {method or DEFAULT_METHOD!r}")
-    reading_hint(table, epochs)
+    told = f"after {table.attrs['epochs']} epochs, method {method or DEFAULT_METHOD!r}"
+    ranking_table(table, f"{'Final' if (table['kind'] == MEASURED).all() else 'Predicted final'} accuracy {told}")
+    reading_hint(table)
 
 
 @app.command()
@@ -264,7 +286,7 @@ def report(
     store: StoreArgument,
     output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")] = Path("report.html"),
     dataset: Annotated[str | None, typer.Option(help="Needed if the store has several.")] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Rank as of this epoch.")] = 5,
+    epochs: EpochsOption = 5,
     method: Annotated[str | None, typer.Option(help="Prediction method, as for `rank`.")] = None,
     mode: Annotated[str | None, typer.Option(help="Needed if the store has several: backbone, unit or all.")] = None,
 ) -> None:
@@ -363,4 +385,4 @@ def _exit_if_failed(results: list[Any]) -> None:
 
 
 def _print_json(table: pd.DataFrame) -> None:
-    typer.echo(table.to_json(orient="records", date_format="iso", indent=1, double_precision=10))
+    typer.echo(table.to_json(orient="records", date_format="iso", indent=1, double_precision=15))

@@ -165,12 +165,16 @@ def spent_hint(jobs: Sequence[Job], store: str) -> None:
 
 
 def ranking_table(table: pd.DataFrame, title: str) -> None:
-    """Candidates by predicted final accuracy, in per cent."""
+    """Candidates by predicted or measured final accuracy, in per cent."""
+    kinds = set(table["kind"])
+    head = "predicted" if "measured" not in kinds else "accuracy" if "forecast" in kinds else "measured"
     view = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     view.add_column("rank", justify="right")
     view.add_column("candidate")
-    for name in ("predicted %", "90% interval", "P(best) %", "observed %", "seeds"):
+    for name in (f"{head} %", "90% interval", "P(best) %", "observed %", "seeds"):
         view.add_column(name, justify="right")
+    if head == "accuracy":
+        view.add_column("kind")
     view.add_column("note", style="dim")
     for row in table.to_dict("records"):
         view.add_row(
@@ -181,23 +185,38 @@ def ranking_table(table: pd.DataFrame, title: str) -> None:
             _percent(row["p_best"], 0),
             _percent(row["observed"]),
             f"{row['seeds']}",
+            *([row["kind"]] if head == "accuracy" else []),
             escape(row["warning"] if isinstance(row["warning"], str) else ""),
         )
     console.print(view)
 
 
-def reading_hint(table: pd.DataFrame, epochs: int) -> None:
-    """One sentence on how to read a ranking."""
-    if len(table) == 0:
-        return
-    first = table.iloc[0]
-    console.print(
-        f"[bold]How to read it:[/] seen up to epoch {epochs} only, {escape(str(first['candidate']))} is predicted to "
-        f"end at {_percent(first['predicted'])}% and is the best with probability {_percent(first['p_best'], 0)}%; "
-        "read how sure the order is from P(best), as intervals hold what is uncertain for all alike, too; 'observed' "
-        "is what the runs really ended at on test data.",
-        highlight=False,
-    )
+def reading_hint(table: pd.DataFrame) -> None:
+    """How to read a ranking: a sentence on what is measured, another on what is forecast."""
+    said = []
+    for kind in ("measured", "forecast"):
+        rows = table[(table["kind"] == kind) & table["predicted"].notna()]
+        if rows.empty:
+            continue
+        first, epoch = rows.iloc[0], table.attrs["epochs"]
+        name, mean = escape(str(first["candidate"])), _percent(first["predicted"])
+        if kind == "measured":
+            said.append(
+                f"by epoch {epoch}, {len(rows)} of {len(table)} had ended, of which {name} is the best, with {mean}% "
+                f"of the test images right in the mean of its seeds"
+            )
+        else:
+            said.append(
+                f"seen up to epoch {epoch} only, {name} is predicted to end at {mean}%"
+                + (" and is" if len(rows) == len(table) else ", the most of those that had not ended; it is")
+                + f" the best of all with probability {_percent(first['p_best'], 0)}%"
+            )
+    if said:
+        console.print(
+            f"[bold]How to read it:[/] {'; '.join(said)}. Read how sure the order is from P(best), as intervals hold "
+            "what is uncertain for all alike, too; 'observed' is what the runs really ended at on test data.",
+            highlight=False,
+        )
 
 
 def runs_table(table: pd.DataFrame, store: str) -> None:

@@ -18,6 +18,7 @@ from ncore.predict.measures import (
     weighted_kendall,
 )
 from ncore.predict.predictors import BASELINE, DEFAULT_METHOD, RECOMMENDED, get_predictor, predictor_names
+from ncore.predict.ranker import Past, Ranker
 from ncore.predict.ranking import rank, rank_curves
 
 __all__ = [
@@ -32,7 +33,9 @@ __all__ = [
     "Family",
     "Forecast",
     "Measure",
+    "Past",
     "Predictor",
+    "Ranker",
     "Reads",
     "Task",
     "curves_from_store",

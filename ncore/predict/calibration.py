@@ -15,9 +15,12 @@ its own, from residuals less their common part on each task: the order of runs, 
 rest on it alone.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 
@@ -53,11 +56,28 @@ class Calibrated(Predictor):
         """The predictor's own forecasts; see ``Predictor.predict``."""
         return self.predictor.predict(curves)
 
-    def fit(self, experience: Sequence[Task]) -> Predictor:
+    def errors(self, epoch: int) -> tuple[float, float]:
+        """Mean absolute errors as of an epoch on what it was fitted on, each task predicted without its group.
+
+        Returns:
+            Its own error, and that of reading the last accuracy; each task has the same weight. NaN where it can't be
+            judged, as when nothing was fitted.
+        """
+        return math.nan, math.nan
+
+    def fit(self, experience: Sequence[Task]) -> Calibrated:
         """Learn from the experience and calibrate on it, group by group; see ``Predictor.fit``."""
         if not experience:
             return self
         return _Fitted(self, self.predictor.fit(experience), tuple(experience))
+
+
+class _Judgement(NamedTuple):
+    """What was forecast of the runs of a task, where they ended, and what reading their last accuracy says."""
+
+    forecasts: list[Forecast]
+    truth: FloatArray
+    last: FloatArray
 
 
 class _Fitted(Calibrated):
@@ -66,6 +86,7 @@ class _Fitted(Calibrated):
     def __init__(self, origin: Calibrated, fitted: Predictor, experience: tuple[Task, ...]) -> None:
         super().__init__(fitted)
         self._origin, self._experience = origin, experience
+        self._judgements: dict[int, list[_Judgement]] = {}
         self._factors: dict[int, tuple[float, float]] = {}
         self._held_out: dict[str, Predictor] = {}
 
@@ -76,38 +97,56 @@ class _Fitted(Calibrated):
             for curve, forecast in zip(curves, forecasts, strict=True)
         ]
 
-    def fit(self, experience: Sequence[Task]) -> Predictor:
+    def fit(self, experience: Sequence[Task]) -> Calibrated:
         return self._origin.fit(experience)
 
     def factor(self, epoch: int) -> float:
         """What standard deviations are multiplied by when a run has been seen until ``epoch``."""
         return self._factors_of(epoch)[0]
 
+    def errors(self, epoch: int) -> tuple[float, float]:
+        judged = self._judged(epoch)
+        if not judged:
+            return math.nan, math.nan
+        own = [np.abs([forecast.mean for forecast in one.forecasts] - one.truth).mean() for one in judged]
+        last = [np.abs(one.last - one.truth).mean() for one in judged]
+        return float(np.mean(own)), float(np.mean(last))
+
     def _factors_of(self, epoch: int) -> tuple[float, float]:
         """The factor, and that of what is not shared."""
         if epoch not in self._factors:
-            judged = [found for task in self._experience if (found := self._judged(task, epoch))[1]]
-            whole = conformal_factor([normalised_residuals(*found) for found in judged])
-            apart = all(forecast.shared > 0 for forecasts, _ in judged for forecast in forecasts)
-            own = conformal_factor([own_residuals(*found) for found in judged]) if apart else whole
+            judged = self._judged(epoch)
+            whole = conformal_factor([normalised_residuals(one.forecasts, one.truth.tolist()) for one in judged])
+            apart = all(forecast.shared > 0 for one in judged for forecast in one.forecasts)
+            own = whole
+            if apart:
+                own = conformal_factor([own_residuals(one.forecasts, one.truth.tolist()) for one in judged])
             self._factors[epoch] = whole, own
         return self._factors[epoch]
 
-    def _judged(self, task: Task, epoch: int) -> tuple[list[Forecast], list[float]]:
-        """Forecasts on one task by what was learned on the other groups, and the truth; empty if it can't be judged."""
+    def _judged(self, epoch: int) -> list[_Judgement]:
+        """Forecasts on all tasks of the experience that can be judged as of an epoch."""
+        if epoch not in self._judgements:
+            found = [self._judge(task, epoch) for task in self._experience]
+            self._judgements[epoch] = [one for one in found if one is not None]
+        return self._judgements[epoch]
+
+    def _judge(self, task: Task, epoch: int) -> _Judgement | None:
+        """Forecasts on one task by what was learned on the other groups, and the truth; None if it can't be judged."""
         alone = all(other.group == task.group for other in self._experience)
         if epoch < self.min_epochs or (self.learns and alone):  # what has learned nothing is another predictor
-            return [], []
+            return None
         curves, truth = task.as_of(epoch)
         if self.strength is not None:
             chosen = [index for index, curve in enumerate(curves) if self.strength in curve.beta]
             curves, truth = [curves[index] for index in chosen], [truth[index] for index in chosen]
         if not curves:
-            return [], []
+            return None
         if not self.joint and len(curves) > MOST_RUNS:
             evenly = np.linspace(0, len(curves) - 1, MOST_RUNS).astype(int)
             curves, truth = [curves[index] for index in evenly], [truth[index] for index in evenly]
-        return self._without(task.group).predict(curves), truth
+        last = np.array([curve.accuracy[-1] for curve in curves])
+        return _Judgement(self._without(task.group).predict(curves), np.array(truth), last)
 
     def _without(self, group: str) -> Predictor:
         """The predictor fitted on the other groups."""

@@ -80,6 +80,7 @@ class Curve:
         train_loss: Training loss, as ``loss``.
         scores: Transferability scores by name, known before training; "probe_logme" is what runs record at epoch 0.
         warnings: What to know before trusting the run, empty if nothing.
+        test_images: How many images the final test accuracy was measured on, None where unknown.
 
     Raises:
         InputError: The arrays differ in shape, the epochs do not increase from 1, an accuracy is not in [0, 1],
@@ -107,6 +108,7 @@ class Curve:
     train_loss: FloatArray | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     warnings: str = ""
+    test_images: int | None = None
 
     def __post_init__(self) -> None:
         epochs = np.asarray(self.epochs, dtype=np.int64)
@@ -158,6 +160,41 @@ class Curve:
             beta={name: values[keep] for name, values in self.beta.items()},
             observed=float("nan"),
             **{name: values[keep] for name in _OPTIONAL if (values := getattr(self, name)) is not None},
+        )
+
+    def in_epochs(self, count: int) -> "Curve":
+        """The same training told in ``count`` epochs: read at the shares 1/count, 2/count, ... of its planned length.
+
+        Between two epochs it is interpolated. Shares after the last epoch are left out, and those before the first one
+        that are not nearer to it than to the start.
+
+        Example:
+            >>> curve = Curve("lenet", 0, np.array([1, 2, 3, 4]), np.array([0.5, 0.6, 0.7, 0.8]), {}, horizon=4)
+            >>> curve.in_epochs(2).accuracy.tolist(), curve.in_epochs(8).epochs.tolist()
+            ([0.6, 0.8], [1, 2, 3, 4, 5, 6, 7, 8])
+        """
+        if count == self.horizon:
+            return self
+        if self.epochs.size == 0:
+            return replace(self, horizon=count)
+        epochs = np.arange(1, count + 1)
+        at = epochs * self.horizon / count
+        kept = (at >= self.epochs[0] - 0.5) & (at <= self.epochs[-1])
+
+        def read(values: FloatArray) -> FloatArray:
+            found: FloatArray = np.interp(at[kept], self.epochs, values)
+            return found
+
+        optional: dict[str, Any] = {
+            name: read(values) for name in _OPTIONAL if (values := getattr(self, name)) is not None
+        }
+        return replace(
+            self,
+            epochs=epochs[kept],
+            accuracy=np.clip(read(self.accuracy), 0, 1),
+            beta={name: read(values) for name, values in self.beta.items()},
+            horizon=count,
+            **optional,
         )
 
 
@@ -217,6 +254,7 @@ def read_curve(row: Mapping[Any, Any], run: Callable[[], RunLike], epochs: int |
     series: dict[tuple[str, str], dict[int, float]] = {}
     beta: dict[str, dict[int, float]] = {}
     before: dict[tuple[str, str], float] = {}
+    tables: RunLike | None = None
     try:
         tables = run()
         metrics, capacitance = tables.metrics(), tables.capacitance()
@@ -234,6 +272,8 @@ def read_curve(row: Mapping[Any, Any], run: Callable[[], RunLike], epochs: int |
     planned = 0 if pd.isna(row["planned_epochs"]) else int(row["planned_epochs"])
     if np.isfinite(suits := before.get(("probe", "logme"), np.nan)):
         others["scores"] = {PROBE_LOGME: suits}
+    if tables is not None:
+        others["test_images"] = _test_images(getattr(tables, "manifest", None))
     return Curve(
         candidate=str(row["run"] if pd.isna(row["candidate"]) else row["candidate"]),
         seed=0 if pd.isna(row["seed"]) else int(row["seed"]),
@@ -249,6 +289,13 @@ def read_curve(row: Mapping[Any, Any], run: Callable[[], RunLike], epochs: int |
         warnings="" if pd.isna(said := row.get("warnings")) else str(said),
         **others,
     )
+
+
+def _test_images(manifest: Any) -> int | None:
+    """How many test images the manifest of a run names, None where it doesn't; what it says may be anything."""
+    images = getattr(manifest, "info", {}).get("images")
+    count = images.get("test") if isinstance(images, Mapping) else None
+    return count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else None
 
 
 def _by_epoch(metrics: pd.DataFrame) -> dict[tuple[str, str], dict[int, float]]:

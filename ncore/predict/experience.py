@@ -3,12 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 
-from ncore.predict.curves import Curve, StoreLike, curves_from_store
+from ncore.predict.curves import Curve, StoreLike, read_curve
 
-__all__ = ["Task", "tasks_from_store", "tasks_of"]
+__all__ = ["Task", "finished", "finished_curves", "in_order", "tasks_from_store", "tasks_of"]
 
 
 @dataclass(frozen=True)
@@ -52,43 +53,61 @@ class Task:
         ]
         return [curve.until(epoch) for curve in kept], [curve.observed for curve in kept]
 
+    def in_epochs(self, count: int) -> "Task":
+        """The same with all its trainings told in ``count`` epochs; see ``Curve.in_epochs``."""
+        return Task(self.name, [curve.in_epochs(count) for curve in self.curves], self.group)
+
+
+def finished(runs: pd.DataFrame, mode: str, without: Sequence[str] = ()) -> pd.DataFrame:
+    """The rows of a listing that forecasts can learn from: runs whose end is known, in one training mode.
+
+    Args:
+        runs: As ``store.runs()`` returns them.
+        mode: The training mode; runs in another are no evidence for it.
+        without: Datasets to leave out: the one to be predicted, above all.
+    """
+    if runs.empty:
+        return runs
+    known = (runs["mode"] == mode) & runs["test_accuracy"].notna() & runs["dataset"].notna()
+    return runs[known.astype(bool) & ~runs["dataset"].isin(list(without))]
+
 
 def tasks_from_store(store: StoreLike, mode: str, without: Sequence[str] = ()) -> list[Task]:
     """The finished runs of a store, a task for each dataset.
 
     Args:
         store: The store, or anything with its ``runs()`` and ``run(id)``.
-        mode: The training mode; runs in another are no evidence for it.
-        without: Datasets to leave out: the one to be predicted, above all.
+        mode: As for ``finished``.
+        without: The same.
 
     Returns:
         Tasks of two candidates or more, by name of the dataset; one with a single candidate ranks nothing.
     """
-    return tasks_of(
-        [
-            curve
-            for dataset in _finished(store.runs(), mode, without)
-            for curve in curves_from_store(store, dataset=dataset, mode=mode)
-        ]
-    )
+    return tasks_of(finished_curves(store, mode, without))
+
+
+def finished_curves(store: StoreLike, mode: str, without: Sequence[str] = ()) -> list[Curve]:
+    """The curves of a store's finished runs; arguments as for ``finished``."""
+    rows = finished(store.runs(), mode, without).to_dict("records")
+    return [read_curve(row, partial(store.run, row["run"])) for row in rows]
 
 
 def tasks_of(curves: Sequence[Curve]) -> list[Task]:
-    """Sort curves into tasks by their dataset and mode; see ``tasks_from_store``."""
+    """Sort curves into tasks by their dataset and mode; see ``tasks_from_store``.
+
+    The runs of a task are sorted, so that what is learned doesn't depend on the order in which they were listed.
+    """
     groups: dict[tuple[str, str], list[Curve]] = {}
     for curve in curves:
         if curve.dataset and math.isfinite(curve.observed):
             groups.setdefault((curve.dataset, curve.mode), []).append(curve)
     return [
-        Task(f"{dataset}, {mode}" if mode else dataset, members, group=dataset)
+        Task(f"{dataset}, {mode}" if mode else dataset, sorted(members, key=in_order), group=dataset)
         for (dataset, mode), members in sorted(groups.items())
         if len({curve.candidate for curve in members}) > 1
     ]
 
 
-def _finished(runs: pd.DataFrame, mode: str, without: Sequence[str]) -> list[str]:
-    """Datasets with a finished run in this mode."""
-    if runs.empty:
-        return []
-    usable = runs[(runs["mode"] == mode) & runs["test_accuracy"].notna() & runs["dataset"].notna()]
-    return sorted(set(usable["dataset"]) - set(without))
+def in_order(curve: Curve) -> tuple[str, int, list[float]]:
+    """By what runs are sorted: candidate and seed, and what two runs of the same seed differ in."""
+    return curve.candidate, curve.seed, [curve.observed, *curve.accuracy.tolist()]

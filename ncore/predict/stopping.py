@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from math import ceil
 
 import numpy as np
 
 from ncore.errors import InputError
-from ncore.predict.curves import Curve, FloatArray
+from ncore.predict.combining import combine, draws, forecasts
+from ncore.predict.curves import Curve
+from ncore.predict.experience import in_order
 from ncore.predict.forecast import Forecast, Predictor
-from ncore.predict.predictors.naive import read
-from ncore.predict.ranking import combine
 
-__all__ = ["DRAWS", "LOOKS", "Standing", "StoppingRule", "standing"]
+__all__ = ["LOOKS", "Standing", "StoppingRule", "standing"]
 
-#: Monte-Carlo draws: the standard error of a probability of 0.1 is 0.005.
-DRAWS = 4000
 #: Epochs after which candidates are compared, each about 1.6 times the one before: pausing costs a reload.
 LOOKS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
 
@@ -147,10 +144,10 @@ class StoppingRule:
 
 
 def standing(curves: Sequence[Curve], predictor: Predictor, seed: int = 0) -> Standing:
-    """Forecast every candidate from all that was seen of it, and compare.
+    """Forecast every candidate from all that was seen of it, and compare, as ``ncore.rank`` does.
 
-    A run that reached its horizon is taken at its last accuracy, with the noise of a reading. An error that all
-    forecasts share leaves their order as it is, and is left out.
+    A run that reached its horizon is taken at its last accuracy, with the noise of a reading: test accuracies have no
+    part in it. An error that all forecasts share leaves their order as it is, and is left out.
 
     Args:
         curves: The runs of one task, all as of one epoch or as far as they got by then; those that failed or have no
@@ -161,34 +158,25 @@ def standing(curves: Sequence[Curve], predictor: Predictor, seed: int = 0) -> St
     Raises:
         InputError: No curve can be used.
     """
-    usable = sorted((curve for curve in curves if curve.usable), key=lambda curve: (curve.candidate, curve.seed))
+    usable = sorted((curve for curve in curves if curve.usable), key=in_order)
     if not usable:
         raise InputError(f"None of the {len(curves)} runs can be compared: each failed, or has no finished epoch.")
-    forecasts: dict[str, list[Forecast]] = {}
-    for curve, forecast in zip(usable, predictor.predict(usable), strict=True):
-        if curve.epochs[-1] >= curve.horizon:
-            forecast = read(curve, float(curve.accuracy[-1]))
-        forecasts.setdefault(curve.candidate, []).append(forecast)
-    names = list(forecasts)
-    apart = all(forecast.shared > 0 for members in forecasts.values() for forecast in members)
-    means, sds = np.array([combine(members, apart) for members in forecasts.values()]).T
-    draws = np.clip(means + sds * _normal(means.size, seed), 0, 1)
-    best = draws.max(axis=1, keepdims=True)
-    at_best = draws == best
+    found: dict[str, list[Forecast]] = {}
+    for curve, forecast in zip(usable, forecasts(predictor, usable), strict=True):
+        found.setdefault(curve.candidate, []).append(forecast)
+    names = list(found)
+    apart = all(forecast.shared > 0 for members in found.values() for forecast in members)
+    means = np.array([combine(members)[0] for members in found.values()])
+    drawn = draws(means, np.array([combine(members, apart)[1] for members in found.values()]), seed)
+    best = drawn.max(axis=1, keepdims=True)
+    at_best = drawn == best
     p_best = (at_best / at_best.sum(axis=1, keepdims=True)).mean(axis=0)
-    order = np.lexsort((names, -means, -p_best))
-    choice = int(np.lexsort((names, -p_best, -means))[0])
+    by_name = np.argsort(np.argsort(names))
+    order = np.lexsort((by_name, -means, -p_best))
+    choice = int(np.lexsort((by_name, -p_best, -means))[0])
     return Standing(
         tuple(names[index] for index in order),
         tuple(float(p_best[index]) for index in order),
-        100 * float((best[:, 0] - draws[:, choice]).mean()),
+        100 * float((best[:, 0] - drawn[:, choice]).mean()),
         names[choice],
     )
-
-
-@lru_cache(maxsize=8)
-def _normal(n: int, seed: int) -> FloatArray:
-    """Standard normal draws, shape (``DRAWS``, n); a pruner asks for the same ones at every report."""
-    draws = np.random.default_rng(seed).standard_normal((DRAWS, n))
-    draws.flags.writeable = False
-    return draws

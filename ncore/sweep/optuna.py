@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ncore.errors import InputError, MissingExtraError
-from ncore.predict import DEFAULT_METHOD, Curve
+from ncore.predict import DEFAULT_METHOD, Curve, Past, Ranker
 from ncore.predict.experience import Task
 from ncore.predict.forecast import Predictor
-from ncore.predict.predictors.registry import taught
-from ncore.predict.stopping import StoppingRule, standing
+from ncore.predict.stopping import StoppingRule
 
 __all__ = ["ForecastPruner", "report"]
 
@@ -82,11 +81,10 @@ class ForecastPruner(optuna.pruners.BasePruner):
     ) -> None:
         if epochs < 1:
             raise InputError(f"The value epochs={epochs} must be 1 or more: give the epoch at which a trial ends.")
-        known = [dataset] if dataset else []
-        self.predictor = taught(method, mode, known, experience) if isinstance(method, str) else method
+        self.ranker = Ranker(method, Past([dataset], mode, lambda: experience))
         self.rule = StoppingRule(risk=risk)
         self.epochs, self.n_startup_trials = epochs, n_startup_trials
-        self.n_warmup_epochs = max(n_warmup_epochs, self.predictor.min_epochs)
+        self.n_warmup_epochs = max(n_warmup_epochs, self.ranker.predictor.min_epochs)
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether the trial should end now; Optuna calls it."""
@@ -117,7 +115,7 @@ class ForecastPruner(optuna.pruners.BasePruner):
         if not looked or not self.n_warmup_epochs <= epoch < self.epochs:
             return False
         as_far = [curve.candidate for curve in curves if curve.epochs[-1] >= epoch]
-        now = standing([curve.until(epoch) for curve in curves], self.predictor)
+        now = self.ranker.standing([curve.until(epoch) for curve in curves])
         return curves[-1].candidate not in self.rule.keep(now, as_far)
 
     def _wrong(self, trial: FrozenTrial, minimised: bool) -> str:

@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from ncore.errors import InputError, StoreError
-from ncore.predict import curves_from_store, get_predictor
-from ncore.predict.experience import tasks_from_store
-from ncore.predict.forecast import Predictor
-from ncore.predict.predictors.registry import taught
-from ncore.predict.stopping import Standing, StoppingRule, standing
+from ncore.predict import Ranker, curves_from_store, get_predictor
+from ncore.predict.stopping import Standing, StoppingRule
 from ncore.probe.job import Job
 from ncore.store import create_store
 from ncore.store.manifest import Ending
@@ -49,7 +46,7 @@ def sweep_and_stop(
         store: Folder or URL; made if missing.
         engine: The same.
         rule: Who goes on, and until when; a budget holds for each dataset and mode by itself.
-        method: Predictor of the final accuracy, taught by the benchmark and by the store's other datasets.
+        method: Predictor of the final accuracy, taught as ``ncore.rank`` is.
         retry_failed: Remove and repeat runs that failed before, instead of skipping them.
         on_result: Called with each result once it is settled.
 
@@ -74,8 +71,8 @@ def sweep_and_stop(
     for job in jobs:
         groups.setdefault((job.dataset.name, job.settings.mode), []).append(job)
     for (dataset, mode), members in groups.items():
-        fitted = taught(method, mode, [dataset], tasks_from_store(opened, mode, without=[dataset]))
-        _Stages(opened, store, members, engine, rule, fitted, settle).run(retry_failed)
+        ranker = Ranker.of(opened, dataset, mode, method)
+        _Stages(opened, store, members, engine, rule, ranker, settle).run(retry_failed)
     return [results[name] for name in ids]
 
 
@@ -89,11 +86,11 @@ class _Stages:
         jobs: Sequence[Job],
         engine: Engine,
         rule: StoppingRule,
-        predictor: Predictor,
+        ranker: Ranker,
         settle: Callable[[Result], None],
     ) -> None:
         self.opened, self.place, self.engine, self.rule = opened, place, engine, rule
-        self.predictor, self.settle, self.jobs = predictor, settle, list(jobs)
+        self.ranker, self.settle, self.jobs = ranker, settle, list(jobs)
         self.horizon = max(job.settings.epochs for job in jobs)
         self.going: dict[str, list[Job]] = {}
 
@@ -102,7 +99,7 @@ class _Stages:
         for job in self.jobs:
             if not self._settled_before(job, retry_failed):
                 self.going.setdefault(job.candidate.name, []).append(job)
-        looks = [*self.rule.looks_until(self.horizon, self.predictor), self.horizon]
+        looks = [*self.rule.looks_until(self.horizon, self.ranker.predictor), self.horizon]
         self._check_budget(looks[0])
         for number, look in enumerate(looks):
             self._advance(look)
@@ -180,7 +177,7 @@ class _Stages:
         ours = _Chosen(self.opened, {run_id(job) for job in self.jobs})
         first = self.jobs[0]
         curves = curves_from_store(ours, first.dataset.name, first.settings.mode, epochs=look)
-        return standing(curves, self.predictor)
+        return self.ranker.standing(curves)
 
     def _stop(self, job: Job, reason: str) -> None:
         name = run_id(job)

@@ -11,7 +11,7 @@ from ncore_dashboard.data import rankings
 from ncore_dashboard.data.clock import Clock, saved
 from ncore_dashboard.data.library import Library
 
-from ncore.predict import Curve, get_predictor
+from ncore.predict import Curve, Past, Ranker, get_predictor
 from ncore.predict.predictors.capacitance import ridge_line
 
 
@@ -56,12 +56,12 @@ def test_the_line_reaches_over_negative_values_and_zero() -> None:
 
 
 def test_a_ranking_that_cannot_be_made_says_why(books: Library) -> None:
-    assert "needs 3 epochs" in str(rankings.ranking(curves_of(books), "power", 2))
+    assert "needs 3 epochs" in str(rankings.ranking(curves_of(books), Ranker("power"), 2))
 
 
 def test_rankings_below_each_other_leave_out_what_cannot_be_made(books: Library) -> None:
     curves = curves_of(books)
-    ranked = rankings.below_each_other({k: rankings.ranking(curves, "power", k) for k in (2, 3, 4)})
+    ranked = rankings.below_each_other({k: rankings.ranking(curves, Ranker("power"), k) for k in (2, 3, 4)})
     assert sorted(ranked["k"].unique()) == [3, 4]
     assert rankings.below_each_other({1: "no"}).empty
 
@@ -69,7 +69,7 @@ def test_rankings_below_each_other_leave_out_what_cannot_be_made(books: Library)
 def test_the_verdict_counts_pairs_and_points() -> None:
     table = pd.DataFrame(
         {"candidate": list("abc"), "predicted": [0.9, 0.8, 0.7], "observed": [0.8, 0.9, 0.6], "rank": [1, 2, 3]}
-    )
+    ).assign(kind="forecast")
     judged = rankings.verdict(table)
     assert (judged.choice, judged.pairs, judged.right) == ("a", 3, 2)
     assert judged.error == pytest.approx(10)
@@ -78,6 +78,7 @@ def test_the_verdict_counts_pairs_and_points() -> None:
 
 def test_unknown_outcomes_are_left_out_of_the_verdict_and_missing_predictions_count_as_last() -> None:
     table = pd.DataFrame({"candidate": list("abc"), "predicted": [0.9, 0.8, np.nan], "observed": [0.8, np.nan, 0.9]})
+    table["kind"] = "forecast"
     judged = rankings.verdict(table)
     assert (judged.pairs, judged.right) == (1, 0)
     assert judged.error == pytest.approx(10)
@@ -87,7 +88,7 @@ def test_unknown_outcomes_are_left_out_of_the_verdict_and_missing_predictions_co
 
 
 def test_methods_are_compared_with_their_reasons(books: Library) -> None:
-    table = rankings.compare_methods(curves_of(books), 2).set_index("method")
+    table = rankings.compare_methods(curves_of(books), Past(), 2).set_index("method")
     assert table.loc["last", "right"] == table.loc["last", "pairs"] == 3
     assert "needs 3 epochs" in table.loc["power", "reason"]
     assert np.isnan(table.loc["power", "kendall"])
@@ -110,7 +111,7 @@ def test_a_clock_goes_on_at_its_pace() -> None:
 
 def test_prices_fall_to_nothing_saved(books: Library) -> None:
     curves = curves_of(books)
-    ranked = rankings.below_each_other({k: rankings.ranking(curves, "last", k) for k in range(1, 7)})
+    ranked = rankings.below_each_other({k: rankings.ranking(curves, Ranker("last"), k) for k in range(1, 7)})
     prices = rankings.price(ranked, books.clocks(books.runs()["key"]))
     assert prices["regret"].eq(0).all()
     assert prices["saved"].is_monotonic_decreasing

@@ -14,7 +14,7 @@ from ncore_dashboard.data import track_record
 from ncore_dashboard.figures import track_record as figures
 from streamlit.testing.v1 import AppTest
 
-from ncore.predict import DEFAULT_METHOD, Curve
+from ncore.predict import DEFAULT_METHOD, Curve, Past
 from ncore.store import create_store
 
 MEASURES = ("kendall", "regret", "precision_at_3", "error", "coverage")
@@ -91,13 +91,14 @@ def test_own_runs_need_enough_finished_candidates() -> None:
 
 def test_the_own_record_counts_pairs() -> None:
     tasks = {("photos", "all"): curves({name: 0.5 + index / 10 for index, name in enumerate("abcd")})}
-    record = track_record.own_record(tasks, ["last", "power"], 2).set_index("method")
+    pasts = {key: Past(key[:1], key[1]) for key in tasks}
+    record = track_record.own_record(tasks, pasts, ["last", "power"], 2).set_index("method")
     assert record.loc["last", ["tasks", "right", "pairs"]].tolist() == [1, 6, 6]
     assert record.loc["last", "kendall"] == 1
     assert record.loc["last", "regret"] == 0
     assert record.loc["power", "tasks"] == 0  # it needs three epochs
     assert record.index[0] == "last"
-    assert track_record.own_record(tasks, ["last"], 6)["tasks"].item() == 0  # nothing is left to predict
+    assert track_record.own_record(tasks, pasts, ["last"], 6)["tasks"].item() == 0  # nothing is left to predict
 
 
 def words(test: AppTest) -> str:

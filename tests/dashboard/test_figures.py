@@ -13,7 +13,7 @@ from ncore_dashboard.data.clock import Clock
 from ncore_dashboard.data.library import Library
 from ncore_dashboard.figures import capacitance, plane, ranking, styles_of
 
-from ncore.predict import rank_curves
+from ncore.predict import Ranker, rank_curves
 from ncore.predict.predictors.capacitance import ridge_line
 
 HOSTILE = "<b>x</b><script>alert(1)</script> %{y} & <a href='javascript:1'>link</a>"
@@ -22,7 +22,7 @@ HOSTILE = "<b>x</b><script>alert(1)</script> %{y} & <a href='javascript:1'>link<
 @pytest.fixture
 def ranked(books: Library) -> pd.DataFrame:
     curves = [books.curve(key) for key in books.runs()["key"]]
-    return rankings.below_each_other({k: rankings.ranking(curves, "last", k) for k in range(1, 7)})
+    return rankings.below_each_other({k: rankings.ranking(curves, Ranker("last"), k) for k in range(1, 7)})
 
 
 @pytest.fixture

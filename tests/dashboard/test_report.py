@@ -80,13 +80,11 @@ def running(second: float = 0.89) -> Evidence:
 
 def ended(finals: dict[str, list[float]]) -> Evidence:
     curves = [
-        curve(name, seed, [0.5, 0.6, 0.6, 0.6, 0.6, 0.6], final)
+        curve(name, seed, [0.5, 0.6, 0.6, 0.6, 0.6, 0.6], final, test_images=400)
         for name, values in finals.items()
         for seed, final in enumerate(values)
     ]
-    return evidence_of(
-        curves, clocks(list(finals), 2), dataset="d", mode="all", epochs=2, method="last", place="s", images=400
-    )
+    return evidence_of(curves, clocks(list(finals), 2), dataset="d", mode="all", epochs=2, method="last", place="s")
 
 
 @pytest.fixture(scope="module", params=TASKS, ids=[task[0] for task in TASKS])

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from ncore.errors import InputError
 from ncore.predict import Forecast, Predictor, predictor_names, rank, rank_curves
-from ncore.predict.ranking import COLUMNS, DRAWS, combine, probability_of_best
+from ncore.predict.combining import DRAWS, combine, probability_of_best
+from ncore.predict.ranker import COLUMNS
 
 accuracy_lists = st.lists(st.floats(0, 1), min_size=1, max_size=5)
 tasks = st.lists(st.lists(accuracy_lists, min_size=1, max_size=3), min_size=1, max_size=5)
@@ -93,16 +94,17 @@ def test_a_predictor_never_sees_the_truth(make_curve):
 
     table = rank_curves([make_curve([0.5, 0.6, 0.7], observed=0.9)], epochs=2, method=Spy())
     assert table["warning"].tolist() == ["seen"]
-    assert table.attrs == {"method": "spy", "label": "spy", "epochs": 2, "level": 0.9}
+    told = {"method": "spy", "label": "spy", "epochs": 2, "level": 0.9, "own": {"a": 0.1}}
+    assert table.attrs == told
 
 
 def test_seeds_are_combined(make_curve):
-    curves = [make_curve([value], "a", seed, horizon=1, observed=value) for seed, value in enumerate([0.5, 0.6, 0.7])]
+    curves = [make_curve([value], "a", seed, horizon=1) for seed, value in enumerate([0.5, 0.6, 0.7])]
     row = rank_curves(curves, epochs=1, method="last", experience=()).iloc[0]
     sd = math.sqrt(0.005**2 + 0.01)  # within: the floor of a reading; between: variance of 0.5, 0.6, 0.7
     z = NormalDist().inv_cdf(0.95)
     assert row["seeds"] == 3
-    assert row["predicted"] == row["observed"] == pytest.approx(0.6)
+    assert row["predicted"] == pytest.approx(0.6)
     assert (row["lower"], row["upper"]) == pytest.approx((0.6 - z * sd, 0.6 + z * sd))
 
 
@@ -232,7 +234,7 @@ def test_refusals(make_curve, make_store):
     with pytest.raises(InputError, match="needs the signed beta_eff, but the runs recorded none"):
         rank_curves(curves, method="capacitance-signed")
     with pytest.raises(InputError, match="recorded absolute, relative:"):
-        rank_curves([make_curve([0.5], beta={"relative": [1], "absolute": [1]})], method="capacitance-signed")
+        rank_curves([make_curve([0.5], beta={"relative": [1], "absolute": [1]})], 5, "capacitance-signed")
     with pytest.raises(InputError, match="0 curves"):
         rank_curves([])
     with pytest.raises(InputError, match="not a predictor"):

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from ncore.network.strengths import Strength
-from ncore.predict import Curve, get_predictor
-from ncore_dashboard.data import rankings
+from ncore.predict import Curve
+from ncore.predict.ranker import MEASURED, probability_ahead
 from ncore_dashboard.data.clock import Clock, pace
 from ncore_dashboard.data.gap import gap
 from ncore_dashboard.text.phrases import called, chance, counted, duration, listed, percent, points
@@ -61,27 +61,35 @@ class Side:
         return found[np.isfinite(found)].groupby(level=0).mean()
 
 
-def in_words(first: Side, second: Side, k: int, method: str) -> list[str]:
+def in_words(first: Side, second: Side, k: int, ranking: pd.DataFrame | str) -> list[str]:
     """What differs, a sentence or two a view: prediction, outcome, curves, beta_eff, cost. Plain text.
 
     Args:
         first, second: The candidates.
         k: The epoch as of which they are ranked.
-        method: Name of the predictor.
+        ranking: Of all candidates as of that epoch, or why there is none.
     """
-    said = [_prediction(first, second, k, method), _outcome(first, second), _course(first, second)]
+    said = [_prediction(first, second, k, ranking), _outcome(first, second), _course(first, second)]
     said += [_coupling(first, second), _cost(first, second)]
     return [text for text in said if text]
 
 
-def _prediction(first: Side, second: Side, k: int, method: str) -> str:
+def _prediction(first: Side, second: Side, k: int, ranking: pd.DataFrame | str) -> str:
+    """What is forecast of them; where what was measured is known, the outcome says it."""
+    open_ones = [side for side in (first, second) if side.row.get("kind") != MEASURED]
+    if not open_ones:
+        return ""
     ahead, behind = sorted((first, second), key=lambda side: (side.row.get("rank", math.inf), side is second))
     low, high = behind.row.get("predicted", math.nan), ahead.row.get("predicted", math.nan)
     if math.isnan(low) or math.isnan(high):
         missing = [side.name for side in (first, second) if math.isnan(side.row.get("predicted", math.nan))]
         return f"As of epoch {k}, nothing can be predicted of {listed(missing)}."
-    table = rankings.ranking([*ahead.curves, *behind.curves], method, k)
-    label = get_predictor(method).label
+    if isinstance(ranking, str):
+        return ""
+    label = ranking.attrs["label"]
+    if len(open_ones) == 1:
+        (one,) = open_ones
+        return f"As of epoch {k}, “{label}” predicts {percent(one.row['predicted'])} for {called(one.name)}."
     if high == low:
         start = f"As of epoch {k}, “{label}” predicts the same for both, {percent(high)}"
     else:
@@ -89,9 +97,7 @@ def _prediction(first: Side, second: Side, k: int, method: str) -> str:
             f"As of epoch {k}, “{label}” predicts {percent(high)} for {called(ahead.name)} and {percent(low)} for "
             f"{called(behind.name)}, {points(high - low)} less"
         )
-    if isinstance(table, str):
-        return f"{start}."
-    wins = float(table.loc[table["candidate"] == ahead.name, "p_best"].iloc[0])
+    wins = probability_ahead(ranking, ahead.name, behind.name)
     return f"{start}, and {called(ahead.name)} is the better of the two with a probability of {chance(wins)}."
 
 
@@ -191,9 +197,15 @@ def numbers(first: Side, second: Side) -> pd.DataFrame:
 
     The direction is "higher", "lower" or empty: which of the two is better, where one can say that.
     """
+    measured = MEASURED in {side.row.get("kind") for side in (first, second)}
     rows = [
         ("Rank", [side.row.get("rank", math.nan) for side in (first, second)], "", "lower"),
-        ("Predicted final accuracy", [_fraction(side, "predicted") for side in (first, second)], "%", "higher"),
+        (
+            "Accuracy that it is ranked by" if measured else "Predicted final accuracy",
+            [_fraction(side, "predicted") for side in (first, second)],
+            "%",
+            "higher",
+        ),
         ("from", [_fraction(side, "lower") for side in (first, second)], "%", ""),
         ("to", [_fraction(side, "upper") for side in (first, second)], "%", ""),
         ("Probability of being best", [_fraction(side, "p_best") for side in (first, second)], "%", "higher"),

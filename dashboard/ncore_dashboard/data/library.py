@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 
 from ncore.errors import NcoreError, StoreError
-from ncore.predict import Curve
+from ncore.predict import Curve, Past
 from ncore.predict.curves import read_curve
-from ncore.store import Run, Store, open_store
+from ncore.predict.experience import Task, finished, tasks_of
+from ncore.store import Manifest, Run, Store, open_store
 from ncore_dashboard.data.cache import Memory
 from ncore_dashboard.data.clock import Clock, clock_of
 
@@ -168,6 +169,22 @@ class Library:
                 found.setdefault(self.row(key)["candidate"], []).append(clock)
         return found
 
+    def past(self, dataset: str, mode: str) -> Past:
+        """What forecasts on a dataset may learn from, as :meth:`ncore.predict.Past.of` has it of all these stores.
+
+        It is the same object until a finished run of another dataset is added, changed or removed, so that what was
+        computed with it can be remembered by it. Runs are read when a method that learns asks for them.
+        """
+        listing = ("finished", self.version(), dataset, mode)
+        stamps = self._computed.get(
+            listing, lambda: tuple(map(self.stamp, finished(self.runs(), mode, [dataset])["key"]))
+        )
+
+        def own() -> list[Task]:
+            return tasks_of([self.curve(key) for key, *_ in stamps])
+
+        return self._computed.get(("past", dataset, mode, stamps), lambda: Past([dataset], mode, own))
+
     def remembered(self, what: Hashable, keys: Iterable[str], make: Callable[[], T]) -> T:
         """Something computed from these runs, computed again when one of them changes."""
         return self._computed.get((what, tuple(map(self.stamp, keys))), make)
@@ -249,6 +266,10 @@ class _Tables(NamedTuple):
 
     def capacitance(self) -> pd.DataFrame:
         return self.library.capacitance(self.key)
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.library.run(self.key).manifest
 
 
 def accuracies(metrics: pd.DataFrame) -> np.ndarray:

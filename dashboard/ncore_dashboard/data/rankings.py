@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from ncore.errors import InputError
-from ncore.predict import LEVEL, MEASURES, Curve, evaluate, get_predictor, predictor_names, rank_curves
+from ncore.predict import MEASURES, Curve, Past, Ranker, evaluate, get_predictor, predictor_names
+from ncore.predict.ranker import FORECAST
 from ncore_dashboard.data.clock import Clock, saved
 
 if TYPE_CHECKING:
@@ -57,10 +58,10 @@ def epochs_to_show(last: int, chosen: int = 1) -> list[int]:
     return sorted({*grid.tolist(), min(chosen, last), last})
 
 
-def ranking(curves: Sequence[Curve], method: str, k: int) -> pd.DataFrame | str:
-    """``rank_curves`` as of one epoch, or why it can't be done: too few epochs for the method, say."""
+def ranking(curves: Sequence[Curve], ranker: Ranker, k: int) -> pd.DataFrame | str:
+    """The ranking as of one epoch, or why it can't be done: too few epochs for the method, say."""
     try:
-        return rank_curves(curves, epochs=k, method=method, level=LEVEL)
+        return ranker.rank(curves, epochs=k)
     except InputError as error:
         return str(error)
 
@@ -73,7 +74,9 @@ def below_each_other(tables: Mapping[int, pd.DataFrame | str]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How one ranking did, against the final accuracies that are known.
+    """How the forecasts of one ranking did, against the final accuracies that are known.
+
+    What is measured is no forecast, and isn't judged, but for the regret: that is of the first choice among all.
 
     Attributes:
         choice: The candidate that came first, the first by name if several did.
@@ -91,8 +94,10 @@ class Verdict:
 
 
 def verdict(ranking: pd.DataFrame) -> Verdict:
-    """Judge a table of ``rank_curves``."""
-    predicted, observed = (ranking[name].to_numpy(np.float64) for name in ("predicted", "observed"))
+    """Judge a table of ``Ranker.rank``."""
+    whole = evaluate(ranking["predicted"].to_numpy(np.float64), ranking["observed"].to_numpy(np.float64))
+    foretold = ranking[ranking["kind"] == FORECAST]
+    predicted, observed = (foretold[name].to_numpy(np.float64) for name in ("predicted", "observed"))
     known = np.isfinite(observed)
     first, second = np.triu_indices(int(known.sum()), k=1)
     # As in the measures, what was not predicted counts as predicted last.
@@ -102,15 +107,15 @@ def verdict(ranking: pd.DataFrame) -> Verdict:
     error = np.abs(predicted[known] - truth)[np.isfinite(predicted[known])]
     return Verdict(
         choice=str(ranking["candidate"].iloc[0]),
-        measures=evaluate(predicted, observed),
+        measures=evaluate(predicted, observed) | {"regret": whole["regret"]},
         pairs=int(different.sum()),
         right=int((agree & different).sum()),
         error=100 * float(error.mean()) if error.size else math.nan,
     )
 
 
-def compare_methods(curves: Sequence[Curve], epochs: int) -> pd.DataFrame:
-    """All prediction methods as of one epoch, naive ones first.
+def compare_methods(curves: Sequence[Curve], past: Past, epochs: int) -> pd.DataFrame:
+    """All prediction methods as of one epoch, with the same past to learn from, naive ones first.
 
     Returns:
         Columns: method, label, choice, pairs, right, error, one of each ranking measure, and reason: why a method
@@ -119,7 +124,7 @@ def compare_methods(curves: Sequence[Curve], epochs: int) -> pd.DataFrame:
     rows = []
     for name in predictor_names():
         row: dict[str, object] = {"method": name, "label": get_predictor(name).label, "reason": ""}
-        table = ranking(curves, name, epochs)
+        table = ranking(curves, Ranker(name, past), epochs)
         if isinstance(table, str):
             row["reason"] = table
         else:

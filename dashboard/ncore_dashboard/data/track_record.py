@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ncore.errors import InputError
-from ncore.predict import BASELINE, DEFAULT_METHOD, Curve, get_predictor
+from ncore.predict import BASELINE, DEFAULT_METHOD, Curve, Past, Ranker, get_predictor
 from ncore_dashboard.data import rankings
 
 if TYPE_CHECKING:
@@ -135,8 +135,13 @@ def finished(curves: Mapping[tuple[str, str], Sequence[Curve]]) -> dict[tuple[st
     return {key: found[key] for key in order[:MOST_TASKS]}
 
 
-def own_record(tasks: Mapping[tuple[str, str], Sequence[Curve]], methods: Sequence[str], k: int) -> pd.DataFrame:
-    """How methods did on own finished runs, seen up to epoch ``k`` only.
+def own_record(
+    tasks: Mapping[tuple[str, str], Sequence[Curve]],
+    pasts: Mapping[tuple[str, str], Past],
+    methods: Sequence[str],
+    k: int,
+) -> pd.DataFrame:
+    """How methods did on own finished runs, seen up to epoch ``k`` only, with the past of each task to learn from.
 
     Returns:
         One row a method: method, label, tasks (where it could be used), right and pairs (pairs of candidates put in
@@ -145,9 +150,9 @@ def own_record(tasks: Mapping[tuple[str, str], Sequence[Curve]], methods: Sequen
     rows = []
     for name in methods:
         judged = []
-        for curves in tasks.values():
+        for key, curves in tasks.items():
             # As of the end there is nothing to predict.
-            table = rankings.ranking(curves, name, k) if k < rankings.horizon(curves) else ""
+            table = rankings.ranking(curves, Ranker(name, pasts[key]), k) if k < rankings.horizon(curves) else ""
             if isinstance(table, pd.DataFrame):
                 judged.append(rankings.verdict(table))
         pairs = sum(one.pairs for one in judged)

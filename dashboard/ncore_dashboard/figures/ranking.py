@@ -33,6 +33,9 @@ def forecast(ranking: pd.DataFrame, styles: Mapping[str, Style], dark: bool = Fa
     for place, row in zip(places, table.to_dict("records"), strict=True):
         style = style_for(row["candidate"], styles)
         low, mid, high = (float(value) for value in base.percent([row["lower"], row["predicted"], row["upper"]]))
+        told = "90% interval: not known" if np.isnan(low) else f"90% interval: {low:.1f} – {high:.1f}%"
+        low, high = np.nan_to_num([low, high], nan=mid).tolist()
+        kind = row.get("kind", "predicted").replace("forecast", "predicted")
         figure.add_scatter(
             x=[mid],
             y=[place],
@@ -50,8 +53,7 @@ def forecast(ranking: pd.DataFrame, styles: Mapping[str, Style], dark: bool = Fa
             name="predicted, with 90% interval",
             showlegend=False,
             hovertemplate=(
-                f"<b>{base.name(row['candidate'])}</b><br>predicted: {mid:.1f}%<br>"
-                f"90% interval: {low:.1f} – {high:.1f}%<br>"
+                f"<b>{base.name(row['candidate'])}</b><br>{kind}: {mid:.1f}%<br>{told}<br>"
                 f"probability of being best: {100 * row['p_best']:.0f}%<extra></extra>"
             ),
         )
@@ -72,7 +74,7 @@ def forecast(ranking: pd.DataFrame, styles: Mapping[str, Style], dark: bool = Fa
         mode="markers",
         marker={"color": base.grey(dark), "size": 11},
         error_x={"type": "constant", "value": 1},
-        name="predicted, with 90% interval",
+        name=_legend(table),
     )
     figure.update_yaxes(
         tickvals=places.tolist(),
@@ -82,6 +84,13 @@ def forecast(ranking: pd.DataFrame, styles: Mapping[str, Style], dark: bool = Fa
         showgrid=True,
     )
     return figure.update_xaxes(title="Final accuracy (%)", showgrid=True)
+
+
+def _legend(table: pd.DataFrame) -> str:
+    """What the marks are."""
+    kinds = set(table.get("kind", ["forecast"]))
+    said = [word for kind, word in (("forecast", "predicted"), ("measured", "measured")) if kind in kinds]
+    return f"{' or '.join(said)}, with 90% interval"
 
 
 def bump(

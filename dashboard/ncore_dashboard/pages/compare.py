@@ -10,7 +10,7 @@ import streamlit as st
 
 from ncore.errors import NcoreError
 from ncore.network.strengths import DENSE, SHOWN, Strength
-from ncore.predict import Curve, get_predictor
+from ncore.predict import Curve, Ranker, get_predictor
 from ncore_dashboard.data import accuracy_paths, rankings
 from ncore_dashboard.data.comparison import Side, in_words, numbers, settings_in_words, settings_that_differ
 from ncore_dashboard.data.library import Library
@@ -46,8 +46,11 @@ def page() -> None:
         )
         return
     k = method_choice.epoch("compare", rankings.horizon(list(curves.values())), get_predictor(method).min_epochs)
+    past = books.past(task.dataset, task.mode)
     ranking = books.remembered(
-        ("ranking", method, k), task.keys, lambda: rankings.ranking(list(curves.values()), method, k)
+        ("ranking", past, method, k),
+        task.keys,
+        lambda: rankings.ranking(list(curves.values()), Ranker(method, past), k),
     )
     order = names if isinstance(ranking, str) else [name for name in ranking["candidate"] if name in names]
     with st.container(horizontal=True):
@@ -59,7 +62,7 @@ def page() -> None:
         return
     pair = {name: [key for key, curve in curves.items() if curve.candidate == name] for name in (first, second)}
     sides = [_side(books, name, keys, curves, ranking) for name, keys in pair.items()]
-    _words(books, sides, pair, k, method, ranking)
+    _words(books, sides, pair, k, ranking)
     _forecast(books, sides, ranking, k)
     _curves(books, sides, k)
     _beta(books, sides, pair, k)
@@ -95,7 +98,6 @@ def _words(
     sides: Sequence[Side],
     pair: dict[str, list[str]],
     k: int,
-    method: str,
     ranking: pd.DataFrame | str,
 ) -> None:
     first, second = sides
@@ -105,7 +107,7 @@ def _words(
     ui.section("What differs", "Computed from the runs; the pictures below show the same.", ("predicted", "interval"))
     if isinstance(ranking, str):
         st.markdown(f":material/info: {markdown(ranking)}")
-    said = in_words(first, second, k, method)
+    said = in_words(first, second, k, ranking)
     if all(configurations):
         said.append(settings_in_words(settings, first.name, second.name))
     st.markdown("\n".join(f"- {markdown(text)}" for text in said))

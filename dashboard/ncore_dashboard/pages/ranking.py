@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from ncore.predict import BASELINE, MEASURES, Curve, get_predictor
+from ncore.predict import BASELINE, MEASURES, Curve, Past, Ranker, get_predictor
+from ncore.predict.ranker import FORECAST, MEASURED
 from ncore_dashboard.data import rankings
 from ncore_dashboard.figures import ranking as figures
 from ncore_dashboard.figures import styles_of
@@ -38,13 +39,14 @@ def page() -> None:
         )
         return
     k = method_choice.epoch("ranking", rankings.horizon(curves), get_predictor(method).min_epochs)
-    table = _ranking(task.keys, method, k)
+    past = books.past(task.dataset, task.mode)
+    table = _ranking(task.keys, past, method, k)
     if isinstance(table, str):
         ui.empty("This can't be ranked.", markdown(table))
         return
     styles = styles_of(books.candidates())
     dark = ui.is_dark()
-    prices = _prices(task.keys, method, k, last)
+    prices = _prices(task.keys, past, method, k, last)
     _headline(table, prices, k, rankings.horizon(curves))
 
     ui.section(
@@ -65,12 +67,13 @@ def page() -> None:
 
     ui.section(
         "How well do the methods rank here?",
-        _honest_line(table, task.keys, k),
+        _honest_line(table, task.keys, past, k),
         ("kendall", "spearman", "regret", "precision_at_3"),
     )
-    _methods(books.remembered(("methods", k), task.keys, lambda: rankings.compare_methods(curves, k)), method)
+    compared = books.remembered(("methods", past, k), task.keys, lambda: rankings.compare_methods(curves, past, k))
+    _methods(compared, method)
 
-    ranked = _ranked(task.keys, method, k, last)
+    ranked = _ranked(task.keys, past, method, k, last)
     ui.section(
         "The ranking as epochs pass",
         "Crossing lines: the order was not settled yet. The dotted line is the epoch chosen above.",
@@ -120,11 +123,19 @@ def _headline(table: pd.DataFrame, prices: pd.DataFrame, k: int, end: int) -> No
     first = table.iloc[0]
     tied = int((table["rank"] == 1).sum())
     who = markdown(first["candidate"], 60)
-    others = f" (with {tied - 1} other{'s' if tied > 2 else ''} predicted just the same)" if tied > 1 else ""
+    same = "measured" if first["kind"] == MEASURED else "predicted"
+    others = f" (with {tied - 1} other{'s' if tied > 2 else ''} {same} just the same)" if tied > 1 else ""
+    verb = "ended at" if first["kind"] == MEASURED else "is predicted to end at"
     st.markdown(
-        f"As of epoch {k} of {end}, **{who}**{others} is predicted to end at **{ui.percent(first['predicted'])}** "
+        f"As of epoch {k} of {end}, **{who}**{others} {verb} **{ui.percent(first['predicted'])}** "
         f"(90% interval {ui.percent(first['lower'])} – {ui.percent(first['upper'])})."
     )
+    going = table[(table["kind"] == FORECAST) & table["predicted"].notna()]
+    if first["kind"] == MEASURED and len(going):
+        st.markdown(
+            f"{len(going)} of {len(table)} have not ended; of these, **{markdown(going['candidate'].iloc[0], 60)}** is "
+            f"predicted to end highest, at **{ui.percent(going['predicted'].iloc[0])}**."
+        )
     now = prices[(prices["k"] == k) & (prices["method"] == table.attrs["method"])]
     regret = now["regret"].iloc[0] if len(now) else float("nan")
     saved = now["saved"].iloc[0] if len(now) else float("nan")
@@ -147,27 +158,29 @@ def _headline(table: pd.DataFrame, prices: pd.DataFrame, k: int, end: int) -> No
         )
 
 
-def _ranking(keys: Sequence[str], method: str, k: int) -> pd.DataFrame | str:
+def _ranking(keys: Sequence[str], past: Past, method: str, k: int) -> pd.DataFrame | str:
     books = sidebar.current()
     return books.remembered(
-        ("ranking", method, k), keys, lambda: rankings.ranking([books.curve(key) for key in keys], method, k)
+        ("ranking", past, method, k),
+        keys,
+        lambda: rankings.ranking([books.curve(key) for key in keys], Ranker(method, past), k),
     )
 
 
-def _ranked(keys: Sequence[str], method: str, k: int, last: int) -> pd.DataFrame:
-    return rankings.below_each_other({at: _ranking(keys, method, at) for at in rankings.epochs_to_show(last, k)})
+def _ranked(keys: Sequence[str], past: Past, method: str, k: int, last: int) -> pd.DataFrame:
+    return rankings.below_each_other({at: _ranking(keys, past, method, at) for at in rankings.epochs_to_show(last, k)})
 
 
-def _prices(keys: Sequence[str], method: str, k: int, last: int) -> pd.DataFrame:
+def _prices(keys: Sequence[str], past: Past, method: str, k: int, last: int) -> pd.DataFrame:
     """Regret and compute saved of the chosen method, and of the simplest one beside it."""
     books = sidebar.current()
     epochs = tuple(rankings.epochs_to_show(last, k))
 
     def of(name: str) -> pd.DataFrame:
         table = books.remembered(
-            ("price", name, epochs),
+            ("price", past, name, epochs),
             keys,
-            lambda: rankings.price(_ranked(keys, name, k, last), books.clocks(keys)),
+            lambda: rankings.price(_ranked(keys, past, name, k, last), books.clocks(keys)),
         )
         return table.assign(method=name, label=get_predictor(name).label)
 
@@ -186,7 +199,8 @@ def _details(table: pd.DataFrame) -> None:
             "to %": 100 * table["upper"],
             "P(best) %": 100 * table["p_best"],
             "Observed %": 100 * table["observed"],
-            "Error": 100 * (table["predicted"] - table["observed"]),
+            "Error": (100 * (table["predicted"] - table["observed"])).where(table["kind"] == FORECAST),
+            "Kind": table["kind"],
             "Seeds": table["seeds"],
             "Note": [plain(text, 300) for text in table["warning"]],
         }
@@ -200,7 +214,8 @@ def _details(table: pd.DataFrame) -> None:
             min_value=0, max_value=100, format="%.0f", help=explanation("p_best").text
         ),
         "Observed %": number(format="%.1f", help=explanation("test_accuracy").text),
-        "Error": number(format="%+.1f", help="Predicted less observed, in accuracy points."),
+        "Error": number(format="%+.1f", help="Predicted less observed, in accuracy points; of forecasts."),
+        "Kind": st.column_config.TextColumn(help=explanation("kind").text),
     }
     st.dataframe(
         view,
@@ -213,11 +228,15 @@ def _details(table: pd.DataFrame) -> None:
     )
 
 
-def _honest_line(table: pd.DataFrame, keys: Sequence[str], k: int) -> str:
+def _honest_line(table: pd.DataFrame, keys: Sequence[str], past: Past, k: int) -> str:
     """How the chosen method did so far, against reading the last accuracy."""
-    method, simplest = table.attrs["method"], _ranking(keys, BASELINE, k)
+    method, simplest = table.attrs["method"], _ranking(keys, past, BASELINE, k)
     mine = rankings.verdict(table)
     naive = mine if isinstance(simplest, str) else rankings.verdict(simplest)
+    if (table["kind"] == MEASURED).all():
+        return (
+            f"As of epoch {k} all is measured, and nothing is left to forecast: choose an earlier epoch to judge them."
+        )
     if mine.pairs == 0:
         return "Nothing can be said yet: a method is judged by final accuracies, and fewer than two are known."
     label = get_predictor(method).label

@@ -112,8 +112,11 @@ def _own(method: str, k: int) -> None:
         return
     methods = track_record.beside(method)
     tasks = books.remembered(("own tasks",), keys, lambda: track_record.finished(_by_task(keys)))
+    pasts = {task: books.past(*task) for task in tasks}
     record = books.remembered(
-        ("own record", tuple(methods), k), keys, lambda: track_record.own_record(tasks, methods, k)
+        ("own record", tuple(methods), k, *pasts.values()),
+        keys,
+        lambda: track_record.own_record(tasks, pasts, methods, k),
     )
     named = "; ".join(f"{plain(dataset, 40)} ({mode})" for dataset, mode in list(tasks)[:4])
     more = f" and {len(tasks) - 4} more" if len(tasks) > 4 else ""

@@ -8,14 +8,13 @@ import re
 import pandas as pd
 import streamlit as st
 
-from ncore.errors import InputError, NcoreError
+from ncore.errors import InputError
 from ncore.predict import get_predictor
 from ncore_dashboard.data import rankings
 from ncore_dashboard.data.library import Library
 from ncore_dashboard.parts import method_choice, runs_choice, sidebar, ui
 from ncore_dashboard.report import evidence_of, recommendation
 from ncore_dashboard.report import page as report_page
-from ncore_dashboard.report.evidence import images_of
 from ncore_dashboard.text.plaintext import markdown, plain
 
 HEIGHT = 1000
@@ -41,6 +40,8 @@ def page() -> None:
     k = method_choice.epoch("report", rankings.horizon(curves), get_predictor(method).min_epochs)
     scheme = "dark" if ui.is_dark() else "light"
 
+    past = books.past(task.dataset, task.mode)
+
     def make() -> tuple[str, bytes, bytes, pd.DataFrame]:
         evidence = evidence_of(
             curves,
@@ -49,15 +50,15 @@ def page() -> None:
             mode=task.mode,
             epochs=k,
             method=method,
+            past=past,
             place=_place(books, task),
-            images=_images(books, task.keys),
             candidates=books.candidates(),
         )
         pages = (report_page(evidence, given).encode() for given in ("auto", scheme))
         return recommendation.recommendation(evidence), *pages, evidence.ranking
 
     try:
-        what = ("report", method, k, scheme, task.chosen, task.older)
+        what = ("report", past, method, k, scheme, task.chosen, task.older)
         sentence, file, preview, ranking = books.remembered(what, task.keys, make)
     except InputError as error:
         ui.empty("This can't be reported.", markdown(error))
@@ -88,18 +89,6 @@ def _place(books: Library, task: runs_choice.Task) -> str:
     """The store's name, if the report is on all that one store has on the dataset: then a command makes it again."""
     numbers = {books.row(key)["number"] for key in task.keys}
     return "" if task.chosen or task.older or len(numbers) > 1 else books.sources[numbers.pop()].label
-
-
-def _images(books: Library, keys: tuple[str, ...]) -> int:
-    """How many test images there are, by the first run that says so."""
-    for key in keys:
-        try:
-            found = images_of(books.run(key).manifest.info)
-        except NcoreError:
-            continue
-        if found:
-            return found
-    return 0
 
 
 def _file_name(dataset: str) -> str:

@@ -39,7 +39,9 @@ def epoch(page: str, last: int, needed: int) -> int:
             1,
             last,
             min(last, max(needed, 3, last // 3)),
-            help="The prediction sees the epochs up to this one and nothing later.",
+            help="What would have been said then: of these runs, epochs up to this one are seen and nothing later, not "
+            "even where they ended. As of the last epoch that is all that is known, and what has ended is measured. "
+            "Finished runs of other datasets, which methods learn from, are taken as they are now.",
             **arguments,
         )
     )

@@ -20,7 +20,7 @@ __all__ = ["Evidence", "evidence_of", "page", "report_html", "write_report"]
 def report_html(
     store: Store | str | os.PathLike[str],
     dataset: str | None = None,
-    epochs: int = 5,
+    epochs: int | None = 5,
     method: str = DEFAULT_METHOD,
     mode: str | None = None,
 ) -> str:
@@ -29,7 +29,7 @@ def report_html(
     Args:
         store: An open store, or its path or URL.
         dataset: The dataset; None if the store holds only one.
-        epochs: Rank as of this epoch.
+        epochs: Rank as of this epoch; None for now.
         method: Name of a predictor (``ncore.predict.predictor_names()``).
         mode: The training mode; None if the runs share one.
 

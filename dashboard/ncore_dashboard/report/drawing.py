@@ -113,7 +113,7 @@ def forecast(ranking: pd.DataFrame, styles: Mapping[str, Style]) -> str:
         f"Predicted final accuracy of {len(table)} candidates with 90% intervals, and the observed final accuracy.",
         top + step * len(table) + 44,
     )
-    values = 100 * table[["lower", "upper", "observed"]].to_numpy(np.float64)
+    values = 100 * table[["lower", "predicted", "upper", "observed"]].to_numpy(np.float64)
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     room = 0.06 * (high - low or 10)
     scale = Scale(max(low - room, -2), min(high + room, 102), left + 12, WIDTH - 176)
@@ -121,19 +121,22 @@ def forecast(ranking: pd.DataFrame, styles: Mapping[str, Style]) -> str:
     _vertical_grid(canvas, scale, _ticks(max(scale.low, 0), min(scale.high, 100), 6), top, bottom, "%")
     canvas.write((scale.start + scale.end) / 2, bottom + 34, "Final accuracy", "muted", "middle")
     columns = (WIDTH - 56, WIDTH - 4)
-    canvas.write(columns[0], top - 14, "predicted", "muted", "end")
+    kinds = set(table["kind"])
+    head = "predicted" if "measured" not in kinds else "accuracy" if "forecast" in kinds else "measured"
+    canvas.write(columns[0], top - 14, head, "muted", "end")
     canvas.write(columns[1], top - 14, "is best", "muted", "end")
     known = bool(table["observed"].notna().any())
-    _key(canvas, min(left + 12, WIDTH - 410.0), known)
+    _key(canvas, min(left + 12, WIDTH - 410.0), known, head)
     for place, row in enumerate(table.to_dict("records")):
         y, style = top + step * (place + 0.5), style_for(row["candidate"], styles)
         canvas.write(30, y, f"{row['rank']}.", "muted", "end")
         canvas.write(left, y, _short(row["candidate"]), anchor="end")
-        x1, x2 = (scale.at(100 * row[name]) for name in ("lower", "upper"))
-        canvas.parts.append(
-            f'<path class="mark path"{_ink(style)} '
-            f'd="M{x1:.1f} {y:.1f}H{x2:.1f}M{x1:.1f} {y - 4:.1f}v8M{x2:.1f} {y - 4:.1f}v8"/>'
-        )
+        if not math.isnan(row["lower"]):
+            x1, x2 = (scale.at(100 * row[name]) for name in ("lower", "upper"))
+            canvas.parts.append(
+                f'<path class="mark path"{_ink(style)} '
+                f'd="M{x1:.1f} {y:.1f}H{x2:.1f}M{x1:.1f} {y - 4:.1f}v8M{x2:.1f} {y - 4:.1f}v8"/>'
+            )
         canvas.marker(scale.at(100 * row["predicted"]), y, style)
         if not math.isnan(row["observed"]):
             x = scale.at(100 * row["observed"])
@@ -281,11 +284,11 @@ def _horizontal_grid(canvas: Canvas, scale: Scale, ticks: Sequence[float], left:
         canvas.write(left - 8, scale.at(tick), f"{tick:g}%", "muted", "end")
 
 
-def _key(canvas: Canvas, x: float, known: bool) -> None:
+def _key(canvas: Canvas, x: float, known: bool, head: str) -> None:
     y = 12.0
     canvas.parts.append(f'<path class="keymark" d="M{x:.1f} {y}h30m-30 -4v8m30 -8v8"/>')
     canvas.parts.append(f'<circle class="keydot" cx="{x + 15:.1f}" cy="{y}" r="5"/>')
-    canvas.write(x + 38, y, "predicted, with 90% interval", "muted")
+    canvas.write(x + 38, y, f"{head}, with 90% interval", "muted")
     if known:
         canvas.line(x + 250, y - 9, x + 250, y + 9, "observed")
         canvas.write(x + 260, y, "observed at the end", "muted")

@@ -6,22 +6,23 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from ncore.errors import InputError, StoreError
-from ncore.predict import Curve, curves_from_store, get_predictor
+from ncore.predict import Curve, Past, Ranker, curves_from_store, get_predictor
+from ncore.predict.ranker import FORECAST, MEASURED
 from ncore_dashboard.data import rankings
 from ncore_dashboard.data.clock import Clock, clock_of
 from ncore_dashboard.data.rankings import Verdict
 
 if TYPE_CHECKING:
     from ncore.predict.curves import FloatArray
-    from ncore.store import Store
+    from ncore.store import Manifest, Store
 
-__all__ = ["Evidence", "evidence_from_store", "evidence_of", "images_of"]
+__all__ = ["Evidence", "evidence_from_store", "evidence_of"]
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,10 @@ class Evidence:
         place: A name for where they are stored.
         curves: One a run.
         clocks: Wall times by candidate, one a run.
-        images: How many test images there are, 0 where unknown.
         candidates: All candidates of the store in the order of their first runs, for colours.
         k: The epoch as of which candidates are ranked.
-        method: Name of the predictor.
-        ranking: Of :func:`ncore.predict.rank_curves`.
+        ranker: What ranks them.
+        ranking: As it does.
     """
 
     dataset: str
@@ -45,11 +45,20 @@ class Evidence:
     place: str
     curves: Sequence[Curve]
     clocks: Mapping[str, Sequence[Clock]]
-    images: int
     candidates: Sequence[str]
     k: int
-    method: str
+    ranker: Ranker
     ranking: pd.DataFrame
+
+    @property
+    def method(self) -> str:
+        """Its name."""
+        return str(self.ranking.attrs["method"])
+
+    @property
+    def images(self) -> int:
+        """How many test images there are, by the first run that says so; 0 where unknown."""
+        return next((curve.test_images for curve in self.curves if curve.test_images), 0)
 
     @property
     def label(self) -> str:
@@ -72,6 +81,16 @@ class Evidence:
         return self.ranking[self.ranking["predicted"].notna()].reset_index(drop=True)
 
     @cached_property
+    def foretold(self) -> pd.DataFrame:
+        """Those of them that are forecasts."""
+        return self.rated[self.rated["kind"] == FORECAST]
+
+    @cached_property
+    def measured(self) -> pd.DataFrame:
+        """Those of them that ended by epoch k."""
+        return self.rated[self.rated["kind"] == MEASURED]
+
+    @cached_property
     def verdict(self) -> Verdict:
         """How the ranking did, against the final accuracies that are known."""
         return rankings.verdict(self.ranking)
@@ -80,12 +99,12 @@ class Evidence:
     def ranked(self) -> pd.DataFrame:
         """Rankings as of every epoch, below each other."""
         epochs = rankings.epochs_to_show(self.last, self.k)
-        return rankings.below_each_other({k: rankings.ranking(self.curves, self.method, k) for k in epochs})
+        return rankings.below_each_other({k: rankings.ranking(self.curves, self.ranker, k) for k in epochs})
 
     @cached_property
     def methods(self) -> pd.DataFrame:
         """All methods as of epoch k, judged by what is known."""
-        return rankings.compare_methods(self.curves, self.k)
+        return rankings.compare_methods(self.curves, self.ranker.past, self.k)
 
     @cached_property
     def learning(self) -> pd.DataFrame:
@@ -153,26 +172,28 @@ def evidence_of(
     *,
     dataset: str,
     mode: str,
-    epochs: int,
+    epochs: int | None,
     method: str,
+    past: Past | None = None,
     place: str = "",
-    images: int = 0,
     candidates: Sequence[str] = (),
 ) -> Evidence:
-    """Rank these runs.
+    """Rank these runs, as of an epoch or as of now.
 
     Raises:
         InputError: They can't be ranked, as :func:`ncore.predict.rank_curves` says.
     """
-    table = rankings.ranking(curves, method, epochs)
+    ranker = Ranker(method, past or Past([dataset], mode))
+    epochs = max(rankings.last_epoch(curves), 1) if epochs is None else epochs
+    table = rankings.ranking(curves, ranker, epochs)
     if isinstance(table, str):
         raise InputError(table)
     names = list(candidates) or list(dict.fromkeys(curve.candidate for curve in curves))
-    return Evidence(dataset, mode, place, curves, clocks, images, names, epochs, method, table)
+    return Evidence(dataset, mode, place, curves, clocks, names, epochs, ranker, table)
 
 
 def evidence_from_store(
-    store: Store, dataset: str | None, epochs: int, method: str, mode: str | None, place: str
+    store: Store, dataset: str | None, epochs: int | None, method: str, mode: str | None, place: str
 ) -> Evidence:
     """Read the runs of a store and rank them; errors as in :func:`ncore.rank`."""
     get_predictor(method)
@@ -184,39 +205,26 @@ def evidence_from_store(
             runs = runs[runs[column] == wanted]
     rows = runs[runs["candidate"].notna()].to_dict("records")
     clocks: dict[str, list[Clock]] = {}
-    images = 0
     for row in rows:
         try:
-            run = once.run(row["run"])
-            clock = clock_of(run.metrics(), row)
-            images = images or images_of(run.info)
+            clock = clock_of(once.run(row["run"]).metrics(), row)
         except StoreError:  # its curve says so
             continue
         if clock.horizon > 0:
             clocks.setdefault(row["candidate"], []).append(clock)
+    dataset = dataset or str(rows[0]["dataset"] if rows else "")
+    mode = mode or str(rows[0]["mode"] if rows else "")
     return evidence_of(
         curves,
         clocks,
-        dataset=dataset or str(rows[0]["dataset"] if rows else ""),
-        mode=mode or str(rows[0]["mode"] if rows else ""),
+        dataset=dataset,
+        mode=mode,
         epochs=epochs,
         method=method,
+        past=Past.of(once, dataset, mode),
         place=place,
-        images=images,
         candidates=once.runs()["candidate"].dropna().drop_duplicates().tolist(),
     )
-
-
-def images_of(info: Mapping[str, Any]) -> int:
-    """How many test images the manifest of a run names, 0 where it doesn't.
-
-    Example:
-        >>> images_of({"images": {"test": 359}}), images_of({"images": "many"})
-        (359, 0)
-    """
-    images = info.get("images")
-    count = images.get("test") if isinstance(images, Mapping) else None
-    return count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else 0
 
 
 class _Once:
@@ -250,5 +258,5 @@ class _Tables:
         return self._run.capacitance()
 
     @property
-    def info(self) -> Mapping[str, Any]:
-        return self._run.manifest.info
+    def manifest(self) -> Manifest:
+        return self._run.manifest

@@ -12,14 +12,14 @@ from html import escape
 import pandas as pd
 
 import ncore
-from ncore.predict import MEASURES, get_predictor
+from ncore.predict import MEASURES, Calibration, Predictor, Reads, get_predictor
 from ncore_dashboard.data.clock import pace
 from ncore_dashboard.figures import styles_of
 from ncore_dashboard.report import drawing, recommendation
 from ncore_dashboard.report.evidence import Evidence
 from ncore_dashboard.report.style import style_sheet
 from ncore_dashboard.text.explanations import explanation
-from ncore_dashboard.text.phrases import called, counted, duration, percent
+from ncore_dashboard.text.phrases import called, counted, duration, listed, percent
 from ncore_dashboard.text.plaintext import plain
 
 __all__ = ["page"]
@@ -75,19 +75,29 @@ def _evidence(e: Evidence) -> str:
     styles = styles_of(e.candidates)
     left_out = len(e.rated) - drawing.MOST
     note = f" The best {drawing.MOST} are drawn; the table has all." if left_out > 0 else ""
-    known = ", and the thick bar shows where it really ended" if e.rated["observed"].notna().any() else ""
+    known = ", and the thick bar shows where it really ended" if e.foretold["observed"].notna().any() else ""
+    if e.foretold.empty:
+        where, mark = "Where each candidate ended", "The mark is the share of test images classified correctly"
+    elif e.measured.empty:
+        where, mark = (
+            "Where each candidate is expected to end",
+            "The mark is the predicted share of test images classified correctly",
+        )
+    else:
+        where = "Where each candidate ended, or is expected to end"
+        mark = "The mark is the share of test images classified correctly, measured or predicted as the table says"
     unseen = " Only what is left of the dotted line was used; the shaded part was not seen." if e.last > e.k else ""
     several = bool((e.learning.groupby(["candidate", "epoch"]).size() > 1).any())
     pictures = [
         (
-            "1. Where each candidate is expected to end",
+            f"1. {where}",
             drawing.forecast(e.rated, styles),
-            f"The mark is the predicted share of images classified correctly, the line its 90% interval{known}. Lines "
+            f"{mark}, the line its 90% interval{known}. Lines "
             "can overlap although the order is sure, if what is uncertain moves all candidates together: “is best” is "
             f"the probability of ending first.{note}",
         ),
         (
-            "2. What the prediction saw",
+            "2. How accuracy rose" if e.foretold.empty else "2. What the prediction saw",
             drawing.learning_curves(e.learning, kept, styles, e.k, e.end),
             "Accuracy on images kept aside for validation, after each epoch of training"
             + ("; bands reach from the lowest to the highest seed." if several else ".")
@@ -135,10 +145,12 @@ def _table(e: Evidence) -> str:
                 percent(row["observed"]),
                 f"{row['seeds']}",
                 _safe(duration(pace(e.clocks.get(row["candidate"], ())))).replace("an unknown time", "–"),
+                str(row["kind"]),
             ]
         )
-    heads = ["Rank", "Candidate", "Predicted", "90% interval", "Is best", "Observed", "Seeds", "Per epoch"]
-    table = _rows(heads, rows, "r l r r r r r r", "The ranking as a table")
+    middle = "Predicted" if e.measured.empty else "Accuracy" if len(e.foretold) else "Measured"
+    heads = ["Rank", "Candidate", middle, "90% interval", "Is best", "Observed", "Seeds", "Per epoch", "Kind"]
+    table = _rows(heads, rows, "r l r r r r r r l", "The ranking as a table")
     warned = e.ranking[e.ranking["warning"] != ""]
     notes = [f"{called(row['candidate'])}: {plain(row['warning'], 300)}." for row in warned.to_dict("records")]
     more = f"<h3>What to know of them</h3>{_list(notes)}" if notes else ""
@@ -147,9 +159,21 @@ def _table(e: Evidence) -> str:
 
 def _appendix(e: Evidence, now: datetime) -> str:
     predictor = get_predictor(e.method)
-    names = ["predicted", "interval", "p_best", "test_accuracy", "validation_accuracy", "seeds", "regret", "saved"]
+    names = [
+        "predicted",
+        "interval",
+        "kind",
+        "p_best",
+        "test_accuracy",
+        "validation_accuracy",
+        "seeds",
+        "regret",
+        "saved",
+    ]
+    if predictor.of_the_paper:
+        names.append("h0")
     if predictor.strength is not None:
-        names += ["h0", f"beta_eff {predictor.strength}"]
+        names.append(f"beta_eff {predictor.strength}")
     terms = "".join(
         f"<dt>{_safe(explanation(name).label)}</dt><dd>{_prose(explanation(name).meaning)} "
         f"<em>When to trust it:</em> {_prose(explanation(name).trust)}</dd>"
@@ -159,8 +183,9 @@ def _appendix(e: Evidence, now: datetime) -> str:
         "Only these candidates were compared, on this dataset, with the training settings recorded in the runs; "
         "another learning rate or more data can change the order.",
         "Only the share of images classified correctly is judged: not speed in use, size, fairness or safety.",
-        "Early epochs favour what learns fast. A candidate that starts slowly and ends high is ranked too low.",
-        "Intervals are not calibrated: for methods that read an accuracy they are a rule of thumb.",
+        "Early epochs favour what learns fast. A candidate that starts slowly and ends high is ranked too low"
+        + (", unless runs of it on other datasets have shown that." if Reads.PAST in predictor.reads else "."),
+        _of_intervals(predictor),
     ]
     if e.settled:
         limits.append(
@@ -172,12 +197,36 @@ def _appendix(e: Evidence, now: datetime) -> str:
         f"<p>{_safe(_MODES.get(e.mode, f'Training mode: {plain(e.mode, 60)}.'))} Each candidate was trained for a few "
         "epochs with one or more seeds (random starts). "
         f"The method “{_safe(predictor.label)}” then predicted the accuracy at the end of training from epochs 1 to "
-        f"{e.k}: {_safe(predictor.description[0].lower() + predictor.description[1:])}. Seeds are averaged, and how "
-        "far they disagree widens the interval.</p>"
+        f"{e.k}. {_safe(_of_method(predictor))} Seeds are averaged, and how far they disagree widens the interval. "
+        f"{_safe(_of_kinds(e))}</p>"
         f"{_paragraphs(recommendation.default_and_why(e))}{_methods(e)}"
         f"<h3>Limits</h3>{_list(limits)}<h3>What the numbers mean</h3><dl>{terms}</dl>"
         f"<h3>Where this comes from</h3>{_provenance(e, now)}</section>"
     )
+
+
+def _of_method(predictor: Predictor) -> str:
+    """What a method reads, and what it does with it, from its facts."""
+    taught = ", and weighs it as finished runs of other datasets have taught" if predictor.learns else ""
+    return f"It reads {listed([str(one) for one in predictor.reads])}{taught}."
+
+
+def _of_intervals(predictor: Predictor) -> str:
+    """Where its intervals come from; no finished runs are predicted to calibrate what is slow."""
+    if predictor.calibration is Calibration.CONFORMAL and not predictor.slow:
+        return (
+            "Intervals of forecasts are calibrated on finished runs of other datasets, where a note says nothing else: "
+            "on data of another kind they may hold less than nine ends in ten."
+        )
+    return "Intervals of forecasts are not calibrated: they rest on the assumptions of the method."
+
+
+def _of_kinds(e: Evidence) -> str:
+    """What of the ranking is no forecast."""
+    if e.measured.empty:
+        return ""
+    who = "All candidates" if e.foretold.empty else counted(len(e.measured), "candidate")
+    return f"{who} had ended by then: nothing was predicted of them, and what the table has is the mean of their runs."
 
 
 def _methods(e: Evidence) -> str:

@@ -101,6 +101,17 @@ def firmness(e: Evidence) -> list[str]:
 
 def early(e: Evidence) -> list[str]:
     """What the ranking as of epoch k says, and how right it was if that is known."""
+    if e.foretold.empty:
+        return []  # nothing is left to forecast, and the recommendation says what was measured
+    if len(e.measured):
+        best, first = e.measured.iloc[0], e.foretold.iloc[0]
+        return [
+            f"Of the {counted(len(e.measured), 'candidate')} that ended by then, {called(best['candidate'])} did best: "
+            f"it classifies {percent(best['predicted'])} of the test images correctly.",
+            f"Of the {len(e.foretold)} that had not, the method “{e.label}” expects most of "
+            f"{called(first['candidate'])}: it is predicted to end at {percent(first['predicted'])} (90% interval "
+            f"{percent(first['lower'])} – {percent(first['upper'])}).",
+        ]
     first = e.rated.iloc[0]
     said = [
         f"{'Knowing' if e.settled else 'With'} only the first {counted(e.k, 'epoch')}, the method “{e.label}” ranks "
@@ -126,7 +137,7 @@ def early(e: Evidence) -> list[str]:
 def uncertainty(e: Evidence) -> list[str]:
     """How sure all this is."""
     table, said = e.rated, []
-    if len(table) > 1:
+    if len(table) > 1 and len(e.foretold):
         close = int((table["p_best"].iloc[1:] >= RIVAL).sum())
         said.append(
             f"As of epoch {e.k}, {close or 'none'} of the {len(table) - 1} other candidates may still end first with a "
@@ -139,15 +150,14 @@ def uncertainty(e: Evidence) -> list[str]:
                 f"By that ranking, with a probability of {chance(sum_of)} the best is "
                 + (f"{called(names[0])}." if len(names) == 1 else f"one of {listed(names, most=6, joint='or')}.")
             )
-    known = table["observed"].notna()
-    if known.sum() > 1:
-        rows = table[known]
+    rows = e.foretold[e.foretold["observed"].notna()]
+    if len(rows) > 1:
         inside = int(((rows["observed"] >= rows["lower"]) & (rows["observed"] <= rows["upper"])).sum())
         from scipy.stats import binom
 
         narrow = binom.cdf(inside, len(rows), LEVEL) < 0.05
         said.append(
-            f"{inside} of the {len(rows)} final accuracies known lie inside their 90% interval (about "
+            f"{inside} of the {len(rows)} final accuracies forecast and known lie inside their 90% interval (about "
             f"{LEVEL * len(rows):.0f} should): "
             + ("these intervals are too narrow here." if narrow else "no more are missed than chance allows.")
         )
@@ -265,7 +275,9 @@ def default_and_why(e: Evidence) -> list[str]:
     table = e.methods
     judged = table[table["right"].notna() & (table["pairs"] > 0)]
     if judged.empty:
-        said.append("Methods can’t be judged on these runs: fewer than two final accuracies are known.")
+        said.append(
+            "Methods can’t be judged on these runs: fewer than two final accuracies are known that were forecast."
+        )
         return said
     naive = judged[judged["method"] == BASELINE].iloc[0]
     others = judged[[get_predictor(name).of_the_paper for name in judged["method"]]]
@@ -276,7 +288,8 @@ def default_and_why(e: Evidence) -> list[str]:
     if len(others):
         best = others.loc[others["right"].idxmax()]
         sentence += (
-            f"; the best of the methods that use neural capacitance (“{best['label']}”) puts {best['right']:.0f} right"
+            f"; the best of the paper’s methods, which read the end off neural capacitance (“{best['label']}”), puts "
+            f"{best['right']:.0f} right"
         )
     said.append(sentence + ". A difference of a few pairs can be luck.")
     return said

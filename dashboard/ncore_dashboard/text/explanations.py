@@ -107,7 +107,8 @@ EXPLANATIONS: dict[str, Explanation] = {
     "predicted": Explanation(
         "Predicted final accuracy",
         "%",
-        "What the chosen method expects a run to end at, from its first epochs alone; seeds are averaged.",
+        "What the chosen method expects a run to end at, from its epochs up to the chosen one alone; seeds are "
+        "averaged. What has ended by then is measured: it is the mean of its final accuracies.",
         "",
         "higher is better.",
         "As far as the method was right so far: the comparison of methods on this page says how far that is.",
@@ -118,9 +119,20 @@ EXPLANATIONS: dict[str, Explanation] = {
         "The final accuracy of one more run of the candidate should lie in here nine times out of ten.",
         "`mean ± 1.645 · sd`, with the variance within seeds plus that between them, cut off at 0 and 100%",
         "narrower is surer.",
-        "It is calibrated on finished runs of other datasets; on data of another kind it may hold less. What is "
-        "uncertain for all candidates alike, such as how far curves will still rise, is part of it, so that intervals "
-        "can overlap although the order is sure. One seed can't tell how seeds differ.",
+        "That of a forecast is calibrated on finished runs of other datasets, where a note says nothing else; on data "
+        "of another kind it may hold less. What is uncertain for all candidates alike, such as how far curves will "
+        "still rise, is part of it, so that intervals can overlap although the order is sure. That of what is measured "
+        "is for the mean, and holds the chance between seeds and in the choice of test images, as far as they are "
+        "known. One seed can't tell how seeds differ.",
+    ),
+    "kind": Explanation(
+        "Kind",
+        "",
+        "*forecast*: where the candidate will end, as the chosen method says; *measured*: where it ended, by the test "
+        "accuracies of all its runs.",
+        "",
+        "none.",
+        "What is measured is known but for chance; it is only stated as of an epoch by which all its runs had ended.",
     ),
     "coverage": Explanation(
         "Coverage",

@@ -22,6 +22,8 @@ _START = np.log([0.2, 0.3, 0.02, 1.0, 1.0])
 _PRIOR = 1.0
 #: Finished runs that a kernel is fitted on at most; more change it little and cost time.
 _MOST_RUNS = 400
+#: The same of the epochs of a run: the cost grows with their cube.
+_MOST_EPOCHS = 48
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class FreezeThaw(Predictor):
         runs = [[curve for curve in task.curves if curve.usable] for task in experience]
         most = max(1, _MOST_RUNS // max(1, len(runs)))
         groups = [group for task in runs for group in grouped(task[:: max(1, -(-len(task) // most))])]
-        return FreezeThaw(best_kernel(tuple(_hashable(group) for group in groups))) if groups else self
+        return FreezeThaw(best_kernel(tuple(_hashable(_thinned(group)) for group in groups))) if groups else self
 
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
         """Forecast all runs together; see ``Predictor.predict``."""
@@ -129,6 +131,15 @@ def posterior(
     gain = np.linalg.solve(kernel.noisy(times), across)
     variance = float(kernel(end, end)[0, 0]) - float(gain @ across) + kernel.noise**2
     return mean + (values - mean) @ gain, float(np.sqrt(max(variance, MIN_SD**2)))
+
+
+def _thinned(group: Group) -> Group:
+    """Of many epochs a few, closer to each other where curves bend."""
+    times, values, members = group
+    if times.size <= _MOST_EPOCHS:
+        return group
+    kept = np.unique(np.geomspace(1, times.size, _MOST_EPOCHS).round().astype(int)) - 1
+    return times[kept], values[:, kept], members
 
 
 Seen = tuple[tuple[float, ...], tuple[tuple[float, ...], ...]]

@@ -9,6 +9,7 @@ import numpy as np
 from ncore.errors import InputError
 from ncore.network.strengths import Strength
 from ncore.predict.bundled import benchmark_tasks
+from ncore.predict.by_share import ByShare
 from ncore.predict.calibration import Calibrated
 from ncore.predict.experience import Task
 from ncore.predict.forecast import Predictor
@@ -79,10 +80,13 @@ _AND = {
     (False, True): "the relative beta_eff",
     (True, True): "LogME of the features before training and the relative beta_eff",
 }
-_PREDICTORS: dict[str, Predictor] = {
-    predictor.name: Calibrated(predictor)
+_LAST = Calibrated(
+    Naive(BASELINE, "Last accuracy", "The validation accuracy after the last epoch", lambda values: values[-1])
+)
+_PREDICTORS: dict[str, Predictor] = {BASELINE: ByShare(_LAST, _LAST)} | {
+    # Curves of a slow one are computed beforehand, epoch by epoch as they are.
+    predictor.name: Calibrated(predictor) if predictor.slow else ByShare(Calibrated(predictor), _LAST)
     for predictor in (
-        Naive(BASELINE, "Last accuracy", "The validation accuracy after the last epoch", lambda values: values[-1]),
         Naive("best", "Best accuracy", "The best validation accuracy so far", np.max),
         Naive("mean", "Mean accuracy", "The mean validation accuracy so far", np.mean),
         LowestLoss(),
@@ -151,7 +155,7 @@ def taught(name: str, mode: str, datasets: Sequence[str], own: Sequence[Task] = 
     return predictor if predictor.slow else _taught(name, mode, tuple(sorted(set(datasets))))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _taught(name: str, mode: str, datasets: tuple[str, ...]) -> Predictor:
-    """The same without own runs, remembered with all that it finds out about epochs."""
+    """The same without own runs, remembered with all that it finds out about lengths and epochs."""
     return get_predictor(name).fit(benchmark_tasks(mode, datasets))
