@@ -21,7 +21,7 @@ from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, 
 if TYPE_CHECKING:
     from ncore.store import Store
 
-__all__ = ["Job", "expand", "filled_in"]
+__all__ = ["Job", "data_digest", "expand", "filled_in"]
 
 _Spec = TypeVar("_Spec", CandidateSpec, DatasetSpec)
 
@@ -120,6 +120,17 @@ def expand(spec: _Spec) -> _Spec:
         return [walk(item) for item in value] if isinstance(value, list | tuple) else value
 
     return type(spec).parse(walk(spec.model_dump(exclude_unset=True) | {"name": spec.name}))
+
+
+def data_digest(job: Job) -> str | None:
+    """A digest of a job's data and of their cut, as its run records it; None where the data can't be looked at now."""
+    from ncore.probe.datasets import load_dataset
+
+    with contextlib.chdir(job.base):
+        try:
+            return load_dataset(expand(job.dataset)).fingerprint
+        except NcoreError:
+            return None
 
 
 def filled_in(text: str, of: str) -> str:
