@@ -262,7 +262,10 @@ def _train(
         first, clock = 1, CheckpointClock()
         saved = recorder.writer.load_checkpoint() if recorder.last_epoch > 0 else None
         if saved is not None:
-            first = trainer.load(saved) + 1
+            try:
+                first = trainer.load(saved, recorder.last_epoch) + 1
+            except StoreError as error:
+                recorder.writer.warn(f"The checkpoint could not be used, because {error}: training started over.")
         last = min(settings.epochs, job.until or settings.epochs)
         for epoch in range(first, last + 1):
             measured = {"train": trainer.epoch(epoch)}
