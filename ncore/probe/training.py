@@ -186,12 +186,12 @@ class Trainer:
         meta = {"epoch": epoch, "step": self.step, "scaler": self._scaler.state_dict(), "tensors": sorted(tensors)}
         return save_tensors({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, {"ncore": json.dumps(meta)})
 
-    def load(self, data: bytes, last_epoch: int) -> int:
+    def load(self, data: bytes, last_epoch: int | None = None) -> int:
         """Go on from the bytes of :meth:`save`; returns the epoch that they follow.
 
         Args:
             data: A whole checkpoint file.
-            last_epoch: The last that the run has recorded.
+            last_epoch: The last that the run has recorded; None for any.
 
         Raises:
             StoreError: They are not of this training; nothing has been changed then.
@@ -202,7 +202,7 @@ class Trainer:
             epoch, step, scaler = int(meta["epoch"]), int(meta["step"]), dict(meta["scaler"])
         except Exception as error:  # it may hold anything
             raise StoreError(f"it is no checkpoint of a training ({type(error).__name__})") from error
-        if not 0 <= epoch <= last_epoch or step < 0:
+        if epoch < 0 or step < 0 or (last_epoch is not None and epoch > last_epoch):
             raise StoreError(f"it is of epoch {epoch}, and the run has recorded {last_epoch}")
         if lost := sorted(set(meta.get("tensors", ())) - set(tensors)):
             raise StoreError(f"it lacks {lost[0]}")
