@@ -40,7 +40,7 @@ def begin(
         values: Of its manifest: ``run``, ``candidate``, ``dataset``, ``seed``, ``mode`` and so on.
         resume: Whether the run may exist already, unfinished.
         asynchronous: Whether one thread of its own does the writing.
-        take_over: Where there is no lock (not a local folder): whether a writer that still seems to be alive
+        take_over: Where there are no locks (not a local folder, say): whether a writer that still seems to be alive
             is known to be gone. If it is not, it stops at its next epoch.
 
     Raises:
