@@ -199,15 +199,16 @@ def resolve_input(spec: CandidateSpec, own: Mapping[str, Any], image: ImageShape
 
 
 def probe(module: nn.Module, input_spec: InputSpec, name: str) -> int:
-    """Number of features, by passing two blank pictures through.
+    """Number of features, by passing two pictures of noise through, twice.
 
     Raises:
-        InputError: The module refuses them, or gives something else than features.
+        InputError: The module refuses them, gives something else than features, or not the same the second time.
     """
     shape = (input_spec.channels, input_spec.size, input_spec.size)
+    pictures = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
     try:
         with torch.no_grad():
-            features = module(torch.zeros(2, *shape))
+            features, again = module(pictures), module(pictures)
     except Exception as error:
         raise InputError(
             f"{name} does not take pictures of {'x'.join(map(str, shape))} ({first_line(error)}): "
@@ -216,6 +217,11 @@ def probe(module: nn.Module, input_spec: InputSpec, name: str) -> int:
     if not isinstance(features, torch.Tensor) or features.ndim != 2 or len(features) != 2:
         found = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features).__name__
         raise InputError(f"{name} gives {found} for 2 pictures, but features (2, F) were expected: use `remove`.")
+    if not torch.allclose(features, again, rtol=1e-3, atol=1e-5, equal_nan=True):
+        raise InputError(
+            f"{name} gives other features for the same pictures when it is asked again, as models do that mask or "
+            "sample their inputs: use one that is meant for classification, or a `python:` factory that turns this off."
+        )
     return features.shape[1]
 
 

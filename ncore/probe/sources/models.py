@@ -163,12 +163,17 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def misfits(state: Mapping[str, torch.Tensor], model: nn.Module) -> list[str]:
-    """What keeps ``state`` from being exactly the model's: one phrase per missing, unexpected or ill-shaped tensor."""
+    """What keeps ``state`` from being exactly the model's: a phrase for each tensor that is missing or does not fit."""
     own = model.state_dict()
     phrases = [
         f"{key} is {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
         for key in own
         if key in state and state[key].shape != own[key].shape
+    ]
+    phrases += [
+        f"{key} holds {state[key].dtype}, as quantised weights do, instead of {own[key].dtype}"
+        for key in own
+        if key in state and own[key].is_floating_point() and not state[key].is_floating_point()
     ]
     # A batch norm's counter of batches is left out of many files, and nothing here uses it.
     phrases += [f"{key} is missing" for key in own if key not in state and not key.endswith("num_batches_tracked")]

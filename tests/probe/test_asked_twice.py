@@ -1,0 +1,65 @@
+"""A candidate answers the same when it is asked again, and its weights are real numbers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from ncore.errors import InputError
+from ncore.probe.builtin import build
+from ncore.probe.candidates import load_candidate
+from ncore.probe.images import ImageShape
+
+SHAPE = ImageShape(3, 16)
+
+
+class Noisy(nn.Module):
+    """A network that is random in evaluation mode too, in one of the ways that models are."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.head = kind, nn.Linear(48, 4)
+
+    def forward(self, x):
+        x = nn.functional.adaptive_avg_pool2d(x, 4).flatten(1)
+        if self.kind == "masks":
+            x = x * (torch.rand_like(x) > 0.75)
+        elif self.kind == "drops":
+            x = nn.functional.dropout(x, 0.5, training=True)
+        elif self.kind == "samples":
+            x = x + torch.randn_like(x)
+        elif self.kind == "counts":
+            self.calls = getattr(self, "calls", 0) + 1
+            x = x * self.calls
+        return self.head(x)
+
+
+@pytest.mark.parametrize("kind", ["masks", "drops", "samples", "counts"])
+def test_models_that_are_random_are_refused(monkeypatch, tmp_path, kind):
+    (tmp_path / "noisy_nets.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import noisy_nets
+
+    noisy_nets.make = lambda: Noisy(kind)
+    with pytest.raises(InputError, match="when it is asked again"):
+        load_candidate({"source": "python:noisy_nets:make", "remove": "head", "input_size": 16}, image=SHAPE)
+    noisy_nets.make = lambda: Noisy("none")
+    assert (
+        load_candidate(
+            {"source": "python:noisy_nets:make", "remove": "head", "input_size": 16}, image=SHAPE
+        ).feature_dim
+        == 48
+    )
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.uint8, torch.int32, torch.int64, torch.bool])
+def test_whole_numbers_are_no_weights(tmp_path, kind):
+    state = build("lenet-small", SHAPE, {}).state_dict()
+    name = next(key for key in state if state[key].ndim > 1)
+    state[name] = (state[name] * 100).to(kind)
+    save_file(state, str(tmp_path / "w.safetensors"))
+    spec = {"source": f"file:{tmp_path / 'w.safetensors'}", "architecture": "lenet-small"}
+    with pytest.raises(InputError, match="as quantised weights do"):
+        load_candidate(spec, image=SHAPE)
