@@ -210,9 +210,9 @@ def _appendix(e: Evidence, now: datetime) -> str:
     return (
         "<section><h2>Appendix: method and limits</h2><h3>How the ranking was made</h3>"
         f"<p>{_safe(_MODES.get(e.mode, f'Training mode: {plain(e.mode, 60)}.'))} Each candidate was trained with one "
-        f"or more seeds (random starts). As of epoch {e.k}, the method “{_safe(predictor.label)}” predicts the accuracy "
-        f"at the end of training from epochs 1 to {e.k}. {_safe(_of_method(predictor))} Seeds are averaged, and how far "
-        "they disagree widens the interval. "
+        f"or more seeds (random starts). As of epoch {e.k}, the method “{_safe(predictor.label)}” predicts the "
+        f"accuracy at the end of training from epochs 1 to {e.k}. {_safe(_of_method(predictor))} Seeds are "
+        "averaged, and how far they disagree widens the interval. "
         f"{_safe(_of_kinds(e))}</p>"
         f"{_paragraphs(recommendation.default_and_why(e))}{_methods(e)}"
         f"<h3>Limits</h3>{_list(limits)}<h3>What the numbers mean</h3><dl>{terms}</dl>"
