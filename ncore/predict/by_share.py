@@ -42,17 +42,28 @@ class ByShare(Predictor):
         """The predictor's own forecasts; see ``Predictor.predict``."""
         return self.predictor.predict(curves)
 
-    def fit(self, experience: Sequence[Task]) -> ByShare:
-        """Keep the experience; what it teaches of a length is found when it is first asked for."""
-        return _Fitted(self.predictor, self.baseline, tuple(experience)) if experience else self
+    def fit(self, experience: Sequence[Task], judge: ByShare | None = None) -> ByShare:
+        """Keep the experience; what it teaches of a length is found when it is first asked for.
+
+        Args:
+            experience: As for ``Predictor.fit``.
+            judge: The same predictor with the tasks on which it is held against the baseline; None for the experience.
+        """
+        return _Fitted(self.predictor, self.baseline, tuple(experience), judge) if experience else self
+
+    def errors(self, length: int, epoch: int) -> tuple[float, float]:
+        """Its mean error and that of the last accuracy as of an epoch; see ``Calibrated.errors``."""
+        return math.nan, math.nan
 
 
 class _Fitted(ByShare):
     """A predictor with what it is fitted on, and what that came to for each length."""
 
-    def __init__(self, predictor: Calibrated, baseline: Calibrated, experience: tuple[Task, ...]) -> None:
+    def __init__(
+        self, predictor: Calibrated, baseline: Calibrated, experience: tuple[Task, ...], judge: ByShare | None
+    ) -> None:
         super().__init__(predictor, baseline)
-        self._experience = experience
+        self._experience, self._judge = experience, judge
         self._fitted: dict[tuple[str, int], Calibrated] = {}
 
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
@@ -62,6 +73,9 @@ class _Fitted(ByShare):
             forecasts |= {id(curve): one for curve, one in zip(curves, said, strict=True) if curve.horizon == length}
         return [forecasts[id(curve)] for curve in curves]
 
+    def errors(self, length: int, epoch: int) -> tuple[float, float]:
+        return self._as_long_as(self.predictor, length).errors(epoch)
+
     def _predict(self, curves: Sequence[Curve], length: int) -> list[Forecast]:
         """Forecasts by what trainings of that length teach."""
         fitted = self._as_long_as(self.predictor, length)
@@ -69,15 +83,20 @@ class _Fitted(ByShare):
         if not seen:  # all have ended
             return fitted.predict(curves)
         # All runs by the same method, that of those seen the longest: two would put them on two scales.
-        own, last = fitted.errors(seen)
-        if self.learns and own >= last and not all(_is_long(task, length) for task in self._experience):
+        own, last = self._judgement(length, seen) if self.learns else (math.nan, math.nan)
+        if own >= last and not all(_is_long(task, length) for task in self._experience):
             return _warned(
                 self._as_long_as(self.baseline, length).predict(curves),
-                f"the last accuracy stands in: after {seen} of {length} epochs of other tasks “{self.label}” was off "
+                f"the last accuracy stands in: after {seen} of {length} epochs of finished runs “{self.label}” was off "
                 f"by {100 * own:.1f} points on average, and the last accuracy by {100 * last:.1f}",
             )
         why = f"the interval is not calibrated, as no other tasks show {seen} of {length} epochs"
-        return _warned(fitted.predict(curves), why if math.isnan(last) else "")
+        return _warned(fitted.predict(curves), why if math.isnan(fitted.errors(seen)[1]) else "")
+
+    def _judgement(self, length: int, epoch: int) -> tuple[float, float]:
+        """The judge's errors, or those on the experience where it has none."""
+        found = self._judge.errors(length, epoch) if self._judge is not None else (math.nan, math.nan)
+        return self.errors(length, epoch) if math.isnan(found[1]) else found
 
     def _as_long_as(self, predictor: Calibrated, length: int) -> Calibrated:
         """A predictor fitted on the experience told in ``length`` epochs."""

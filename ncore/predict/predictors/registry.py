@@ -151,11 +151,23 @@ def taught(name: str, mode: str, datasets: Sequence[str], own: Sequence[Task] = 
     """
     predictor = get_predictor(name)
     if own:
-        return predictor.fit([*own, *(() if predictor.slow else benchmark_tasks(mode, datasets))])
+        return _fit(predictor, [*own, *(() if predictor.slow else benchmark_tasks(mode, datasets))], mode)
     return predictor if predictor.slow else _taught(name, mode, tuple(sorted(set(datasets))))
 
 
 @lru_cache(maxsize=256)
 def _taught(name: str, mode: str, datasets: tuple[str, ...]) -> Predictor:
     """The same without own runs, remembered with all that it finds out about lengths and epochs."""
-    return get_predictor(name).fit(benchmark_tasks(mode, datasets))
+    predictor, tasks = get_predictor(name), benchmark_tasks(mode, datasets)
+    return _fit(predictor, tasks, mode) if datasets else predictor.fit(tasks)
+
+
+def _fit(predictor: Predictor, experience: Sequence[Task], mode: str) -> Predictor:
+    """Fit one; where it is better than the last accuracy is judged on the whole benchmark, as which one is the default.
+
+    Of a dataset that the benchmark has, too, that takes nothing but the choice between the two.
+    """
+    if not (isinstance(predictor, ByShare) and predictor.learns):
+        return predictor.fit(experience)
+    judge = _taught(predictor.name, mode, ())
+    return predictor.fit(experience, judge if isinstance(judge, ByShare) else None)
