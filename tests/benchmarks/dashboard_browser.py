@@ -55,7 +55,7 @@ class Server:
 def serving(command: Sequence[str], environment: dict[str, str], port: int, health: str, log: Path) -> Iterator[Server]:
     """Run a server and wait until it answers at the path ``health``."""
     with log.open("wb") as file:
-        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=file, stderr=file)
         try:
             address = f"http://127.0.0.1:{port}"
             end = time.monotonic() + PATIENCE / 1000
