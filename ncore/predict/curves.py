@@ -80,6 +80,8 @@ class Curve:
         train_loss: Training loss, as ``loss``.
         scores: Transferability scores by name, known before training; "probe_logme" is what runs record at epoch 0.
         warnings: What to know before trusting the run, empty if nothing.
+        settings: All that the run was made with but the seed and what was recorded, by dotted names; empty if unknown.
+        data: A digest of the data and of their cut, empty if unknown.
         test_images: How many images the final test accuracy was measured on, None where unknown.
 
     Raises:
@@ -108,6 +110,8 @@ class Curve:
     train_loss: FloatArray | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     warnings: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    data: str = ""
     test_images: int | None = None
 
     def __post_init__(self) -> None:
@@ -273,7 +277,9 @@ def read_curve(row: Mapping[Any, Any], run: Callable[[], RunLike], epochs: int |
     if np.isfinite(suits := before.get(("probe", "logme"), np.nan)):
         others["scores"] = {PROBE_LOGME: suits}
     if tables is not None:
-        others["test_images"] = _test_images(getattr(tables, "manifest", None))
+        manifest = getattr(tables, "manifest", None)
+        others["test_images"] = _test_images(manifest)
+        others["settings"], others["data"] = _made_with(manifest)
     return Curve(
         candidate=str(row["run"] if pd.isna(row["candidate"]) else row["candidate"]),
         seed=0 if pd.isna(row["seed"]) else int(row["seed"]),
@@ -296,6 +302,22 @@ def _test_images(manifest: Any) -> int | None:
     images = getattr(manifest, "info", {}).get("images")
     count = images.get("test") if isinstance(images, Mapping) else None
     return count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else None
+
+
+def _made_with(manifest: Any) -> tuple[dict[str, Any], str]:
+    """Settings and digest of the data that the manifest of a run has; what it says may be anything."""
+    flat: dict[str, Any] = {}
+
+    def walk(name: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, item in value.items():
+                walk(f"{name}.{key}" if name else str(key), item)
+        else:
+            flat[name] = value
+
+    config, info = getattr(manifest, "config", {}), getattr(manifest, "info", {})
+    walk("", {part: value for part, value in config.items() if part != "recording"})
+    return flat, str(info.get("dataset_fingerprint") or "")
 
 
 def _by_epoch(metrics: pd.DataFrame) -> dict[tuple[str, str], dict[int, float]]:

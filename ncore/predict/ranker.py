@@ -23,6 +23,7 @@ from ncore.predict.experience import Task, finished_curves, in_order, tasks_of
 from ncore.predict.forecast import Forecast, Predictor
 from ncore.predict.predictors.registry import DEFAULT_METHOD, get_predictor, taught
 from ncore.predict.stopping import Standing, standing
+from ncore.predict.variants import told_apart
 
 __all__ = ["COLUMNS", "FORECAST", "MEASURED", "Past", "Ranker", "probability_ahead"]
 
@@ -139,7 +140,7 @@ class Ranker:
     ) -> pd.DataFrame:
         """Rank the candidates that these curves belong to; see :func:`ncore.predict.rank_curves`."""
         # Sorted, so that the result does not depend on the order in which runs were listed.
-        curves = sorted(curves, key=in_order)
+        curves = sorted(told_apart(curves), key=in_order)
         predictor, k = self.predictor, _as_of(curves, epochs)
         used = [curve.until(k) for curve in curves]
         usable = [curve for curve in used if curve.usable]

@@ -21,7 +21,7 @@ from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, 
 if TYPE_CHECKING:
     from ncore.store import Store
 
-__all__ = ["Job", "expand", "filled_in"]
+__all__ = ["Job", "data_digest", "expand", "filled_in"]
 
 _Spec = TypeVar("_Spec", CandidateSpec, DatasetSpec)
 
@@ -120,6 +120,17 @@ def expand(spec: _Spec) -> _Spec:
         return [walk(item) for item in value] if isinstance(value, list | tuple) else value
 
     return type(spec).parse(walk(spec.model_dump(exclude_unset=True) | {"name": spec.name}))
+
+
+def data_digest(job: Job) -> str | None:
+    """A digest of a job's data and of their cut, as its run records it; None where the data can't be looked at now."""
+    from ncore.probe.datasets import load_dataset
+
+    with contextlib.chdir(job.base):
+        try:
+            return load_dataset(expand(job.dataset)).fingerprint
+        except NcoreError:
+            return None
 
 
 def filled_in(text: str, of: str) -> str:
@@ -251,7 +262,10 @@ def _train(
         first, clock = 1, CheckpointClock()
         saved = recorder.writer.load_checkpoint() if recorder.last_epoch > 0 else None
         if saved is not None:
-            first = trainer.load(saved) + 1
+            try:
+                first = trainer.load(saved, recorder.last_epoch) + 1
+            except StoreError as error:
+                recorder.writer.warn(f"The checkpoint could not be used, because {error}: training started over.")
         last = min(settings.epochs, job.until or settings.epochs)
         for epoch in range(first, last + 1):
             measured = {"train": trainer.epoch(epoch)}

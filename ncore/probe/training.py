@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+_OPTIMIZER_STATE = {"adamw": ("step", "exp_avg", "exp_avg_sq"), "sgd": ("momentum_buffer",)}
 _EVALUATION_BATCH = 256
 
 
@@ -150,18 +151,62 @@ class Trainer:
                 total += float(nn.functional.cross_entropy(outputs, labels, reduction="sum"))
         return {"accuracy": correct / len(examples), "loss": total / len(examples)}, torch.cat(features)
 
+    def _check_tensors(self, tensors: Mapping[str, Tensor], epoch: int) -> None:
+        """Every tensor that training goes on with must be there, with its shape, and no other one.
+
+        Raises:
+            StoreError: Names the first that is not.
+        """
+        wanted = {f"model.{name}": tuple(tensor.shape) for name, tensor in self._trained_state().items()}
+        kinds = _OPTIMIZER_STATE[self.settings.optimizer]
+        if epoch == 0 or (self.settings.optimizer == "sgd" and not self.settings.momentum):
+            kinds = ()
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        known = {key.split(".")[1] for key in tensors if key.startswith("optimizer.")}
+        if kinds and not known:
+            raise StoreError("it lacks the optimizer's state")
+        for index, parameter in enumerate(parameters):
+            if str(index) in known:  # one that never had a gradient has no state
+                wanted |= {
+                    f"optimizer.{index}.{kind}": () if kind == "step" else tuple(parameter.shape) for kind in kinds
+                }
+        for name, shape in wanted.items():
+            if name not in tensors:
+                raise StoreError(f"it lacks {name}")
+            if tuple(tensors[name].shape) != shape:
+                raise StoreError(f"its {name} has the shape {tuple(tensors[name].shape)}, not {shape}")
+        if others := sorted(set(tensors) - set(wanted)):
+            raise StoreError(f"it has {others[0]}, which this training has not")
+
     def save(self, epoch: int) -> bytes:
         """What training needs to go on after ``epoch``, as the bytes of a safetensors file."""
         tensors = {f"model.{name}": t for name, t in self._trained_state().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items() if isinstance(v, Tensor)}
-        meta = {"epoch": epoch, "step": self.step, "scaler": self._scaler.state_dict()}
+        meta = {"epoch": epoch, "step": self.step, "scaler": self._scaler.state_dict(), "tensors": sorted(tensors)}
         return save_tensors({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, {"ncore": json.dumps(meta)})
 
-    def load(self, data: bytes) -> int:
-        """Go on from the bytes of :meth:`save`; returns the epoch that they follow."""
-        meta = json.loads(_metadata(data)["ncore"])
-        tensors = load_tensors(data)
+    def load(self, data: bytes, last_epoch: int | None = None) -> int:
+        """Go on from the bytes of :meth:`save`; returns the epoch that they follow.
+
+        Args:
+            data: A whole checkpoint file.
+            last_epoch: The last that the run has recorded; None for any.
+
+        Raises:
+            StoreError: They are not of this training; nothing has been changed then.
+        """
+        try:
+            meta = json.loads(_metadata(data)["ncore"])
+            tensors = load_tensors(data)
+            epoch, step, scaler = int(meta["epoch"]), int(meta["step"]), dict(meta["scaler"])
+        except Exception as error:  # it may hold anything
+            raise StoreError(f"it is no checkpoint of a training ({type(error).__name__})") from error
+        if epoch < 0 or step < 0 or (last_epoch is not None and epoch > last_epoch):
+            raise StoreError(f"it is of epoch {epoch}, and the run has recorded {last_epoch}")
+        if lost := sorted(set(meta.get("tensors", ())) - set(tensors)):
+            raise StoreError(f"it lacks {lost[0]}")
+        self._check_tensors(tensors, epoch)
         model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
         self.model.load_state_dict(model, strict=False)  # what is frozen was built anew, the same
         state: dict[int, dict[str, Tensor]] = {}
@@ -173,10 +218,10 @@ class Trainer:
                 state.setdefault(int(index), {})[name] = value
         whole = self.optimizer.state_dict()
         self.optimizer.load_state_dict({**whole, "state": state})
-        if meta["scaler"]:
-            self._scaler.load_state_dict(meta["scaler"])
-        self.step = meta["step"]
-        return meta["epoch"]
+        if scaler:
+            self._scaler.load_state_dict(scaler)
+        self.step = step
+        return epoch
 
     def _trained_state(self) -> dict[str, Tensor]:
         frozen = {"unit": "backbone.", "backbone": "unit."}.get(self.model.mode)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from ncore.errors import InputError, NcoreError, StoreError
-from ncore.probe.job import Job
+from ncore.probe.job import Job, data_digest
 from ncore.store import create_store, default_run_id, open_store
 
 if TYPE_CHECKING:
@@ -68,10 +68,11 @@ def sweep(
     if doubles:
         raise InputError(f"Two jobs would be recorded as the same run {min(doubles)}: give the candidates other names.")
     todo = []
+    digests: dict[str, str | None] = {}
     for job, name in zip(jobs, ids, strict=True):
         ended = _ended(opened, name)
         if ended == "finished":
-            settle(Result(job, name, "skipped", "finished before"))
+            settle(_finished(opened, job, name, digests))
         elif ended == "failed" and not retry_failed:
             settle(Result(job, name, "skipped", "failed before; repeat it with --retry-failed"))
         else:
@@ -98,6 +99,24 @@ def execute(job: Job, store: str, take_over: bool = False) -> str | None:
     except Exception as error:  # whatever a model raises while it trains; the run has it as its reason
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
     return None
+
+
+def _finished(store: Store, job: Job, name: str, digests: dict[str, str | None]) -> Result:
+    """A run that is finished is skipped, unless it was of other data that had the same name."""
+    recorded = store.run(name).manifest.info.get("dataset_fingerprint")
+    key = job.dataset.model_dump_json()
+    if recorded and key not in digests:
+        digests[key] = data_digest(job)
+    now = digests.get(key)
+    if recorded and now and recorded != now:
+        return Result(
+            job,
+            name,
+            "failed",
+            f"the run {name} was recorded on other data than {job.dataset.name!r} has now (digest {recorded}, not "
+            f"{now}): give the dataset another `name`, or delete the run with `ncore delete`",
+        )
+    return Result(job, name, "skipped", "finished before")
 
 
 def _ended(store: Store, name: str) -> str | None:

@@ -136,6 +136,7 @@ def browser(seconds: float = 20.0) -> None:
         process = subprocess.Popen(
             command(port, browser=False),
             env=environment([]),
+            stdin=subprocess.PIPE,  # with which the server ends, however this does
             cwd=folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,11 +52,11 @@ def answers(port: int) -> bool:
         return False
 
 
-def until(condition: object, *arguments: object) -> bool:
+def until(condition: Callable[..., bool], *arguments: object) -> bool:
     """Whether it comes true."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
-        if condition(*arguments):  # type: ignore[operator]
+        if condition(*arguments):
             return True
         time.sleep(0.05)
     return False
@@ -73,7 +73,7 @@ def started(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[st
         (folder / f"{name}.py").write_text("raise RuntimeError('this is not the dashboard of ncore')")
     port = free_port()
     command = subprocess.Popen(
-        [*COMMAND, *arguments, "--port", str(port), "--no-browser"],
+        [*COMMAND, "--no-browser", "--port", str(port), *arguments],
         env=launch.environment([]),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -150,6 +150,16 @@ def test_beside_the_server_it_takes_little_memory(tmp_path: Path) -> None:
     with started(tmp_path) as (command, port):
         assert until(answers, port)
         assert psutil.Process(command.pid).memory_info().rss < MEMORY
+
+
+def test_a_browser_is_opened_where_it_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = tmp_path / "seen"
+    (tmp_path / "browser.py").write_text(f"import sys; open({str(seen)!r}, 'w').write(sys.argv[1])")
+    monkeypatch.setenv("BROWSER", f"{sys.executable} {tmp_path / 'browser.py'} %s")
+    with started(tmp_path, str(tmp_path), "--browser") as (command, port):
+        assert until(lambda: seen.exists() and seen.read_text() != "")
+        assert seen.read_text() == f"http://{launch.ADDRESS}:{port}"
+        assert command.poll() is None
 
 
 def test_a_server_without_a_pipe_serves(tmp_path: Path) -> None:

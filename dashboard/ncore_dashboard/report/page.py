@@ -63,16 +63,29 @@ def _head(e: Evidence, title: str) -> str:
     models = counted(len(e.ranking), "candidate model")
     return (
         f"<header><h1>{_safe(title)}</h1>"
-        f'<p class="muted">{models}, {counted(len(e.curves), "training run")}, judged after {e.k} of '
-        f"{e.end} epochs (passes over the training images).</p></header>"
+        f'<p class="muted">{models}, {counted(len(e.curves), "training run")}, {_state(e)}.</p></header>'
         f'<section class="answer"><h2>Recommendation</h2><p class="lead">{_safe(recommendation.recommendation(e))}</p>'
         f"{_paragraphs(recommendation.firmness(e))}{_paragraphs(recommendation.early(e))}</section>"
     )
 
 
+def _state(e: Evidence) -> str:
+    """How far training has come, and as of when the ranking is."""
+    if e.foretold.empty:
+        return f"trained to the end, after {e.k} of {e.end} epochs (passes over the training images)"
+    if e.settled:
+        return (
+            f"trained to the end; beside that stands what would have been said after {e.k} of {e.end} epochs "
+            "(passes over the training images)"
+        )
+    return f"judged after {e.k} of {e.end} epochs (passes over the training images)"
+
+
 def _evidence(e: Evidence) -> str:
     kept = _best_first(e)
     styles = styles_of(e.candidates)
+    overlap = "Lines can overlap although the order is sure, if what is uncertain moves all candidates together. "
+    overlap = "" if e.foretold.empty else overlap
     left_out = len(e.rated) - drawing.MOST
     note = f" The best {drawing.MOST} are drawn; the table has all." if left_out > 0 else ""
     known = ", and the thick bar shows where it really ended" if e.foretold["observed"].notna().any() else ""
@@ -92,9 +105,7 @@ def _evidence(e: Evidence) -> str:
         (
             f"1. {where}",
             drawing.forecast(e.rated, styles),
-            f"{mark}, the line its 90% interval{known}. Lines "
-            "can overlap although the order is sure, if what is uncertain moves all candidates together: “is best” is "
-            f"the probability of ending first.{note}",
+            f"{mark}, the line its 90% interval{known}. {overlap}“Is best” is the probability of being first.{note}",
         ),
         (
             "2. How accuracy rose" if e.foretold.empty else "2. What the prediction saw",
@@ -152,7 +163,11 @@ def _table(e: Evidence) -> str:
     heads = ["Rank", "Candidate", middle, "90% interval", "Is best", "Observed", "Seeds", "Per epoch", "Kind"]
     table = _rows(heads, rows, "r l r r r r r r l", "The ranking as a table")
     warned = e.ranking[e.ranking["warning"] != ""]
-    notes = [f"{called(row['candidate'])}: {plain(row['warning'], 300)}." for row in warned.to_dict("records")]
+    notes = [
+        f"{'All candidates' if len(rows) == len(e.ranking) else listed(rows['candidate'].tolist(), most=6)}: "
+        f"{plain(text, 300)}."
+        for text, rows in warned.groupby("warning", sort=False)
+    ]
     more = f"<h3>What to know of them</h3>{_list(notes)}" if notes else ""
     return f"<section><h2>All candidates</h2>{table}{more}</section>"
 
@@ -194,10 +209,10 @@ def _appendix(e: Evidence, now: datetime) -> str:
         )
     return (
         "<section><h2>Appendix: method and limits</h2><h3>How the ranking was made</h3>"
-        f"<p>{_safe(_MODES.get(e.mode, f'Training mode: {plain(e.mode, 60)}.'))} Each candidate was trained for a few "
-        "epochs with one or more seeds (random starts). "
-        f"The method “{_safe(predictor.label)}” then predicted the accuracy at the end of training from epochs 1 to "
-        f"{e.k}. {_safe(_of_method(predictor))} Seeds are averaged, and how far they disagree widens the interval. "
+        f"<p>{_safe(_MODES.get(e.mode, f'Training mode: {plain(e.mode, 60)}.'))} Each candidate was trained with one "
+        f"or more seeds (random starts). As of epoch {e.k}, the method “{_safe(predictor.label)}” predicts the "
+        f"accuracy at the end of training from epochs 1 to {e.k}. {_safe(_of_method(predictor))} Seeds are averaged, "
+        "and how far they disagree widens the interval. "
         f"{_safe(_of_kinds(e))}</p>"
         f"{_paragraphs(recommendation.default_and_why(e))}{_methods(e)}"
         f"<h3>Limits</h3>{_list(limits)}<h3>What the numbers mean</h3><dl>{terms}</dl>"
@@ -208,7 +223,9 @@ def _appendix(e: Evidence, now: datetime) -> str:
 def _of_method(predictor: Predictor) -> str:
     """What a method reads, and what it does with it, from its facts."""
     taught = ", and weighs it as finished runs of other datasets have taught" if predictor.learns else ""
-    return f"It reads {listed([str(one) for one in predictor.reads])}{taught}."
+    *most, last = map(str, predictor.reads)
+    first = f"{', '.join(most)} and " if most else ""
+    return f"It reads {first}{last}{taught}."
 
 
 def _of_intervals(predictor: Predictor) -> str:
@@ -222,7 +239,9 @@ def _of_intervals(predictor: Predictor) -> str:
 
 
 def _of_kinds(e: Evidence) -> str:
-    """What of the ranking is no forecast."""
+    """What of the ranking is no forecast, or not that of the method."""
+    if e.ranking["warning"].str.contains("the last accuracy stands in").any():
+        return "Where a note says that the last accuracy stands in, that was read instead."
     if e.measured.empty:
         return ""
     who = "All candidates" if e.foretold.empty else counted(len(e.measured), "candidate")

@@ -140,9 +140,16 @@ def uncertainty(e: Evidence) -> list[str]:
     if len(table) > 1 and len(e.foretold):
         close = int((table["p_best"].iloc[1:] >= RIVAL).sum())
         said.append(
-            f"As of epoch {e.k}, {close or 'none'} of the {len(table) - 1} other candidates may still end first with a "
-            f"probability of {percent(RIVAL, 0)} or more: "
-            + ("their order may still change." if close else "the first place looks settled.")
+            f"As of epoch {e.k}, {close or 'none'} of the {len(table) - 1} other candidates "
+            f"{'could still have ended' if e.settled else 'may still end'} first with a probability of "
+            f"{percent(RIVAL, 0)} or more: "
+            + (
+                "their order may still change."
+                if close and not e.settled
+                else "the order was not sure."
+                if close
+                else "the first place looks settled."
+            )
         )
         names, sum_of = e.shortlist(CERTAIN)
         if len(names) < len(table):
@@ -274,6 +281,11 @@ def default_and_why(e: Evidence) -> list[str]:
         said.append(f"This is the default. {RECOMMENDED.why}")
     table = e.methods
     judged = table[table["right"].notna() & (table["pairs"] > 0)]
+    if e.foretold.empty:
+        said.append(
+            f"As of epoch {e.k} nothing is left to forecast, so methods are judged by reports as of earlier epochs."
+        )
+        return said
     if judged.empty:
         said.append(
             "Methods can’t be judged on these runs: fewer than two final accuracies are known that were forecast."
