@@ -50,7 +50,7 @@ def take(folder: LocalFolder) -> FileLock | None:
     except OSError as error:
         if error.errno in _NO_LOCKS:
             return None
-        raise StoreError(f"{folder.name_of(LOCK)} could not be locked: {error.strerror}.") from error
+        raise StoreError(f"{folder.name_of(LOCK)} could not be locked: {error.strerror or error}.") from error
     return lock
 
 
