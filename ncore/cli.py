@@ -163,9 +163,12 @@ def sweep(
         typer.Option(min=0.0, help="With --stop: accuracy points that the choice may lose; then only it goes on."),
     ] = None,
     method: Annotated[str | None, typer.Option(help="With --stop: prediction method, as for `rank`.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would run, go on and be skipped, and about how long.")
+    ] = False,
 ) -> None:
     """Run candidates x datasets x seeds; finished runs are skipped, killed ones resumed."""
-    from ncore.display import run_sweep, spent_hint
+    from ncore.display import plan_table, run_sweep, spent_hint
     from ncore.predict.stopping import StoppingRule
     from ncore.sweep.ray import RayEngine
     from ncore.sweep.recipe import Recipe
@@ -174,6 +177,11 @@ def sweep(
         raise InputError(f"The engine is {engine!r}, but it must be 'local' or 'ray'.")
     read = Recipe.read(recipe)
     place = read.store_place if store is None else read.model_copy(update={"store": store, "base": "."}).store_place
+    if dry_run:
+        from ncore.sweep.plan import plan
+
+        plan_table(plan(read.jobs, place, retry_failed, keep_stopped=stop), place, workers)
+        return
     on_ray = RayEngine(address, threads, gpus) if engine == "ray" else None
     if not stop and (budget is not None or target_regret is not None or method is not None):
         raise InputError("A budget, a target regret and a method are for stopping candidates early: add --stop.")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "console",
     "findings_table",
+    "plan_table",
     "ranking_table",
     "reading_hint",
     "run_sweep",
@@ -127,6 +128,42 @@ def run_sweep(
             watcher.join()
     warnings_hint(jobs, store)
     return results
+
+
+def plan_table(table: pd.DataFrame, store: str, workers: int | None = None) -> None:
+    """What a sweep would do, a run a line, and what all of it takes; see :func:`ncore.sweep.plan.plan`."""
+    from ncore.sweep.local import LocalEngine
+
+    view = Table(header_style="bold", box=None, pad_edge=False)
+    for name in ("candidate", "dataset", "seed", "what"):
+        view.add_column(name)
+    for name in ("epochs", "about s", "MB"):
+        view.add_column(name, justify="right")
+    view.add_column("why", style="dim")
+    for row in table.to_dict("records"):
+        view.add_row(
+            escape(str(row["candidate"])),
+            escape(str(row["dataset"])),
+            f"{row['seed']}",
+            row["action"],
+            f"{row['epochs']}",
+            _number(row["seconds"], ".0f"),
+            _number(row["bytes"] / 1e6, ".2f"),
+            escape(row["reason"]),
+        )
+    console.print(view)
+    counts = table["action"].value_counts()
+    at_once = LocalEngine(workers).workers
+    known = table["seconds"].notna()
+    took = f"about {table.loc[known, 'seconds'].sum() / at_once:.0f} s with {at_once} at a time, and "
+    took += f"{table.loc[known, 'bytes'].sum() / 1e6:.1f} MB in {escape(store)}"
+    unknown = int((~known).sum())
+    rest = f"; of {unknown} runs nothing like them is known yet" if unknown else ""
+    console.print(
+        f"{', '.join(f'{count} to {action}' for action, count in counts.items())}: {table['epochs'].sum()} epochs, "
+        f"{took if known.any() else 'for a time that nothing is known of yet'}{rest if known.any() else ''}.",
+        highlight=False,
+    )
 
 
 def warnings_hint(jobs: Sequence[Job], store: str) -> None:

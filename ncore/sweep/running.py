@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
-from ncore.errors import InputError, NcoreError, StoreError
-from ncore.probe.job import Job, data_digest
+from ncore.errors import InputError, NcoreError
+from ncore.probe.job import Job
 from ncore.store import create_store, default_run_id, open_store
-
-if TYPE_CHECKING:
-    from ncore.store import Store
+from ncore.sweep.deciding import Action, Decider
 
 __all__ = ["Engine", "Outcome", "Result", "execute", "run_id", "sweep"]
 
@@ -68,15 +66,15 @@ def sweep(
     if doubles:
         raise InputError(f"Two jobs would be recorded as the same run {min(doubles)}: give the candidates other names.")
     todo = []
-    digests: dict[str, str | None] = {}
+    decider = Decider(opened, retry_failed)
     for job, name in zip(jobs, ids, strict=True):
-        ended = _ended(opened, name)
-        if ended == "finished":
-            settle(_finished(opened, job, name, digests))
-        elif ended == "failed" and not retry_failed:
-            settle(Result(job, name, "skipped", "failed before; repeat it with --retry-failed"))
+        decision = decider.decide(job, name)
+        if decision.action is Action.SKIP:
+            settle(Result(job, name, "skipped", decision.reason))
+        elif decision.action is Action.REFUSE:
+            settle(Result(job, name, "failed", decision.reason))
         else:
-            if ended == "failed":
+            if decision.action is Action.REPEAT:
                 opened.delete(name)
             todo.append(job)
     for job, error in engine(todo, store) if todo else ():
@@ -99,29 +97,3 @@ def execute(job: Job, store: str, take_over: bool = False) -> str | None:
     except Exception as error:  # whatever a model raises while it trains; the run has it as its reason
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
     return None
-
-
-def _finished(store: Store, job: Job, name: str, digests: dict[str, str | None]) -> Result:
-    """A run that is finished is skipped, unless it was of other data that had the same name."""
-    recorded = store.run(name).manifest.info.get("dataset_fingerprint")
-    key = job.dataset.model_dump_json()
-    if recorded and key not in digests:
-        digests[key] = data_digest(job)
-    now = digests.get(key)
-    if recorded and now and recorded != now:
-        return Result(
-            job,
-            name,
-            "failed",
-            f"the run {name} was recorded on other data than {job.dataset.name!r} has now (digest {recorded}, not "
-            f"{now}): give the dataset another `name`, or delete the run with `ncore delete`",
-        )
-    return Result(job, name, "skipped", "finished before")
-
-
-def _ended(store: Store, name: str) -> str | None:
-    try:
-        status = store.run(name).manifest.status
-    except StoreError:
-        return None
-    return status if status in ("finished", "failed") else None

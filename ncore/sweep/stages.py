@@ -17,7 +17,8 @@ from ncore.predict.stopping import Standing, StoppingRule
 from ncore.probe.job import Job
 from ncore.store import create_store
 from ncore.store.manifest import Ending
-from ncore.sweep.running import Engine, Result, run_id
+from ncore.sweep.deciding import Action, Decider
+from ncore.sweep.running import Engine, Outcome, Result, run_id
 
 if TYPE_CHECKING:
     from ncore.predict.curves import RunLike
@@ -96,8 +97,9 @@ class _Stages:
 
     def run(self, retry_failed: bool) -> None:
         """From the first look to the end."""
+        decider = Decider(self.opened, retry_failed, keep_stopped=True)
         for job in self.jobs:
-            if not self._settled_before(job, retry_failed):
+            if not self._settled_before(job, decider):
                 self.going.setdefault(job.candidate.name, []).append(job)
         looks = [*self.rule.looks_until(self.horizon, self.ranker.predictor), self.horizon]
         self._check_budget(looks[0])
@@ -106,25 +108,15 @@ class _Stages:
             if look < self.horizon and self.going:
                 self._compare(looks[number:])
 
-    def _settled_before(self, job: Job, retry_failed: bool) -> bool:
+    def _settled_before(self, job: Job, decider: Decider) -> bool:
         name = run_id(job)
-        try:
-            manifest = self.opened.run(name).manifest
-        except StoreError:
-            return False
-        if manifest.status == "failed" and retry_failed:
+        decision = decider.decide(job, name)
+        if decision.action is Action.REPEAT:
             self.opened.delete(name)
-            return False
-        reasons = {
-            "finished": "finished before",
-            "failed": "failed before; repeat it with --retry-failed",
-        }
-        reason = reasons.get(manifest.status)
-        if reason is None and manifest.stopped_early:
-            reason = f"{manifest.reason} before"
-        if reason is not None:
-            self.settle(Result(job, name, "skipped", reason))
-        return reason is not None
+        outcomes: dict[Action, Outcome] = {Action.SKIP: "skipped", Action.REFUSE: "failed"}
+        if outcome := outcomes.get(decision.action):
+            self.settle(Result(job, name, outcome, decision.reason))
+        return outcome is not None
 
     def _check_budget(self, first: int) -> None:
         runs = [len(jobs) for jobs in self.going.values()]
