@@ -148,8 +148,10 @@ def _kind(predictor: Predictor) -> Kind:
 
 def _ranked(case: Case, predictor: Predictor, k: int) -> pd.DataFrame | None:
     """What ``ncore.rank`` says of the task as of epoch k."""
+    # Without the ends: as of the last epoch they would be measured, and no method be judged.
+    blind = [replace(curve, observed=float("nan")) for curve in case.curves]
     try:
-        table = rank_curves(case.curves, epochs=k, method=predictor)
+        table = rank_curves(blind, epochs=k, method=predictor)
     except InputError:
         return None
     return table[list(COLUMNS)]

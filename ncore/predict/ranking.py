@@ -111,6 +111,7 @@ def rank_curves(
             needs more epochs than ``epochs`` or a beta_eff that no run recorded.
 
     Example:
+        >>> import numpy as np
         >>> early = np.array([1, 2])
         >>> curves = [
         ...     Curve("small", 0, early, np.array([0.5, 0.6]), {}, horizon=4),

@@ -66,6 +66,12 @@ def gone(port: int) -> bool:
     return not servers(port)
 
 
+def _as_in_a_terminal() -> None:
+    """Though the tests may have been started so that Ctrl-C doesn't reach them, or by ``nohup``."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @contextmanager
 def started(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The command, in a folder with modules of a user's own, and its port; whatever happens, nothing stays behind."""
@@ -79,8 +85,7 @@ def started(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[st
         stderr=subprocess.PIPE,
         text=True,
         cwd=folder,
-        # As in a terminal, though the tests may have been started so that Ctrl-C doesn't reach them.
-        preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.default_int_handler)) if os.name != "nt" else None,
+        preexec_fn=_as_in_a_terminal if os.name != "nt" else None,
     )
     try:
         yield command, port
