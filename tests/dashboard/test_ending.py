@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -66,14 +67,14 @@ def gone(port: int) -> bool:
     return not servers(port)
 
 
-def _as_in_a_terminal() -> None:
+def _as_in_a_terminal(nohup: bool) -> None:
     """Though the tests may have been started so that Ctrl-C doesn't reach them, or by ``nohup``."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL)
 
 
 @contextmanager
-def started(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def started(folder: Path, *arguments: str, nohup: bool = False) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The command, in a folder with modules of a user's own, and its port; whatever happens, nothing stays behind."""
     for name in ("dashboard", "data", "main", "guarded", "text"):
         (folder / f"{name}.py").write_text("raise RuntimeError('this is not the dashboard of ncore')")
@@ -85,7 +86,7 @@ def started(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[st
         stderr=subprocess.PIPE,
         text=True,
         cwd=folder,
-        preexec_fn=_as_in_a_terminal if os.name != "nt" else None,
+        preexec_fn=partial(_as_in_a_terminal, nohup) if os.name != "nt" else None,
     )
     try:
         yield command, port
@@ -134,20 +135,16 @@ def test_its_server_ends_with_it_when_it_is_killed(tmp_path: Path, moment: float
 
 @posix
 def test_what_it_was_started_to_ignore_does_not_end_it(tmp_path: Path) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
-    try:
-        with started(tmp_path, str(tmp_path)) as (command, port):
-            assert until(answers, port)
-            command.send_signal(signal.SIGHUP)
-            time.sleep(1)
-            assert command.poll() is None
-            assert answers(port)
-            command.send_signal(signal.SIGINT)
-            command.communicate(timeout=PATIENCE)
-            assert command.returncode == 0
-            assert until(gone, port)
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    with started(tmp_path, str(tmp_path), nohup=True) as (command, port):
+        assert until(answers, port)
+        command.send_signal(signal.SIGHUP)
+        time.sleep(1)
+        assert command.poll() is None
+        assert answers(port)
+        command.send_signal(signal.SIGINT)
+        command.communicate(timeout=PATIENCE)
+        assert command.returncode == 0
+        assert until(gone, port)
 
 
 def test_beside_the_server_it_takes_little_memory(tmp_path: Path) -> None:
