@@ -225,10 +225,16 @@ class RunWriter:
         self._change()
 
     def _do(self, job: Job) -> None:
+        def guarded() -> None:
+            try:
+                job()
+            except FileNotFoundError as error:
+                raise self._deleted() from error
+
         if self._background is None:
-            job()
+            guarded()
         else:
-            self._background.submit(job)
+            self._background.submit(guarded)
 
     def _wait(self) -> None:
         if self._background is not None:
