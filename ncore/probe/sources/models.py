@@ -59,7 +59,8 @@ class Loaded:
 
     Args:
         model: As constructed, output layer included.
-        input: Some of channels, size, mean, std, interpolation; what is absent follows the dataset.
+        input: Some of channels, size, mean, std, interpolation, order, and their source; what is absent follows the
+            dataset. Besides, ``warnings``, and a ``refusal`` where the model's own preprocessing can't be followed.
         remove: Takes the output layer off; None where there is none.
         read: Calls the model; its result holds the features.
     """
