@@ -14,6 +14,7 @@ from torch import nn
 from ncore.errors import InputError
 from ncore.probe.candidates import load_candidate
 from ncore.probe.sources import _measured
+from ncore.probe.sources.models import Features, channels_last
 
 KINDS = ("ViT", "CLIP", "ConvNext", "EfficientNet", "MobileViT", "Levit", "Siglip", "MobileNetV2", "Beit", "DeiT")
 TOLERANCE = 1e-5
@@ -153,3 +154,44 @@ def test_weights_of_torchvision_and_timm_say_where_it_came_from():
     for source in ("timm:test_resnet", "torchvision:squeezenet1_1"):
         backbone = load_candidate({"source": source, "pretrained": False, "input_size": 64})
         assert (backbone.input.source, backbone.warnings) == ("weights' transforms", [])
+
+
+@pytest.mark.parametrize("kind", ["DeiT", "Levit"])
+def test_both_heads_of_a_distilled_model_are_taken_off(transformers, tmp_path, kind):
+    sizes = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = (
+        transformers.DeiTConfig(image_size=32, patch_size=8, **sizes)
+        if kind == "DeiT"
+        else transformers.LevitConfig(image_size=64, hidden_sizes=[16, 24, 32], num_attention_heads=[2, 2, 2],
+                                      depths=[1, 1, 1], key_dim=[8, 8, 8])
+    )  # fmt: skip
+    model = getattr(transformers, f"{kind}ForImageClassificationWithTeacher")(config).eval()
+    model.save_pretrained(tmp_path)
+    backbone = load_candidate(f"hf:{tmp_path}")
+    assert backbone.feature_dim == (24 if kind == "DeiT" else 32)
+    if kind == "DeiT":
+        images = torch.randn(2, 3, 32, 32)
+        with torch.no_grad():
+            tokens = model.deit(images).last_hidden_state
+            assert torch.allclose(backbone.module(images), (tokens[:, 0] + tokens[:, 1]) / 2, atol=1e-5)
+            assert backbone.module.train()(images).shape == (2, 24)
+
+
+@pytest.mark.parametrize(
+    ("shape", "known", "last"),
+    [
+        ((2, 16, 7, 7), None, False), ((2, 7, 7, 16), None, True), ((2, 6, 7, 16), 16, True),
+        ((2, 16, 6, 7), 16, False), ((2, 7, 7, 7), None, None), ((2, 6, 7, 16), None, None),
+    ],
+)  # fmt: skip
+def test_feature_maps_with_channels_last(shape, known, last):
+    model = nn.Identity()
+    model.num_features = known
+    if last is None:
+        with pytest.raises(InputError, match="num_features"):
+            channels_last(model, shape)
+    else:
+        assert channels_last(model, shape) is last
+        x = torch.randn(shape)
+        expected = x.mean((1, 2) if last else (2, 3))
+        assert torch.equal(Features(model, lambda model, images: images)(x), expected)

@@ -17,7 +17,7 @@ from ncore.probe.images import INTERPOLATIONS
 from ncore.probe.sources._measured import measure
 from ncore.probe.sources._offline import fetching, first_line, hub, is_offline, require
 from ncore.probe.sources._trust import REMOTE_CODE, own_code_refused, without_remote_code
-from ncore.probe.sources.models import Loaded, Read, Request, remove_last_linear
+from ncore.probe.sources.models import Loaded, Read, Request, replace
 
 __all__ = [
     "ADVICE",
@@ -104,10 +104,19 @@ def build(auto: Any, where: str, config: Any, request: Request) -> nn.Module:
 
 
 def remove_classifier(model: nn.Module) -> None:
-    """Take the classifier off, unless the configuration already made it an identity."""
-    linears = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    if linears and linears[-1].out_features == getattr(model.config, "num_labels", None):
-        remove_last_linear(model)
+    """Take the classifiers off, unless the configuration already made them identities.
+
+    One of a model with a teacher's second head (DeiT, LeViT) leaves the mean of what its two heads are fed, as its
+    authors average the two heads' answers.
+    """
+    labels, inside = getattr(model.config, "num_labels", None), getattr(model, "base_model_prefix", "")
+    heads = {
+        name.partition(".")[0]: name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and module.out_features == labels and name.partition(".")[0] != inside
+    }
+    for name in heads.values():
+        replace(model, name)
 
 
 def reader(model: nn.Module, kind: str) -> Read:
