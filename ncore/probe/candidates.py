@@ -216,15 +216,16 @@ def doubts(spec: CandidateSpec, loaded: Loaded, found: InputSpec) -> list[str]:
     own, name = loaded.input, spec.name
     said = list(own.get("warnings", []))
     values = f"mean {list(found.mean)} and std {list(found.std)}"
+    foreign = spec.weights is not None or spec.kind == "file"  # than those that the preprocessing belongs to
     if found.source == "recipe":
         for key in ("mean", "std"):
             theirs, ours = own.get(key, ()), getattr(found, key)
-            if "source" in own and not np.allclose(theirs, ours, atol=5e-3):
+            if "source" in own and not foreign and not np.allclose(theirs, ours, atol=5e-3):
                 said.append(f"The recipe's {key} {list(ours)} of {name} stands in place of its own {list(theirs)}.")
     elif spec.pretrained and split_source(_built(spec))[0] != "builtin":
         if found.source == "default":
             said.append(f"{name} comes without its preprocessing: {values} are a default, which the recipe can change.")
-        elif spec.weights is not None or spec.kind == "file":
+        elif foreign:
             said.append(
                 f"The weights of {name} come without their preprocessing: {values} are those of its architecture, "
                 "which the recipe can change."

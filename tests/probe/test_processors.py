@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from torch import nn
 
 from ncore.errors import InputError
@@ -195,3 +196,11 @@ def test_feature_maps_with_channels_last(shape, known, last):
         x = torch.randn(shape)
         expected = x.mean((1, 2) if last else (2, 3))
         assert torch.equal(Features(model, lambda model, images: images)(x), expected)
+
+
+def test_the_preprocessing_of_an_architecture_is_not_that_of_other_weights(tmp_path):
+    timm = pytest.importorskip("timm")
+    save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "w.safetensors")
+    spec = {"source": f"file:{tmp_path / 'w.safetensors'}", "architecture": "timm:test_resnet"}
+    assert "those of its architecture" in load_candidate(spec).warnings[0]
+    assert not load_candidate(spec | {"mean": [0.4], "std": [0.2]}).warnings
