@@ -217,7 +217,7 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
         trainer=trainer,
         examples=examples,
         info=info,
-        warnings=[*_found(data), *_said(twice)],
+        warnings=[*_found(data), *_said(twice), *backbone.warnings],
         started=started,
     )
 
