@@ -75,6 +75,8 @@ def arrow_table(name: str, epoch: int, columns: Columns) -> pa.Table:
     table = pa.Table.from_arrays(arrays, schema=schema)
     if "epoch" in given and not (table["epoch"].to_numpy() == epoch).all():
         raise InputError(f"The table {name} holds rows of another epoch than {epoch}, the one that is recorded.")
+    if name == "metrics" and not pc.all(_from_to(table["at"], epoch)).as_py():
+        raise InputError(f"The column 'at' of the table metrics must have numbers from 0 to {epoch}, its epoch.")
     return _in_order(table) if name == "trajectories" else table
 
 
@@ -141,7 +143,8 @@ def latest(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     """What a listing shows of an epoch: accuracies, beta_eff of the whole graph, seconds since the start."""
     found: dict[str, Any] = {}
     if "metrics" in tables:
-        rows = tables["metrics"].select(["split", "name", "value", "seconds"]).to_pylist()
+        rows = tables["metrics"].select(["at", "split", "name", "value", "seconds"]).to_pylist()
+        rows.sort(key=lambda row: float("inf") if row["at"] is None else row["at"])  # the latest of an epoch counts
         for row in rows:
             if row["name"] == "accuracy" and row["split"] in ("validation", "test"):
                 found[f"{row['split']}_accuracy"] = row["value"]
@@ -176,6 +179,12 @@ def _array(table: str, field: pa.Field, values: Any) -> pa.Array:
     if not field.nullable and array.null_count:
         raise InputError(f"The column {field.name!r} of the table {table} has values that are missing.")
     return array
+
+
+def _from_to(values: pa.ChunkedArray, last: int) -> pa.ChunkedArray:
+    """Whether each is from 0 to a number; what is missing counts as inside."""
+    inside = pc.and_(pc.greater_equal(values, 0.0), pc.less_equal(values, float(last)))
+    return pc.fill_null(inside, True)
 
 
 def _in_order(table: pa.Table) -> pa.Table:

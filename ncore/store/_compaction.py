@@ -6,10 +6,11 @@ import logging
 from collections.abc import Iterator
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ncore.errors import StoreError
 from ncore.store._folder import Folder
-from ncore.store._parquet import CheckedSink, open_table, read_group, stream_writer
+from ncore.store._parquet import CheckedSink, lifted_group, open_table, stream_writer
 from ncore.store.layout import table_file
 from ncore.store.manifest import FileEntry, Manifest
 from ncore.store.schema import TABLES
@@ -67,4 +68,8 @@ def _groups(folder: Folder, manifest: Manifest, name: str, parts: list[str]) -> 
     for path in parts:
         with open_table(folder, path, name, manifest.files[path]) as part:
             for group in range(part.num_row_groups):
-                yield read_group(part, group)
+                rows = lifted_group(part, name, group)
+                if name == "predictions":  # some were dropped since
+                    rows = rows.filter(pc.is_in(rows["epoch"], pa.array(manifest.tables.get(name, []), pa.int32())))
+                if len(rows) or name != "predictions":
+                    yield rows

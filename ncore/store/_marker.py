@@ -10,6 +10,7 @@ from ncore.errors import StoreError
 from ncore.store._folder import Folder, LocalFolder
 from ncore.store.layout import STORE_FILE, is_temporary
 from ncore.store.manifest import check_version
+from ncore.store.migrations import is_readable
 from ncore.store.schema import SCHEMA_VERSION
 
 __all__ = ["check_marker", "clear_marker_leftovers", "write_marker"]
@@ -56,8 +57,9 @@ def check_marker(folder: Folder) -> None:
         ) from error
     check_version(data, where)
     try:
-        known = json.loads(data) == _CONTENT
-    except (ValueError, RecursionError):
+        found = json.loads(data)
+        known = is_readable(found["schema"]) and found == {**_CONTENT, "schema": found["schema"]}
+    except (ValueError, TypeError, KeyError, RecursionError):
         known = False
     if not known:
         raise StoreError(f"{where} is not what ncore writes there: delete it and call ncore.create_store.")

@@ -17,6 +17,7 @@ from ncore.store._folder import Folder
 from ncore.store.damage import DamagedFileError, in_line
 from ncore.store.layout import checksum
 from ncore.store.manifest import Extent, FileEntry
+from ncore.store.migrations import is_readable, known_versions, lift_rows, schema_of
 from ncore.store.schema import SCHEMA_VERSION, TABLE_KEY, TABLES, VERSION_KEY
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "encode",
     "entry_of",
     "footer_is_sound",
+    "lifted_group",
     "open_table",
     "read_group",
     "read_rows",
@@ -249,30 +251,34 @@ def check_table(file: pq.ParquetFile, name: str, where: str) -> None:
     version = metadata.get(VERSION_KEY, b"").decode()
     if metadata.get(TABLE_KEY) != name.encode() or not version.isdigit():
         raise DamagedFileError(where, "foreign", f"it is a Parquet file, but not the table {name} of a run")
-    if int(version) != SCHEMA_VERSION:
+    if len(version) > 9 or not is_readable(int(version)):
         raise SchemaVersionError(
-            f"{where} has schema version {version}, but this ncore knows version {SCHEMA_VERSION}: "
+            f"{where} has schema version {version[:20]}, but this ncore knows {known_versions()}: "
             "read it with the ncore that wrote it."
         )
-    if not file.schema_arrow.equals(TABLES[name].schema):
+    if not file.schema_arrow.equals(schema_of(name, int(version))):
         raise DamagedFileError(where, "foreign", f"its columns are not those of the table {name}")
 
 
 def read_rows(
-    file: pq.ParquetFile, wanted: Wanted, columns: list[str], groups: Groups | None = None
+    file: pq.ParquetFile, name: str, wanted: Wanted, columns: list[str], groups: Groups | None = None
 ) -> list[pa.RecordBatch]:
-    """Rows of a file that are wanted, in their order.
+    """Rows of a file that are wanted, in their order, as the newest version of the format has them.
 
     Row groups are skipped by their statistics, then by the columns that rows are chosen by; only then is the
     rest read. One row group is in memory at a time.
 
     Args:
         file: Opened by :func:`open_table`.
+        name: Of its table.
         wanted: What rows are chosen by; empty for all.
         columns: To return, in this order.
         groups: What is known of the file's row groups.
     """
     found: list[pa.RecordBatch] = []
+    version, asked_columns = _version(file), columns
+    if (stored := schema_of(name, version)) is not TABLES[name].schema:
+        columns = stored.names
     for group in range(file.num_row_groups) if groups is None else groups.possible(wanted).tolist():
         asked = _undecided(file.metadata.row_group(group), wanted)
         if asked is None:
@@ -287,8 +293,19 @@ def read_rows(
         for key in set(columns) & set(asked):
             table = table.append_column(keys.schema.field(key), keys[key])
         table = table.select(columns)
-        found.extend((table if chosen.all() else table.take(pa.array(np.flatnonzero(chosen)))).to_batches())
+        table = table if chosen.all() else table.take(pa.array(np.flatnonzero(chosen)))
+        found.extend(lift_rows(name, version, table).select(asked_columns).to_batches())
     return found
+
+
+def lifted_group(file: pq.ParquetFile, name: str, number: int) -> pa.Table:
+    """All of a row group, as the newest version of the format has it."""
+    return lift_rows(name, _version(file), read_group(file, number))
+
+
+def _version(file: pq.ParquetFile) -> int:
+    """Of the format; the file was checked by :func:`check_table`."""
+    return int(file.metadata.metadata[VERSION_KEY])
 
 
 def _writer(name: str, sink: Any) -> pq.ParquetWriter:

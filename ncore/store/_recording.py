@@ -129,6 +129,7 @@ def _manifest(values: Mapping[str, Any], former: Manifest | None, resume: bool) 
             "unit": fresh.unit or former.unit,
             "recorded": fresh.recorded or former.recorded,
             "info": fresh.info or former.info,
+            **{name: {**getattr(former, name), **getattr(fresh, name)} for name in ("resolved", "digests", "costs")},
             "warnings": list(dict.fromkeys([*former.warnings, *fresh.warnings])),
             "notes": fresh.notes or former.notes,
         }

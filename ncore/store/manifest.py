@@ -14,17 +14,29 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
+from pydantic_core import from_json
 
-from ncore._validation import INT64, described, shown
+from ncore._validation import INT64, described, shown, whole
 from ncore.errors import InputError, SchemaVersionError, StoreError
-from ncore.store.damage import DamagedFileError
+from ncore.store.damage import DamagedFileError, in_line
 from ncore.store.layout import checksum, parse_table_file
+from ncore.store.migrations import is_readable, known_versions, lift_manifest
 from ncore.store.schema import SCHEMA_VERSION
+from ncore.store.spans import epochs_of, spans_of
 
 __all__ = [
     "MOST_BYTES",
-    "MOST_EPOCH",
     "NAME",
     "NOTES",
     "Ending",
@@ -33,6 +45,8 @@ __all__ = [
     "Manifest",
     "Owner",
     "Status",
+    "check_costs",
+    "check_digests",
     "check_version",
     "plain",
 ]
@@ -40,16 +54,13 @@ __all__ = [
 NAME, NOTES = 1_000, 1_000_000
 """Characters that a name and that notes may have."""
 
-MOST_EPOCH = 2**31 - 1
-"""Tables keep epochs as int32."""
-
 MOST_BYTES = 1 << 29
 """Of a manifest: more is not read, so not written either."""
 
 _DEPTH = 50  # levels of what a configuration and the like may be nested; readers of JSON stop at some hundreds
 
 _Whole = Annotated[int, Field(ge=0, le=INT64)]
-_Epoch = Annotated[int, Field(ge=0, le=MOST_EPOCH)]
+_Epochs = Annotated[list[int], BeforeValidator(epochs_of), PlainSerializer(spans_of)]
 _Name = Annotated[str, StringConstraints(max_length=NAME)]
 _Notes = Annotated[str, StringConstraints(max_length=NOTES)]
 _Time = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(2262, 1, 1, tzinfo=UTC))]
@@ -103,8 +114,11 @@ class Manifest(BaseModel):
         versions: Of Python and the packages that matter.
         unit: Layer widths, activations.
         recorded: Which neurons of how many, every how many epochs: so also what was left out.
-        epochs: Recorded ones, 0 being the state before training.
-        tables: For each table the epochs it has rows of.
+        resolved: All settings as they were when it ran, the model's preprocessing as it was found.
+        digests: Of what it was trained on: see :func:`check_digests`.
+        costs: Of using the candidate: see :func:`check_costs`.
+        epochs: Recorded ones, 0 being the state before training; written as spans, like those of tables.
+        tables: For each table the epochs it has rows of; what a file holds beside them does not count.
         summary: Latest values, for listings.
         reason: Why the run failed, in a line.
         files: Path inside the run's folder -> size and checksum.
@@ -124,7 +138,7 @@ class Manifest(BaseModel):
     reason: _Notes | None = None
     notes: _Notes = ""
     planned_epochs: _Whole | None = None
-    epochs: list[_Epoch] = []
+    epochs: _Epochs = []
     created: _Time
     updated: _Time
     summary: dict[str, Any] = {}
@@ -132,11 +146,32 @@ class Manifest(BaseModel):
     recorded: dict[str, Any] = {}
     config: dict[str, Any] = {}
     info: dict[str, Any] = {}
+    resolved: dict[str, Any] = {}
+    digests: dict[str, Any] = {}
+    costs: dict[str, Any] = {}
     versions: dict[str, str] = {}
     warnings: list[str] = []
     writer: Owner
-    tables: dict[str, list[_Epoch]] = {}
+    tables: dict[str, _Epochs] = {}
     files: dict[str, FileEntry] = {}
+
+    @field_validator("digests")
+    @classmethod
+    def _digests(cls, digests: dict[str, Any]) -> dict[str, Any]:
+        try:
+            check_digests(digests)
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        return digests
+
+    @field_validator("costs")
+    @classmethod
+    def _costs(cls, costs: dict[str, Any]) -> dict[str, Any]:
+        try:
+            check_costs(costs)
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        return costs
 
     @field_validator("files")
     @classmethod
@@ -198,12 +233,13 @@ class Manifest(BaseModel):
         head = _CHECKED.match(data)
         if head and head[1].decode() == checksum(data[head.end() :]):
             try:
-                manifest = cls.model_validate_json(b"{" + data[head.end() :])
-                if manifest.schema_version == SCHEMA_VERSION:
-                    return manifest
+                content = from_json(b"{" + data[head.end() :])
+                if is_readable(content.get("schema")):
+                    return cls.model_validate(lift_manifest(content))
             except ValidationError as error:
-                check_version(data, path)
                 raise DamagedFileError(path, "corrupt", described(error, cls), _STILL) from error
+            except ValueError as error:
+                raise DamagedFileError(path, "corrupt", in_line(error), _STILL) from error
         check_version(data, path)
         if not data.rstrip().endswith(b"}"):
             raise DamagedFileError(path, "truncated", f"it ends after {len(data)} bytes", _STILL)
@@ -223,11 +259,53 @@ def check_version(data: bytes, path: str) -> None:
         found = json.loads(data).get("schema")
     except (ValueError, AttributeError, RecursionError):
         return
-    if isinstance(found, int) and found != SCHEMA_VERSION:
+    if isinstance(found, int) and not isinstance(found, bool) and not is_readable(found):
         raise SchemaVersionError(
-            f"{path} has schema version {found}, but this ncore knows version {SCHEMA_VERSION}: "
+            f"{path} has schema version {shown(found)}, but this ncore knows {known_versions()}: "
             + ("upgrade ncore." if found > SCHEMA_VERSION else "read it with the ncore that wrote it.")
         )
+
+
+def check_digests(digests: Mapping[str, Any]) -> None:
+    """Check the digests of what a run was trained on.
+
+    ``data``, ``cut`` and ``weights`` are hexadecimal text of 32 digits, or null; ``sketch`` is a list of such of 16,
+    ascending.
+
+    Raises:
+        InputError: One is something else.
+    """
+    for name in ("data", "cut", "weights"):
+        if (found := digests.get(name)) is not None and not _is_hex(found, 32):
+            raise InputError(f"The digest {name!r} is {shown(found)}, but it must be 32 hexadecimal digits.")
+    sketch = digests.get("sketch")
+    if sketch is not None and not (
+        isinstance(sketch, list) and all(_is_hex(item, 16) for item in sketch) and sorted(sketch) == sketch
+    ):
+        raise InputError(
+            f"The digest 'sketch' is {shown(sketch)}, but it must be a list of 16 hexadecimal digits each, ascending."
+        )
+
+
+def check_costs(costs: Mapping[str, Any]) -> None:
+    """Check what using a candidate costs.
+
+    ``parameters``, ``bytes``, ``multiply_adds`` and ``peak_bytes`` are whole numbers, ``seconds_per_example`` a real
+    one; each null where it is not known.
+
+    Raises:
+        InputError: One is something else.
+    """
+    for name in ("parameters", "bytes", "multiply_adds", "peak_bytes"):
+        if (found := costs.get(name)) is not None:
+            whole(None if isinstance(found, bool) else found, f"cost {name!r}")
+    seconds = costs.get("seconds_per_example")
+    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0):
+        raise InputError(f"The cost 'seconds_per_example' is {shown(seconds)}, but it must be a number from 0 on.")
+
+
+def _is_hex(value: Any, digits: int) -> bool:
+    return isinstance(value, str) and re.fullmatch(f"[0-9a-f]{{{digits}}}", value) is not None
 
 
 def plain(value: Any, name: str, depth: int = 0) -> Any:

@@ -31,6 +31,7 @@ Numbers: TypeAlias = int | Iterable[int] | None
 
 _T = TypeVar("_T")
 _SMALL = ("metrics", "capacitance")
+_TEXT = (*_SMALL, "predictions")
 _AGAIN = 5  # times that a writer may change files under a reader before it gives up
 
 
@@ -75,12 +76,29 @@ class Run:
         return self._load().tables.get(table, [])
 
     def metrics(self) -> pd.DataFrame:
-        """The table ``metrics``: losses, accuracies, learning rates and times."""
-        return self._frame("metrics")
+        """The table ``metrics``: losses, accuracies, learning rates and times.
+
+        ``at`` is the epochs of training done when a row was measured; always there, the row's epoch if nothing else.
+        """
+        frame = self._frame("metrics")
+        return frame.assign(at=frame["at"].fillna(frame["epoch"]).astype("float64"))
 
     def capacitance(self) -> pd.DataFrame:
         """The table ``capacitance``: beta_eff by epoch, strength and layer (0: the whole graph)."""
         return self._frame("capacitance")
+
+    def predictions(self, split: str | None = None, epoch: Numbers = None) -> pd.DataFrame:
+        """The table ``predictions``: of single examples, their labels and probabilities.
+
+        Args:
+            split: Only this one, "validation" or "test".
+            epoch: Only these epochs.
+
+        Raises:
+            StoreError: An epoch has no predictions, or a file cannot be read.
+        """
+        frame = self._frame("predictions", None if epoch is None else {"epoch": _numbers(epoch)})
+        return frame if split is None else frame[frame["split"] == split].reset_index(drop=True)
 
     def trajectory(
         self,
@@ -149,7 +167,7 @@ class Run:
     def _frame(self, name: str, wanted: Wanted | None = None, columns: list[str] | None = None) -> pd.DataFrame:
         with kept_inside(f"{self._folder.name_of('')}, table {name},"):
             table = self._read(name, wanted, columns)
-            if name in _SMALL:
+            if name in _TEXT:
                 table.validate(full=True)  # text that is no text would only be met later, by whoever looks at it
             frame: pd.DataFrame = table.to_pandas()
             return frame
@@ -172,7 +190,7 @@ class Run:
                     with open_table(self._folder, path, name, entry, known and known.metadata) as file:
                         if known is None and file.num_row_groups >= MANY:
                             known = self._groups[key] = Groups(file.metadata)
-                        batches = read_rows(file, asked, schema.names, known)
+                        batches = read_rows(file, name, asked, schema.names, known)
                     if name not in _SMALL:
                         return batches
                     self._kept[key] = batches
@@ -222,6 +240,7 @@ class Run:
             raise StoreError(f"There is no run {self.id} here: {self._folder.name_of(MANIFEST)} is missing.") from error
         self._seen = (stamp, manifest)
         now = {(path, entry.crc32) for path, entry in manifest.files.items()}
+        self._kept = {key: rows for key, rows in self._kept.items() if key in now}
         self._groups = {key: groups for key, groups in self._groups.items() if key in now}
         if manifest.status == "finished":
             self._kept.clear()

@@ -9,8 +9,10 @@ import pyarrow as pa
 
 __all__ = ["SCHEMA_VERSION", "TABLES", "TABLE_KEY", "VERSION_KEY", "Table"]
 
-SCHEMA_VERSION = 1
-"""Version of the run format; any change that an older reader would misread raises it."""
+SCHEMA_VERSION = 2
+"""Version of the run format; any change that an older reader would misread raises it.
+
+Runs of older versions are read through :mod:`ncore.store.migrations`."""
 
 VERSION_KEY, TABLE_KEY = b"ncore.schema", b"ncore.table"
 """Under which a Parquet file says in its key-value metadata what it is."""
@@ -63,7 +65,15 @@ TABLES = {
     for table in (
         _table(
             "metrics",
-            {"epoch": _INT, "step": _LONG, "split": _TEXT, "name": _TEXT, "value": _REAL, "seconds": _REAL},
+            {
+                "epoch": _INT,
+                "at": _REAL,
+                "step": _LONG,
+                "split": _TEXT,
+                "name": _TEXT,
+                "value": _REAL,
+                "seconds": _REAL,
+            },
             required="epoch split name",
             pruned="epoch",
         ),
@@ -116,7 +126,30 @@ TABLES = {
             pruned="epoch layer",
             group_rows=512,
         ),
+        _table(
+            "predictions",
+            {
+                "epoch": _INT,
+                "split": _TEXT,
+                "example": _INT,
+                "label": _INT,
+                "predicted": _INT,
+                "probability": _SINGLE,
+                "label_probability": _SINGLE,
+            },
+            required="epoch split example label predicted",
+            pruned="epoch",
+            delta="example",
+        ),
     )
 }
-"""By name. ``line_graph``: the factors z, sigma', delta of the block of P between ``layer`` and ``layer`` + 1,
+"""By name.
+
+``metrics``: ``at`` is the epochs of training done, in fractions, when a row was measured; null means ``epoch``, the
+one that it was committed with. ``step`` counts optimizer steps, ``seconds`` those since the start.
+
+``predictions``: of single examples; ``example`` is the row within the split, ``probability`` is that of the predicted
+class and ``label_probability`` that of the true one, both null where they were not taken or are no numbers.
+
+``line_graph``: the factors z, sigma', delta of the block of P between ``layer`` and ``layer`` + 1,
 one row a sample; ``scale`` is one over the beta_eff of an untrained classifier, null where it was not taken."""

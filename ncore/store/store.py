@@ -26,7 +26,7 @@ from ncore.store.layout import (
     is_run_id,
 )
 from ncore.store.listing import check_summary, frame_of, row_of, unreadable_row
-from ncore.store.manifest import MOST_BYTES, NAME, NOTES, Manifest, plain
+from ncore.store.manifest import MOST_BYTES, NAME, NOTES, Manifest, check_costs, check_digests, plain
 from ncore.store.reader import Run
 from ncore.store.writer import RunWriter
 
@@ -138,6 +138,9 @@ class Store:
         run_id: str | None = None,
         notes: str = "",
         info: Mapping[str, Any] | None = None,
+        resolved: Mapping[str, Any] | None = None,
+        digests: Mapping[str, Any] | None = None,
+        costs: Mapping[str, Any] | None = None,
         warnings: Sequence[str] = (),
         resume: bool = False,
         asynchronous: bool = False,
@@ -157,6 +160,10 @@ class Store:
             run_id: Name of the run; by default made from the other arguments, the same every time.
             notes: Whatever the user wants to remember.
             info: What else a reader may want to know, as JSON.
+            resolved: All settings as they are when it runs, the model's preprocessing as it was found.
+            digests: Of the content that it is trained on: ``data``, ``cut``, ``sketch``, ``weights``.
+            costs: Of using the candidate: ``parameters``, ``bytes``, ``multiply_adds``, ``seconds_per_example``,
+                ``peak_bytes``; these three may be given later, with :meth:`ncore.store.RunWriter.describe`.
             warnings: What to know before trusting the run, a sentence each; listings and rankings show them.
             resume: Go on after the last finished epoch, if the run exists and is not finished.
             asynchronous: Write in a thread of its own, so that training goes on meanwhile.
@@ -172,6 +179,9 @@ class Store:
         given = plain(dict(config or {}), "config")
         about = plain(dict(info or {}), "info")
         check_summary(about)
+        contents, price = plain(dict(digests or {}), "digests"), plain(dict(costs or {}), "costs")
+        check_digests(contents)
+        check_costs(price)
         seed = whole(seed, "seed")
         if run_id is None:
             run_id = default_run_id(candidate, dataset, seed, mode, given)
@@ -187,6 +197,9 @@ class Store:
             "recorded": plain(dict(recorded or {}), "recorded"),
             "notes": text(notes, "text of the notes", NOTES),
             "info": about,
+            "resolved": plain(dict(resolved or {}), "resolved"),
+            "digests": contents,
+            "costs": price,
             "versions": current_versions(),
             "warnings": list(dict.fromkeys(text(warning, "text of a warning", NOTES) for warning in warnings)),
         }

@@ -6,6 +6,7 @@ import atexit
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from types import TracebackType
@@ -25,8 +26,9 @@ from ncore.store._inventory import remove_leftovers
 from ncore.store._parquet import encode, entry_of
 from ncore.store.layout import LOCK, MANIFEST, part_file
 from ncore.store.listing import check_summary
-from ncore.store.manifest import MOST_BYTES, MOST_EPOCH, FileEntry, Manifest, Status, plain
+from ncore.store.manifest import MOST_BYTES, FileEntry, Manifest, Status, check_costs, check_digests, plain
 from ncore.store.schema import TABLES
+from ncore.store.spans import MOST, MOST_EPOCH
 
 __all__ = ["RunWriter"]
 
@@ -71,6 +73,8 @@ class RunWriter:
         trajectories: Columns | None = None,
         line_graph: Sequence[Factors] | None = None,
         line_graph_scale: float | None = None,
+        predictions: Columns | None = None,
+        drop_predictions: Sequence[int] = (),
         summary: Mapping[str, Any] | None = None,
     ) -> None:
         """Record an epoch, all of its tables at once or none.
@@ -82,6 +86,9 @@ class RunWriter:
             trajectories: The same; in any order of synapses.
             line_graph: Signed factors of P, one for each pair of layers.
             line_graph_scale: One over the beta_eff of an untrained classifier, for the strength "relative".
+            predictions: Like metrics; of single examples.
+            drop_predictions: Epochs whose predictions are no longer listed from this commit on, their files removed
+                after it; those that have none are passed over.
             summary: Values for listings, besides those taken from the tables.
 
         Raises:
@@ -95,13 +102,47 @@ class RunWriter:
         epoch = whole(epoch, "epoch", MOST_EPOCH)
         if epoch <= self._last_epoch:
             raise self._behind(epoch)
-        given = {"metrics": metrics, "capacitance": capacitance, "trajectories": trajectories}
+        if len(self._manifest.epochs) + _DEPTH >= MOST:
+            raise StoreError(f"Run {self.run_id} has {MOST} epochs, but no more are recorded: record fewer of them.")
+        given = {
+            "metrics": metrics,
+            "capacitance": capacitance,
+            "trajectories": trajectories,
+            "predictions": predictions,
+        }
+        dropped = {whole(number, "epoch of predictions to drop", MOST_EPOCH) for number in drop_predictions} - {epoch}
         tables = {name: arrow_table(name, epoch, rows) for name, rows in given.items() if rows is not None}
         if line_graph is not None:
             tables["line_graph"] = factor_table(epoch, line_graph, line_graph_scale)
         news = {**latest(tables), **_news(summary)}
-        self._do(lambda: self._commit(epoch, tables, news))
+        self._do(lambda: self._commit(epoch, tables, news, dropped))
         self._last_epoch = epoch
+
+    def describe(
+        self,
+        *,
+        info: Mapping[str, Any] | None = None,
+        resolved: Mapping[str, Any] | None = None,
+        digests: Mapping[str, Any] | None = None,
+        costs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add what becomes known later to what :meth:`ncore.store.Store.new_run` was given; newer values replace older.
+
+        Raises:
+            InputError: A value can't be held by JSON, or is not what a digest or a cost is.
+        """
+        self._check_open()
+        given = {"info": info, "resolved": resolved, "digests": digests, "costs": costs}
+        news = {name: plain(dict(values), name) for name, values in given.items() if values}
+        check_summary(news.get("info", {}))
+        check_digests(news.get("digests", {}))
+        check_costs(news.get("costs", {}))
+        if news:
+            self._do(
+                lambda: self._change(
+                    **{name: {**getattr(self._manifest, name), **values} for name, values in news.items()}
+                )
+            )
 
     def warn(self, warning: str) -> None:
         """Add what to know before trusting the run, in a sentence; said twice, it stands once."""
@@ -168,7 +209,9 @@ class RunWriter:
         except NcoreError as second:  # the first one is what the caller has to see
             error.add_note(f"The run could not be closed properly: {second}")
 
-    def _commit(self, epoch: int, tables: Mapping[str, pa.Table], news: Mapping[str, Any]) -> None:
+    def _commit(
+        self, epoch: int, tables: Mapping[str, pa.Table], news: Mapping[str, Any], dropped: AbstractSet[int]
+    ) -> None:
         before = self._manifest
 
         def put(name: str) -> tuple[str, FileEntry]:
@@ -181,12 +224,19 @@ class RunWriter:
             written = dict(self._pool.map(put, tables))
         except RuntimeError:  # the interpreter is ending and lets no thread begin
             written = dict(map(put, tables))
+        listed = {**before.tables, **{name: [*before.tables.get(name, ()), epoch] for name in tables}}
+        gone: set[str] = set()
+        if dropped and "predictions" in listed:
+            listed["predictions"] = [number for number in listed["predictions"] if number not in dropped]
+            gone = {part_file("predictions", number) for number in dropped} & set(before.files)
         self._change(
-            files={**before.files, **written},
-            tables={**before.tables, **{name: [*before.tables.get(name, ()), epoch] for name in tables}},
+            files={path: entry for path, entry in {**before.files, **written}.items() if path not in gone},
+            tables=listed,
             epochs=[*before.epochs, epoch],
             summary={**before.summary, **news},
         )
+        for path in gone:
+            self._folder.remove(path)
 
     def _change(self, **values: Any) -> None:
         """Write the manifest with some values replaced; a sign of life may be due at the same moment."""

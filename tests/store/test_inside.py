@@ -178,7 +178,7 @@ def test_text_that_is_no_text(store: Store, folder: Path, monkeypatch: pytest.Mo
     table = pq.read_table(folder / "metrics.parquet")
     raw = pa.array([b"\xff\xfe"] * len(table), pa.binary())
     invalid = pa.Array.from_buffers(pa.string(), len(table), raw.buffers())
-    replace_table(folder, "metrics", table.set_column(2, table.schema.field(2), invalid))
+    replace_table(folder, "metrics", table.set_column(3, table.schema.field(3), invalid))
     with pytest.raises(StoreError):
         store.run("bad").metrics()
     hold(store)

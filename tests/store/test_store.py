@@ -31,8 +31,8 @@ def test_what_is_no_store_is_explained(tmp_path: Path) -> None:
 
 def test_a_store_of_another_version_or_a_broken_one(tmp_path: Path) -> None:
     create_store(tmp_path)
-    (tmp_path / "ncore-store.json").write_text(json.dumps({"format": "ncore-store", "schema": 2}))
-    with pytest.raises(SchemaVersionError, match="schema version 2, but this ncore knows version 1"):
+    (tmp_path / "ncore-store.json").write_text(json.dumps({"format": "ncore-store", "schema": 3}))
+    with pytest.raises(SchemaVersionError, match="schema version 3, but this ncore knows versions 1 to 2"):
         open_store(tmp_path)
     (tmp_path / "ncore-store.json").write_text("{")
     with pytest.raises(StoreError, match="delete it and call"):

@@ -142,7 +142,7 @@ def test_tables_of_a_future_version(store: Store, monkeypatch: pytest.MonkeyPatc
 
 def test_a_store_of_a_future_version_and_one_without_its_mark(store: Store, folder: Path) -> None:
     mark = Path(store.url) / "ncore-store.json"
-    mark.write_text(json.dumps({"format": "ncore-store", "schema": 2}))
+    mark.write_text(json.dumps({"format": "ncore-store", "schema": 3}))
     assert finding(store).kind == "future-version"
     mark.write_text("[]")
     assert finding(store).kind == "corrupt"
