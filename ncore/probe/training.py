@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,9 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from ncore.errors import InputError, StoreError, TrainingFailedError
+from ncore.probe._course import Course, Moment, gradient_norm
+from ncore.probe._memory import by_parts, even_parts, free, is_out_of_memory, least_batch
+from ncore.probe._state import State, check_tensors, metadata
 from ncore.probe.settings import TrainingSettings
 
 __all__ = [
@@ -30,7 +33,6 @@ __all__ = [
 ]
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-_OPTIMIZER_STATE = {"adamw": ("step", "exp_avg", "exp_avg_sq"), "sgd": ("momentum_buffer",)}
 _EVALUATION_BATCH = 256
 
 
@@ -81,26 +83,59 @@ class Trainer:
         self.loss = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
         self.optimizer = _optimizer(model, settings)
         self.steps_per_epoch = sum(1 for _ in _batches(torch.arange(len(train)), settings.batch_size))
-        self.step = 0
+        self.step, self.micro_batch = 0, settings.batch_size
+        self.moments: list[Moment] = []
+        self._evaluated = _EVALUATION_BATCH
+        self._one = torch.ones((), device=self.device)
         self._format = MEMORY_FORMATS[settings.memory_format]
         self._precision = _precision(settings.precision, self.device)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "float16")
 
-    def epoch(self, number: int) -> dict[str, float]:
-        """Train for epoch ``number`` (from 1) and return its mean loss and accuracy while training.
+    def epoch(self, number: int, clock: Callable[[], float] = time.monotonic) -> dict[str, float]:
+        """Train for epoch ``number`` (from 1) and return its mean loss, accuracy while training and gradient norm.
+
+        How it went in between is in ``moments`` then. Where memory runs out the epoch is begun again with batches in
+        parts of half the size, whose gradients are added up; ``micro_batch`` says of which size.
+
+        Args:
+            number: Of the epoch.
+            clock: What the seconds of ``moments`` are read from.
 
         Raises:
             TrainingFailedError: The loss or a weight is not finite any more.
         """
+        before = State.of(self._trained_state(), self.optimizer, self._scaler)
+        step = self.step
+        while True:
+            try:
+                course = self._train(number, clock)
+                break
+            except Exception as error:
+                if self.micro_batch <= least_batch(self.model) or not is_out_of_memory(error):
+                    raise
+            self.optimizer.zero_grad(set_to_none=True)
+            before.restore(self.model, self.optimizer, self._scaler)
+            self.step = step
+            self.micro_batch = (self.micro_batch + 1) // 2
+            free()
+        means, self.moments = course.means(), course.moments
+        if not math.isfinite(means["loss"]):
+            raise TrainingFailedError(
+                f"The training loss became {means['loss']} in epoch {number} (learning rate "
+                f"{self.settings.learning_rate * self._schedule(self.step - 1):g}, {self.settings.optimizer}): "
+                "lower the learning rate or clip the gradient."
+            )
+        return means | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
+
+    def _train(self, number: int, clock: Callable[[], float]) -> Course:
         seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # dropout
         self.model.train()
         order = torch.randperm(len(self.examples), generator=generator)
-        total = torch.zeros((), device=self.device)
-        correct = torch.zeros((), device=self.device)
-        norms: list[Tensor] = []
-        seen = 0
+        course = Course(
+            number, self.settings.epochs, self.steps_per_epoch, self.device, clock, self._scaler.is_enabled()
+        )
         for picked in _batches(order, self.settings.batch_size):
             labels = self.examples.labels[picked].to(self.device)
             inputs = self.examples.prepare(self.examples.inputs[picked].to(self.device))
@@ -108,30 +143,30 @@ class Trainer:
                 inputs = augment(inputs, generator)
             for group in self.optimizer.param_groups:
                 group["lr"] = self.settings.learning_rate * self._schedule(self.step)
-            self.optimizer.zero_grad(set_to_none=True)
+            course.end_step(self._step(inputs, labels, course), self.step)
+        return course
+
+    def _step(self, inputs: Tensor, labels: Tensor, course: Course) -> Tensor:
+        """One step of the optimizer; returns the norm of its gradient."""
+        self.optimizer.zero_grad(set_to_none=True)
+        parts = even_parts(len(labels), self.micro_batch, least_batch(self.model))
+        for part in parts:
             with self._precision():
-                outputs = self.model(inputs)
-                loss = self.loss(outputs, labels)
-            self._scaler.scale(loss).backward()
-            if self.settings.clip_gradient is not None:
-                self._scaler.unscale_(self.optimizer)
-                norms.append(nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_gradient))
-            self._scaler.step(self.optimizer)
-            self._scaler.update()
-            self.step += 1
-            seen += len(labels)
-            total += loss.detach().float() * len(labels)
-            correct += (outputs.detach().argmax(1) == labels).sum()
-        mean = float(total) / seen
-        if not math.isfinite(mean):
-            raise TrainingFailedError(
-                f"The training loss became {mean} in epoch {number} (learning rate "
-                f"{self.settings.learning_rate * self._schedule(self.step - 1):g}, {self.settings.optimizer}): "
-                "lower the learning rate or clip the gradient."
-            )
-        rate = self.optimizer.param_groups[0]["lr"]
-        metrics = {"loss": mean, "accuracy": float(correct) / seen, "learning_rate": rate}
-        return metrics | ({"gradient_norm": float(torch.stack(norms).mean())} if norms else {})
+                outputs = self.model(inputs[part])
+                loss = self.loss(outputs, labels[part])
+            # Weighted so that the gradient is that of the whole batch.
+            whole = loss if len(parts) == 1 else loss * (len(labels[part]) / len(labels))
+            self._scaler.scale(whole).backward()
+            course.add(loss, outputs, labels[part])
+        if self.settings.clip_gradient is not None:
+            self._scaler.unscale_(self.optimizer)
+            norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_gradient)
+        else:
+            norm = gradient_norm(self.model.parameters(), self._scaler.scale(self._one))
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+        self.step += 1
+        return norm
 
     def evaluate(self, examples: Examples) -> dict[str, float]:
         """Accuracy and plain cross-entropy of a split, in evaluation mode."""
@@ -140,43 +175,19 @@ class Trainer:
     def evaluate_probe(self, examples: Examples) -> tuple[dict[str, float], Tensor]:
         """The same, and what the unit was given: (N, features), so that a recorder need not run the backbone again."""
         self.model.eval()
-        correct, total, features = 0, 0.0, []
+
+        def part(rows: slice) -> tuple[int, float, Tensor]:
+            labels = examples.labels[rows].to(self.device)
+            features = self.model.backbone(examples.prepare(examples.inputs[rows].to(self.device)))
+            outputs = self.model.unit(features).float()
+            loss = nn.functional.cross_entropy(outputs, labels, reduction="sum")
+            return int((outputs.argmax(1) == labels).sum()), float(loss), features
+
         with torch.no_grad(), self._precision():
-            for start in range(0, len(examples), _EVALUATION_BATCH):
-                part = slice(start, start + _EVALUATION_BATCH)
-                labels = examples.labels[part].to(self.device)
-                features.append(self.model.backbone(examples.prepare(examples.inputs[part].to(self.device))))
-                outputs = self.model.unit(features[-1]).float()
-                correct += int((outputs.argmax(1) == labels).sum())
-                total += float(nn.functional.cross_entropy(outputs, labels, reduction="sum"))
-        return {"accuracy": correct / len(examples), "loss": total / len(examples)}, torch.cat(features)
-
-    def _check_tensors(self, tensors: Mapping[str, Tensor], epoch: int) -> None:
-        """Every tensor that training goes on with must be there, with its shape, and no other one.
-
-        Raises:
-            StoreError: Names the first that is not.
-        """
-        wanted = {f"model.{name}": tuple(tensor.shape) for name, tensor in self._trained_state().items()}
-        kinds = _OPTIMIZER_STATE[self.settings.optimizer]
-        if epoch == 0 or (self.settings.optimizer == "sgd" and not self.settings.momentum):
-            kinds = ()
-        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        known = {key.split(".")[1] for key in tensors if key.startswith("optimizer.")}
-        if kinds and not known:
-            raise StoreError("it lacks the optimizer's state")
-        for index, parameter in enumerate(parameters):
-            if str(index) in known:  # one that never had a gradient has no state
-                wanted |= {
-                    f"optimizer.{index}.{kind}": () if kind == "step" else tuple(parameter.shape) for kind in kinds
-                }
-        for name, shape in wanted.items():
-            if name not in tensors:
-                raise StoreError(f"it lacks {name}")
-            if tuple(tensors[name].shape) != shape:
-                raise StoreError(f"its {name} has the shape {tuple(tensors[name].shape)}, not {shape}")
-        if others := sorted(set(tensors) - set(wanted)):
-            raise StoreError(f"it has {others[0]}, which this training has not")
+            found, self._evaluated = by_parts(part, len(examples), self._evaluated)
+        correct, total = sum(one[0] for one in found), sum(one[1] for one in found)
+        metrics = {"accuracy": correct / len(examples), "loss": total / len(examples)}
+        return metrics, torch.cat([one[2] for one in found])
 
     def save(self, epoch: int) -> bytes:
         """What training needs to go on after ``epoch``, as the bytes of a safetensors file."""
@@ -197,7 +208,7 @@ class Trainer:
             StoreError: They are not of this training; nothing has been changed then.
         """
         try:
-            meta = json.loads(_metadata(data)["ncore"])
+            meta = json.loads(metadata(data)["ncore"])
             tensors = load_tensors(data)
             epoch, step, scaler = int(meta["epoch"]), int(meta["step"]), dict(meta["scaler"])
         except Exception as error:  # it may hold anything
@@ -206,7 +217,7 @@ class Trainer:
             raise StoreError(f"it is of epoch {epoch}, and the run has recorded {last_epoch}")
         if lost := sorted(set(meta.get("tensors", ())) - set(tensors)):
             raise StoreError(f"it lacks {lost[0]}")
-        self._check_tensors(tensors, epoch)
+        check_tensors(tensors, epoch, self._trained_state(), self.optimizer, self.settings)
         model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
         self.model.load_state_dict(model, strict=False)  # what is frozen was built anew, the same
         state: dict[int, dict[str, Tensor]] = {}
@@ -280,11 +291,12 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
 def frozen_features(backbone: nn.Module, examples: Examples, device: torch.device) -> Examples:
     """Features of a frozen backbone in evaluation mode, computed once."""
     backbone.eval()
-    parts = []
+
+    def part(rows: slice) -> Tensor:
+        return backbone(examples.prepare(examples.inputs[rows].to(device))).float().cpu()
+
     with torch.no_grad():
-        for start in range(0, len(examples), _EVALUATION_BATCH):
-            batch = examples.inputs[start : start + _EVALUATION_BATCH].to(device)
-            parts.append(backbone(examples.prepare(batch)).float().cpu())
+        parts, _ = by_parts(part, len(examples), _EVALUATION_BATCH)
     return Examples(torch.cat(parts), examples.labels, lambda x: x)
 
 
@@ -336,12 +348,3 @@ def _precision(name: str, device: torch.device) -> Callable[[], torch.autocast]:
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
     enabled = name != "float32"
     return lambda: torch.autocast(device.type, dtype=dtype if enabled else None, enabled=enabled)
-
-
-def _metadata(data: bytes) -> dict[str, str]:
-    """The metadata of a safetensors file in memory: an 8-byte length, then a JSON header."""
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + size])
-    if "ncore" not in header.get("__metadata__", {}):
-        raise StoreError("The checkpoint was not written by ncore: remove it, and training begins anew.")
-    return header["__metadata__"]
