@@ -267,6 +267,9 @@ def _train(
     counts = torch.bincount(probe.labels, minlength=len(info["classes"]))
     info |= {"probe_rows": rows.tolist(), "probe_classes": counts.tolist()}
     identity, prepared = job.identity, job.now() - started
+    if micro_batch := _recorded(store, identity).get("micro_batch"):  # memory was too small before
+        trainer.micro_batch = micro_batch
+        info |= {"micro_batch": micro_batch}
     recorder = Recorder(
         store,
         None if settings.mode == "unit" else model,
@@ -294,14 +297,18 @@ def _train(
                 recorder.writer.warn(f"The checkpoint could not be used, because {error}: training started over.")
         last = min(settings.epochs, job.until or settings.epochs)
         for epoch in range(first, last + 1):
-            measured = {"train": trainer.epoch(epoch)}
+            before = trainer.micro_batch
+            measured = {"train": trainer.epoch(epoch, lambda: recorder.seconds)}
+            if trainer.micro_batch < before:
+                recorder.writer.describe(info={"micro_batch": trainer.micro_batch})
+                recorder.writer.warn(_smaller(settings.batch_size, trainer.micro_batch, epoch))
             if epoch <= recorder.last_epoch:
                 continue  # repeated since the last checkpoint: recorded already, and the same again
             measured["validation"] = trainer.evaluate(examples["validation"])
             measured["probe"], features = trainer.evaluate_probe(probe)
             if epoch == settings.epochs:
                 measured["test"] = trainer.evaluate(examples["test"])
-            recorder.record(epoch, step=trainer.step, features=features, **measured)
+            recorder.record(epoch, step=trainer.step, features=features, course=trainer.moments, **measured)
             if epoch < settings.epochs and clock.due():
                 with clock.timed():
                     recorder.writer.save_checkpoint(trainer.save(epoch))
@@ -309,6 +316,24 @@ def _train(
             recorder.writer.save_checkpoint(trainer.save(max(last, first - 1)))
             recorder.writer.close(f"paused at epoch {recorder.last_epoch} of {settings.epochs} until others are there")
     return recorder.run_id
+
+
+def _recorded(store: Store, identity: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What an earlier process has noted of the same run."""
+    from ncore.store import default_run_id
+
+    try:
+        return store.run(default_run_id(**identity)).manifest.info
+    except StoreError:
+        return {}
+
+
+def _smaller(batch: int, part: int, epoch: int) -> str:
+    """What to know of a run that memory was too small for."""
+    return (
+        f"Memory ran out in epoch {epoch}: batches of {batch} are trained in parts of {part} at most from there on, "
+        "with their gradients added up; batch normalisation, where there is any, sees the parts."
+    )
 
 
 def _record_failure(store: Store, job: Job, reason: str) -> None:

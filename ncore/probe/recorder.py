@@ -22,7 +22,9 @@ from ncore.network.derivatives import evaluation
 from ncore.network.line_graph import factors_of
 from ncore.network.losses import Loss
 from ncore.network.strengths import DENSE, Strength
+from ncore.probe._course import Moment
 from ncore.probe._hessian import HessianRecorder
+from ncore.probe._memory import by_parts
 from ncore.probe.settings import RecordingSettings, identity_of, read_settings
 from ncore.store import create_store
 
@@ -167,6 +169,7 @@ class Recorder:
         *,
         step: int | None = None,
         features: Tensor | None = None,
+        course: Sequence[Moment] = (),
         **splits: Mapping[str, float],
     ) -> None:
         """Record an epoch that has just ended.
@@ -176,6 +179,7 @@ class Recorder:
             step: Optimizer steps so far.
             features: What the unit takes in on the probe, (N, features), where the loop has computed it already in
                 evaluation mode; by default the recorder runs the model on the probe.
+            course: What was measured of training in between, in order; each ``at`` in (epoch - 1, epoch].
             splits: Metrics by split, such as ``validation={"accuracy": 0.9, "loss": 0.3}`` and, where it was
                 measured, ``test={"accuracy": 0.88}``; accuracies are fractions in [0, 1].
 
@@ -185,7 +189,7 @@ class Recorder:
         """
         epoch = self.last_epoch + 1 if epoch is None else epoch
         self._step = self._step if step is None else step
-        self._write(epoch, splits, features)
+        self._write(epoch, splits, features, course)
 
     def finish(self) -> None:
         """Complete the run."""
@@ -212,7 +216,13 @@ class Recorder:
     ) -> None:
         self.writer.__exit__(kind, error, trace)
 
-    def _write(self, epoch: int, splits: Mapping[str, Mapping[str, float]], features: Tensor | None = None) -> None:
+    def _write(
+        self,
+        epoch: int,
+        splits: Mapping[str, Mapping[str, float]],
+        features: Tensor | None = None,
+        course: Sequence[Moment] = (),
+    ) -> None:
         due = self._due(epoch)
         features = self._features() if features is None else features
         chunk = self._run(features, self._targets)
@@ -222,7 +232,7 @@ class Recorder:
         rows += self._hessian.rows(self._inputs, features, self._targets)
         self.writer.write_epoch(
             epoch,
-            metrics=self._metric_columns(splits),
+            metrics=self._metric_columns(splits, course),
             capacitance={name: [row[name] for row in rows] for name in rows[0]},
             trajectories=self._trajectories(chunk) if due["trajectories"] else None,
             line_graph=factors_of([chunk], self._neurons) if due["line_graph"] else None,
@@ -244,19 +254,25 @@ class Recorder:
             return self._inputs
         device = next(self._unit.parameters()).device
         caught: list[Tensor] = []
+        model = self._model
+
+        def part(rows: slice) -> list[Tensor]:
+            caught.clear()
+            model(self._inputs[rows].to(device))
+            return list(caught)
+
         handle = self._unit.register_forward_pre_hook(lambda _, args: caught.append(args[0].detach()))
         try:
             with evaluation(self._model), torch.no_grad():
-                for part in self._inputs.split(_CHUNK):
-                    self._model(part.to(device))
+                parts, _ = by_parts(part, len(self._inputs), _CHUNK)
         finally:
             handle.remove()
-        if len(caught) != -(-len(self._inputs) // _CHUNK):
+        if calls := [len(features) for features in parts if len(features) != 1]:
             raise UnsupportedError(
-                f"The model called its unit {len(caught)} times on {len(self._inputs)} probe inputs, but once a batch "
-                "is needed: pass the unit that every forward pass goes through once."
+                f"The model called its unit {calls[0]} times on a batch of probe inputs, but once is needed: pass the "
+                "unit that every forward pass goes through once."
             )
-        return torch.cat(caught)
+        return torch.cat([features[0] for features in parts])
 
     def _suitability(self, features: Tensor) -> dict[str, dict[str, float]]:
         """LogME of what the unit is given before training: how well the candidate suits the task as it comes.
@@ -287,8 +303,14 @@ class Recorder:
             rates.append(rate.float().cpu().numpy().reshape(-1))
         return {**self._columns, "weight": np.concatenate(weights), "rate": np.concatenate(rates)}
 
-    def _metric_columns(self, splits: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-        rows = []
+    def _metric_columns(self, splits: Mapping[str, Mapping[str, float]], course: Sequence[Moment]) -> dict[str, Any]:
+        # Those in between come first: the last row of an epoch is of its end.
+        rows: list[tuple[int, float | None, str, str, float, float]] = [
+            (moment.step, moment.at, "train", name, value, moment.seconds)
+            for moment in course
+            for name, value in moment.metrics.items()
+        ]
+        now = self.seconds
         for split, metrics in splits.items():
             if not isinstance(metrics, Mapping):
                 raise InputError(
@@ -303,15 +325,9 @@ class Recorder:
                     raise InputError(
                         f"The {split} accuracy is {number}, but a fraction in [0, 1] is needed: divide per cent by 100."
                     )
-                rows.append((split, name, number))
-        count = len(rows)
-        return {
-            "step": [self._step] * count,
-            "split": [row[0] for row in rows],
-            "name": [row[1] for row in rows],
-            "value": np.array([row[2] for row in rows], np.float64),
-            "seconds": np.full(count, self.seconds),
-        }
+                rows.append((self._step, None, split, name, number, now))
+        names = ("step", "at", "split", "name", "value", "seconds")
+        return {name: [row[at] for row in rows] for at, name in enumerate(names)}
 
 
 def _dense_strengths(

@@ -75,7 +75,7 @@ def arrow_table(name: str, epoch: int, columns: Columns) -> pa.Table:
     table = pa.Table.from_arrays(arrays, schema=schema)
     if "epoch" in given and not (table["epoch"].to_numpy() == epoch).all():
         raise InputError(f"The table {name} holds rows of another epoch than {epoch}, the one that is recorded.")
-    if name == "metrics" and not pc.all(_from_to(table["at"], epoch)).as_py():
+    if name == "metrics" and not pc.all(_from_to(table["at"], epoch), min_count=0).as_py():
         raise InputError(f"The column 'at' of the table metrics must have numbers from 0 to {epoch}, its epoch.")
     return _in_order(table) if name == "trajectories" else table
 

@@ -76,8 +76,8 @@ def train(request):
         log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         commit = RunWriter._commit
 
-        def witnessed(writer, epoch, tables, news):
-            commit(writer, epoch, tables, news)
+        def witnessed(writer, epoch, *rest):
+            commit(writer, epoch, *rest)
             os.write(log, f"{epoch}\n".encode())
             os.fsync(log)
 
