@@ -64,11 +64,14 @@ def create_store(place: str | os.PathLike[str], storage_options: Mapping[str, An
     """
     folder = folder_at(place, storage_options)
     try:
-        folder.read(STORE_FILE)
-    except FileNotFoundError:
-        folder.make()
-        write_marker(folder)
-    clear_marker_leftovers(folder)
+        try:
+            folder.read(STORE_FILE)
+        except FileNotFoundError:
+            folder.make()
+            write_marker(folder)
+        clear_marker_leftovers(folder)
+    except FileNotFoundError as error:
+        raise StoreError(f"{folder.url} was deleted while the store was being made.") from error
     return open_store(place, storage_options)
 
 
@@ -109,7 +112,8 @@ class Store:
         Returns:
             Columns ``run, candidate, dataset, seed, mode, status, epochs, planned_epochs, validation_accuracy,
             test_accuracy, beta_eff, parameters, seconds, bytes, created, updated, reason, notes, tags, warnings``.
-            Accuracies and beta_eff are the latest; tags are tuples; ``test_accuracy`` is missing until the run is finished.
+            Accuracies and beta_eff are the latest, and tags are tuples; ``test_accuracy`` is missing until the run is
+            finished.
         """
         entries = self._entries()
         names = self._runs_of(entries)
@@ -204,7 +208,11 @@ class Store:
             "versions": current_versions(),
             "warnings": list(dict.fromkeys(text(warning, "text of a warning", NOTES) for warning in warnings)),
         }
-        return begin(self._folder.child(run_id), values, resume=resume, asynchronous=asynchronous, take_over=take_over)
+        child = self._folder.child(run_id)
+        try:
+            return begin(child, values, resume=resume, asynchronous=asynchronous, take_over=take_over)
+        except FileNotFoundError as error:
+            raise StoreError(f"Run {run_id} was deleted while it was being begun.") from error
 
     def annotate(self, run_id: str, *, tags: Sequence[str] | None = None, notes: str | None = None) -> Annotations:
         """Write down something about a run, whatever its state; the run itself is not touched.
