@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from ncore._validation import described, text
 from ncore.errors import InputError
-from ncore.store._folder import Folder
+from ncore.store._folder import Folder, LocalFolder
 from ncore.store.damage import DamagedFileError
 from ncore.store.layout import ANNOTATIONS
 from ncore.store.manifest import NOTES
@@ -41,6 +42,9 @@ class Annotations(BaseModel):
     notes: Annotated[str, StringConstraints(max_length=NOTES)] | None = None
 
 
+_NONE = Annotations()
+
+
 def read_annotations(folder: Folder) -> Annotations:
     """Those of a run.
 
@@ -51,11 +55,13 @@ def read_annotations(folder: Folder) -> Annotations:
         DamagedFileError: The file is there, but is not what ncore writes.
         StoreError: It can't be read.
     """
+    if isinstance(folder, LocalFolder) and not os.path.lexists(os.path.join(folder.root, ANNOTATIONS)):
+        return _NONE  # as for most of the runs of a listing, so at the price of one look
     where = folder.name_of(ANNOTATIONS)
     try:
         data = folder.read(ANNOTATIONS, _MOST_BYTES)
     except FileNotFoundError:
-        return Annotations()
+        return _NONE
     try:
         return Annotations.model_validate_json(data)
     except ValidationError as error:

@@ -74,6 +74,8 @@ def annotated(row: Mapping[str, Any], said: Annotations | NcoreError) -> dict[st
     """A row with what people wrote down about the run; where that cannot be read, a warning says so."""
     if isinstance(said, NcoreError):
         return {**row, "warnings": " ".join(filter(None, [row["warnings"], str(said)]))}
+    if not said.tags and said.notes is None:
+        return {**row}
     return {**row, "tags": said.tags, "notes": row["notes"] if said.notes is None else said.notes}
 
 
