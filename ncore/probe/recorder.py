@@ -25,6 +25,7 @@ from ncore.network.strengths import DENSE, Strength
 from ncore.probe._course import Moment
 from ncore.probe._hessian import HessianRecorder
 from ncore.probe._memory import by_parts
+from ncore.probe._predictions import KeptPredictions
 from ncore.probe.settings import RecordingSettings, identity_of, read_settings
 from ncore.store import create_store
 
@@ -148,12 +149,15 @@ class Recorder:
             take_over=take_over,
         )
         self.run_id: str = self.writer.run_id
+        self._predictions = KeptPredictions(self.settings.prediction_rows, epochs)
         try:
             if self.writer.last_epoch < 0:
                 features = self._features()
                 self._write(0, self._suitability(features), features)
             else:
-                self._elapsed = opened.run(self.run_id).manifest.summary.get("seconds", 0.0)
+                run = opened.run(self.run_id)
+                self._elapsed = run.manifest.summary.get("seconds", 0.0)
+                self._predictions = KeptPredictions.of(run, self.settings.prediction_rows, epochs)
         except BaseException:
             self.writer.close()
             raise
@@ -170,6 +174,7 @@ class Recorder:
         step: int | None = None,
         features: Tensor | None = None,
         course: Sequence[Moment] = (),
+        predictions: Mapping[str, Mapping[str, Any]] | None = None,
         **splits: Mapping[str, float],
     ) -> None:
         """Record an epoch that has just ended.
@@ -180,6 +185,8 @@ class Recorder:
             features: What the unit takes in on the probe, (N, features), where the loop has computed it already in
                 evaluation mode; by default the recorder runs the model on the probe.
             course: What was measured of training in between, in order; each ``at`` in (epoch - 1, epoch].
+            predictions: What was predicted of single examples, by split: the columns ``label`` and ``predicted``, and
+                where they are known ``probability``, ``label_probability`` and ``example``, the row within the split.
             splits: Metrics by split, such as ``validation={"accuracy": 0.9, "loss": 0.3}`` and, where it was
                 measured, ``test={"accuracy": 0.88}``; accuracies are fractions in [0, 1].
 
@@ -189,7 +196,7 @@ class Recorder:
         """
         epoch = self.last_epoch + 1 if epoch is None else epoch
         self._step = self._step if step is None else step
-        self._write(epoch, splits, features, course)
+        self._write(epoch, splits, features, course, predictions or {})
 
     def finish(self) -> None:
         """Complete the run."""
@@ -222,6 +229,7 @@ class Recorder:
         splits: Mapping[str, Mapping[str, float]],
         features: Tensor | None = None,
         course: Sequence[Moment] = (),
+        predictions: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         due = self._due(epoch)
         features = self._features() if features is None else features
@@ -230,6 +238,7 @@ class Recorder:
         sums.add(chunk)
         rows = [row for c in sums.results().values() for row in c.rows()]
         rows += self._hessian.rows(self._inputs, features, self._targets)
+        kept, dropped = self._predictions.take(epoch, predictions or {})
         self.writer.write_epoch(
             epoch,
             metrics=self._metric_columns(splits, course),
@@ -237,6 +246,8 @@ class Recorder:
             trajectories=self._trajectories(chunk) if due["trajectories"] else None,
             line_graph=factors_of([chunk], self._neurons) if due["line_graph"] else None,
             line_graph_scale=sums.scale() if due["line_graph"] and Strength.RELATIVE in self._strengths else None,
+            predictions=kept,
+            drop_predictions=dropped,
         )
 
     def _due(self, epoch: int) -> dict[str, bool]:
