@@ -155,11 +155,8 @@ def filled_in(text: str, of: str) -> str:
 
 def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callable[[Store, bool], str]:
     """Load everything; what is returned trains it."""
-    import numpy as np
     import torch
 
-    from ncore.probe._leaks import leaks
-    from ncore.probe._partition import check_counts
     from ncore.probe.candidates import load_candidate
     from ncore.probe.datasets import load_dataset
     from ncore.probe.training import MEMORY_FORMATS, Examples, ProbedModel, Trainer, choose_device, frozen_features
@@ -180,12 +177,6 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
         name: Examples(pixels[name], torch.from_numpy(split.labels), backbone.input.normalise)
         for name, split in data.splits.items()
     }
-    twice = leaks(data.splits, pixels)
-    for name, rows in twice.items():
-        examples[name] = examples[name].drawn(np.setdiff1d(np.arange(len(examples[name])), rows))
-        check_counts(
-            examples[name].labels.numpy(), np.arange(len(examples[name])), 1, data.class_names, f"{data.name}: {name}"
-        )
     unit = NCPUnit(
         backbone.feature_dim,
         len(data.class_names),
@@ -208,7 +199,7 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
         "feature_dim": backbone.feature_dim,
         "input": {"size": backbone.input.size, "channels": backbone.input.channels},
         "images": {name: len(split) for name, split in examples.items()},
-        "left_out": {name: len(rows) for name, rows in twice.items()},
+        "left_out": data.left_out,
         "classes": [str(name) for name in data.class_names],
         "dataset_fingerprint": data.fingerprint,
     }
@@ -218,7 +209,7 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
         trainer=trainer,
         examples=examples,
         info=info,
-        warnings=[*_found(data), *_said(twice), *backbone.warnings],
+        warnings=[*_found(data), *backbone.warnings],
         started=started,
     )
 
@@ -226,14 +217,6 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
 def _found(data: Any) -> list[str]:
     """What was found when the data were looked for, and when they were decoded."""
     return [*data.warnings, *(warning for split in data.splits.values() for warning in split.warnings)]
-
-
-def _said(twice: Mapping[str, Any]) -> list[str]:
-    """What was left out because a later set has it, too."""
-    later = {"train": "the validation or the test set has", "validation": "the test set has"}
-    return [
-        f"{len(rows)} pictures of {name} were left out, as {later[name]} them, too." for name, rows in twice.items()
-    ]
 
 
 def _frozen(backbone: Any, prepare: Callable[[Any], Any], device: str, batch: Any) -> Any:
