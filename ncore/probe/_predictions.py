@@ -24,17 +24,16 @@ Predicted = tuple[Tensor, Tensor, Tensor]
 """Of a batch: the predicted classes, their probabilities, and those of the labels."""
 
 
-def columns_of(parts: Sequence[Predicted], labels: Tensor, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """The columns of a split, from batch to batch in its order.
+def columns_of(parts: Sequence[Predicted], labels: Tensor) -> dict[str, np.ndarray]:
+    """The columns of a split, of all its examples in order: so runs on the same cut of the data pair up by row.
 
     Args:
-        parts: What was predicted.
+        parts: What was predicted, batch by batch.
         labels: Of all examples.
-        rows: Which rows of the split as it was cut they are.
     """
     predicted, probability, label_probability = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
     return {
-        "example": rows.astype(np.int32),
+        "example": np.arange(len(labels), dtype=np.int32),
         "label": labels.cpu().numpy().astype(np.int32),
         "predicted": predicted.astype(np.int32),
         "probability": probability.astype(np.float32),

@@ -42,26 +42,16 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs of a split as the model's stem takes them once ``prepare`` was applied, and class labels.
-
-    ``rows`` says which of the split as it was cut they are; None for all of them.
-    """
+    """Inputs of a split as the model's stem takes them once ``prepare`` was applied, and class labels."""
 
     inputs: Tensor
     labels: Tensor
     prepare: Callable[[Tensor], Tensor]
-    rows: np.ndarray | None = None
 
     def drawn(self, rows: Sequence[int] | np.ndarray) -> Examples:
         """Those in these rows."""
-        kept = np.asarray(rows)
-        chosen = torch.as_tensor(kept)
-        return Examples(self.inputs[chosen], self.labels[chosen], self.prepare, self.numbers[kept])
-
-    @property
-    def numbers(self) -> np.ndarray:
-        """The row of each in the split as it was cut."""
-        return np.arange(len(self)) if self.rows is None else self.rows
+        chosen = torch.as_tensor(np.asarray(rows))
+        return Examples(self.inputs[chosen], self.labels[chosen], self.prepare)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -199,7 +189,7 @@ class Trainer:
             return classes, both[:, 0], both[:, 1]
 
         metrics, parts = self._evaluate(examples, predicted)
-        return metrics, columns_of(parts, examples.labels, examples.numbers)
+        return metrics, columns_of(parts, examples.labels)
 
     def _evaluate(
         self, examples: Examples, keep: Callable[[Tensor, Tensor, Tensor, Tensor], _T]
@@ -329,7 +319,7 @@ def frozen_features(backbone: nn.Module, examples: Examples, device: torch.devic
 
     with torch.no_grad():
         parts, _ = by_parts(part, len(examples), _EVALUATION_BATCH)
-    return Examples(torch.cat(parts), examples.labels, lambda x: x, examples.rows)
+    return Examples(torch.cat(parts), examples.labels, lambda x: x)
 
 
 def choose_device(name: str) -> torch.device:

@@ -95,8 +95,9 @@ def test_of_any_course_the_first_the_best_so_far_and_the_last_are_kept(right, sp
         assert listed == {1, right.index(max(right[:epoch])) + 1, epoch}
 
 
-def test_pictures_that_were_left_out_leave_their_numbers_out(tmp_path):
-    """So that the runs of one cut pair up, whatever each of them leaves out."""
+@pytest.mark.parametrize("candidate", ["dense-small", {"source": "lenet-small", "input_size": 16}])
+def test_the_runs_of_one_cut_pair_up(tmp_path, candidate):
+    """Also where pictures were left out of it, and whatever a candidate wants at its input."""
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (90, 8, 8)).astype(np.uint8)
     y = np.arange(90) % 2
@@ -105,10 +106,10 @@ def test_pictures_that_were_left_out_leave_their_numbers_out(tmp_path):
     twice[[61, 67]] = x[[80, 82]]
     dataset = _saved(tmp_path / "twice.npz", twice, y, np.arange(60, 75), np.arange(75, 90))
     store = ncore.create_store(str(tmp_path / "runs"))
-    run = store.run(job(epochs=1, dataset=dataset).run(store))
+    run = store.run(job(epochs=1, dataset=dataset, candidate=candidate).run(store))
     frame = run.predictions("validation")
     rows = [row for row in range(15) if row not in (1, 7)]
-    assert frame["example"].tolist() == rows
+    assert frame["example"].tolist() == list(range(13))
     assert frame["label"].tolist() == plain.splits["validation"].labels[rows].tolist()
     assert run.predictions("test")["example"].tolist() == list(range(15))
 
