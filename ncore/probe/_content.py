@@ -73,14 +73,13 @@ def _look_at(pictures: Pictures, rows: np.ndarray) -> np.ndarray:
     def chunk(start: int) -> np.ndarray:
         own = rows[start : start + CHUNK]
         records = np.zeros(len(own), dtype=RECORD)
-        shrunk, sizes = [], []
+        shrunk = []
         for at, row in enumerate(own.tolist()):
             with naming(pictures, row):
                 image = upright(pictures[row])
                 records["digest"][at] = picture_digest(image)
                 shrunk.append(small(image))
-                sizes.append(min(image.size))
-        records["hash"], records["telling"] = perceptual_hashes(np.stack(shrunk), np.array(sizes))
+        records["hash"], records["telling"] = perceptual_hashes(np.stack(shrunk))
         return records
 
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:

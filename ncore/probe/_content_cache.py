@@ -21,7 +21,7 @@ __all__ = ["MOST_BYTES", "RECORD", "ContentCache", "cache_folder"]
 #: What is known of a picture: the digest of its pixels, and its perceptual hash with whether that tells anything.
 RECORD = np.dtype([("digest", "S16"), ("hash", "<u8"), ("telling", "?")])
 _KEPT = np.dtype([("stamp", "S16"), *RECORD.descr])
-_FORMAT = f"1-pillow-{PIL.__version__}"
+_FORMAT = f"2-pillow-{PIL.__version__}"
 MOST_BYTES = 256_000_000  # of all files of the cache: the oldest go first
 
 

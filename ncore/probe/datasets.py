@@ -25,6 +25,7 @@ from PIL import Image
 
 from ncore.errors import InputError, NcoreError
 from ncore.probe._content import Contents
+from ncore.probe._copies import near_copies
 from ncore.probe._leaks import leaks
 from ncore.probe._partition import SPLITS, Classes, check_counts, partition, regroup
 from ncore.probe._rules import Rules
@@ -339,4 +340,11 @@ def assemble(
         f"{len(rows)} pictures of {split} were left out, as {_LATER[split]} them, too." for split, rows in twice.items()
     ]
     left_out = {split: len(rows) for split, rows in twice.items()}
+    detailed = {split: own.content[own.content["telling"]] for split, own in splits.items()}
+    near = near_copies(*({split: own[kind] for split, own in detailed.items()} for kind in ("digest", "hash")))
+    said += [
+        f"{count} pictures of {split} look like ones that {_LATER[split]}, as copies do that were resized or saved "
+        "again: look at them, and keep both on one side, with `group`, say."
+        for split, count in near.items()
+    ]
     return ImageDataset(name, list(class_names), splits, fingerprint, (*raw.warnings, *said), left_out, choice)
