@@ -15,12 +15,15 @@ from ncore.network.strengths import Strength
 from ncore.store.damage import in_line
 from ncore.store.schema import TABLES
 
-__all__ = ["FACTORS", "Columns", "Factors", "arrow_table", "factor_table", "factors_of_table", "latest"]
+__all__ = ["FACTORS", "LATEST", "Columns", "Factors", "arrow_table", "factor_table", "factors_of_table", "latest"]
 
 Columns: TypeAlias = pd.DataFrame | Mapping[str, Any]
 """A table as a DataFrame, or as a mapping from column name to values."""
 
 FACTORS = ("inputs", "slopes", "errors")
+LATEST = ("validation_accuracy", "test_accuracy", "seconds", "beta_eff", "beta_eff_strength")
+"""What :func:`latest` finds."""
+
 _MOST_VALUES = 2**31 - 1  # of a factor: where each sample begins is kept as int32
 
 

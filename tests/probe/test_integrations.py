@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import ncore
 from ncore.errors import InputError, MissingExtraError, StoreError, UnsupportedError
-from ncore.probe.integrations._naming import place_of, read_places
+from ncore.probe.integrations._naming import read_places
 from ncore.probe.integrations._session import Session
+from ncore.store.metric_names import place_of
 
 EPOCHS, CLASSES, SIZE = 3, 3, 8
 NAMES = {"candidate": "tiny", "dataset": "stripes"}
@@ -273,7 +274,9 @@ def test_lightning_ctrl_c_leaves_a_run_to_resume(lightning, tmp_path):
     assert only_run(tmp_path / "a").status == "interrupted"
     with pytest.raises(StoreError, match="resume=True"):
         lightning_run(lightning, tmp_path, [lightning_callback(tmp_path / "a")])
-    lightning_run(lightning, tmp_path, [lightning_callback(tmp_path / "a", resume=True)])
+    with pytest.raises(StoreError, match=r"up to epoch 1.*after epoch 0.*skip.*replace.*refuse"):
+        lightning_run(lightning, tmp_path, [lightning_callback(tmp_path / "a", resume=True)])
+    lightning_run(lightning, tmp_path, [lightning_callback(tmp_path / "a", resume=True, when_recorded="skip")])
     lightning_run(lightning, tmp_path, [lightning_callback(tmp_path / "b")])
     resumed, undisturbed = only_run(tmp_path / "a"), only_run(tmp_path / "b")
     assert resumed.status == "finished"
@@ -281,11 +284,11 @@ def test_lightning_ctrl_c_leaves_a_run_to_resume(lightning, tmp_path):
 
 
 def test_lightning_epochs_without_validation_have_no_stale_metrics(lightning, tmp_path):
-    callback = lightning_callback(tmp_path, metrics={"val_acc": "validation/top-1"})
+    callback = lightning_callback(tmp_path, metrics={"val_acc": "validation/share"})
     module = lightning_run(lightning, tmp_path, [callback], check_val_every_n_epoch=2)
     run = only_run(tmp_path)
     assert run.epochs == [0, 1, 2, 3]
-    assert metric(run, "validation", "top-1") == {2: module.seen["val_acc"][0]}
+    assert metric(run, "validation", "share") == {2: module.seen["val_acc"][0]}
     assert metric(run, "validation", "accuracy") == {}
     assert list(metric(run, "train", "accuracy")) == [1, 2, 3]
 
