@@ -130,7 +130,17 @@ class Use:
         if self.in_block:
             return self._used.where
         calls = [self._used, self._made] if self._trainer is None else [self._trainer]
-        return next((call.where for call in calls if call.running()), "")
+        return next((call.where for call in calls if call.running()), "") or self._held()
+
+    def _held(self) -> str:
+        """Where a call of this thread has it in a variable; those of modules and notebooks outlive what went wrong."""
+        owner = self._owner()
+        for frame in _outwards(sys._getframe(1)):
+            if _root(frame) in _OURS or frame.f_locals is frame.f_globals:
+                continue
+            if any(value is owner for value in list(frame.f_locals.values())):
+                return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+        return ""
 
     def look(self) -> None:
         """End it, if what it was used in has ended by an exception."""

@@ -102,7 +102,7 @@ def _flat(given: Measured) -> Iterator[tuple[str, str, float]]:
         if place is None or not _is_number(value):
             raise InputError(
                 f'The metrics of {key!r} are {value!r}, but a mapping is needed: {key}={{"accuracy": 0.9}}, with one '
-                f"of {', '.join(SPLITS)}, or a name that holds it, such as val_acc=0.9."
+                f"of {', '.join(SPLITS)}, or a number under a name that holds one of these."
             )
         yield (*place, _number(*place, value))
 
