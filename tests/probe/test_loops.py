@@ -88,7 +88,7 @@ def test_a_full_disk_ends_recording_and_not_training(tmp_path):
         pytest.skip("no disk can be mounted here")
     try:
         model = network()
-        with pytest.warns(RuntimeWarning, match="No space left"):  # noqa: SIM117
+        with pytest.warns(RuntimeWarning, match="No space left"):  # noqa: PT031, SIM117
             with recorder(disk / "s", model, on_error="warn", epochs=60, recording={"neurons": None}) as record:
                 for epoch in range(60):
                     step(model, epoch)
