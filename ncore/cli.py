@@ -30,6 +30,7 @@ __all__ = [
     "report",
     "runs",
     "sweep",
+    "tag",
     "verify",
 ]
 
@@ -333,6 +334,31 @@ def verify(store: StoreArgument, as_json: JsonOption = False) -> None:
         findings_table(report, store)
     if not report.ok:
         raise typer.Exit(1)
+
+
+@app.command()
+def tag(
+    store: StoreArgument,
+    run: Annotated[str, typer.Argument(help="Id of a run, as `ncore runs STORE --json` lists them.")],
+    tags: Annotated[list[str] | None, typer.Argument(help="To file it under, besides those it has.")] = None,
+    remove: Annotated[list[str] | None, typer.Option(help="A tag to take away; may be given again.")] = None,
+    note: Annotated[str | None, typer.Option(help="Replace its notes.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """File a run under tags, or write a note about it; without either, show what there is."""
+    from ncore.store import open_store
+
+    opened = open_store(store)
+    found = opened.run(run)
+    former = found.tags
+    if missing := [name for name in remove or () if name not in former]:
+        raise InputError(f"Run {run} has no tag {missing[0]!r}: it has {', '.join(former) or 'none'}.")
+    if tags or remove or note is not None:
+        opened.annotate(run, tags=sorted({*former, *(tags or ())} - {*(remove or ())}), notes=note)
+    if as_json:
+        typer.echo(json.dumps({"run": run, "tags": found.tags, "notes": found.notes}))
+    else:
+        typer.echo(f"{run}: {', '.join(found.tags) or 'no tags'}{f'; {found.notes}' if found.notes else ''}")
 
 
 @app.command()

@@ -266,6 +266,8 @@ def runs_table(table: pd.DataFrame, store: str) -> None:
         view.add_column(name)
     for name in ("seed", "epochs", "validation %", "test %", "beta_eff", "seconds", "MB"):
         view.add_column(name, justify="right")
+    if tagged := any(table["tags"]):
+        view.add_column("tags")
     for row in table.to_dict("records"):
         planned = "" if _missing(row["planned_epochs"]) else f"/{row['planned_epochs']:g}"
         view.add_row(
@@ -279,6 +281,7 @@ def runs_table(table: pd.DataFrame, store: str) -> None:
             _number(row["beta_eff"], ".3g"),
             _number(row["seconds"], ".1f"),
             "–" if _missing(row["bytes"]) else _number(row["bytes"] / 1e6, ".2f"),
+            *([escape(", ".join(row["tags"]))] if tagged else []),
         )
     console.print(view)
 

@@ -87,6 +87,11 @@ def dense_chain(unit: nn.Module) -> DenseChain:
             layers.append((module, []))
         elif type(module) in ACTIVATIONS:
             (layers[-1][1] if layers else leading).append(module)
+        elif any("lora" in part.lower() for part, _ in module.named_parameters()):
+            raise UnsupportedError(
+                f"Module {name!r} of the unit is a {type(module).__name__} with a low-rank adapter, but the line graph "
+                "takes each weight as a synapse: merge the adapter into its Linear, or keep adapters out of the unit."
+            )
         elif type(module) not in _INACTIVE:
             allowed = ", ".join(kind.__name__ for kind in ACTIVATIONS)
             raise UnsupportedError(

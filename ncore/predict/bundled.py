@@ -3,6 +3,7 @@
 They are those of ``ncore bench``, read from its table without its code: the benchmark judges what is here.
 """
 
+import re
 from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,13 @@ __all__ = ["TABLE", "benchmark_tasks", "read_tasks"]
 TABLE = Path(__file__).resolve().parents[1] / "benchmark" / "results" / "bench.parquet"
 """The benchmark's table that comes with the package."""
 
+_PARTS = re.compile(r"[^\W\d_]+|\d+")
+_ALIASES = {
+    "fashion-mnist": ("fashionmnist", "fmnist"),
+    "digits": ("optdigits", "sklearndigits", "optical recognition of handwritten digits"),
+}
+_COMMON = {"digits"}  # a word of other names, too: only these may stand beside it
+_BESIDE = {"sklearn", "scikit", "learn", "datasets", "dataset", "load", "uci", "parity", "train", "test", "x"}
 _NAMES = ("task", "dataset", "mode", "candidate", "seed", "epoch", "horizon", "status", "test_accuracy")
 _SERIES = ("validation_accuracy", "validation_loss", "train_accuracy", "train_loss")
 _BETA = "beta_eff_"
@@ -36,8 +44,29 @@ def benchmark_tasks(mode: str = "", unlike: Collection[str] = ()) -> tuple[Task,
 
 
 def _alike(dataset: str, task: Task) -> bool:
-    """Whether a dataset may hold the task's images: it has the name of the task, or begins with that of its group."""
-    return dataset.casefold().startswith(task.group.casefold()) or dataset == task.name.rpartition(", ")[0]
+    """Whether a dataset may hold the task's images: it has the task's name, or one of its images' in any spelling."""
+    return dataset == task.name.rpartition(", ")[0] or _names(dataset, task.group)
+
+
+def _names(dataset: str, group: str) -> bool:
+    """Whether a name is one of those usual for a dataset of the benchmark, or of a part of it.
+
+    Example:
+        >>> [_names(name, "cifar10") for name in ("uoft-cs/CIFAR-10", "cifar_10.v2", "my-cifar100")]
+        [True, True, False]
+        >>> [_names(name, "digits") for name in ("sklearn digits", "digits-500", "digits-of-pi")]
+        [True, True, False]
+    """
+    parts = _PARTS.findall(dataset.casefold())
+    for name in (group, *_ALIASES.get(group, ())):
+        own = _PARTS.findall(name.casefold())
+        for start in range(len(parts) - len(own) + 1):
+            rest = parts[:start] + parts[start + len(own) :]
+            if parts[start : start + len(own)] != own:
+                continue
+            if name not in _COMMON or all(part.isdigit() or part in _BESIDE for part in rest):
+                return True
+    return False
 
 
 @lru_cache(maxsize=1)

@@ -12,6 +12,7 @@ from ncore.predict.curves import Curve
 __all__ = ["told_apart"]
 
 _MISSING = "not set"
+_RESPLIT = "dataset.resplit"
 _MOST = 3  # settings that a name tells
 
 
@@ -63,6 +64,11 @@ def _variant(curve: Curve, differing: Sequence[str]) -> Curve:
 
 def _on_other_data(curves: list[Curve]) -> list[Curve]:
     """Say of runs that they were on other data under the same name: those of most runs are the reference."""
+    anew = "each seed has its own cut of the data (resplit), so that their spread includes that of the cut"
+    curves = [
+        replace(curve, data="", warnings=_joined(curve.warnings, anew)) if curve.settings.get(_RESPLIT) else curve
+        for curve in curves
+    ]
     counts = Counter(curve.data for curve in curves if curve.data)
     if len(counts) < 2:
         return curves

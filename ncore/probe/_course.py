@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -88,5 +88,5 @@ class Course:
 
 def gradient_norm(parameters: Iterable[nn.Parameter], scale: Tensor) -> Tensor:
     """The 2-norm of the gradient of all parameters that have one, taken back from the scale of float16."""
-    gradients: Sequence[Tensor] = [p.grad for p in parameters if p.grad is not None]
-    return nn.utils.get_total_norm(gradients) / scale
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))) / scale

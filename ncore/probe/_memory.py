@@ -12,7 +12,7 @@ from torch import nn
 __all__ = ["by_parts", "even_parts", "free", "is_out_of_memory", "least_batch"]
 
 _T = TypeVar("_T")
-# What allocators say that raise no error of a class of their own: torch's for the CPU, C++'s, and oneDNN's.
+# What allocators say that raise no error of a class of their own: torch's for the CPU, and C++'s.
 _SAYINGS = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory", "bad_alloc")
 _NORMS = (nn.modules.batchnorm._BatchNorm,)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ncore.errors import InputError
 from ncore.probe._choices import unknown
+from ncore.probe._grouping import apart, whole_groups
 from ncore.probe.sources.split_names import nfc
 
 __all__ = [
@@ -93,6 +94,8 @@ def partition(
     seed: int,
     class_names: Sequence[str],
     what: str,
+    told: np.ndarray | None = None,
+    groups: tuple[Mapping[str, np.ndarray], Sequence[str]] | None = None,
 ) -> dict[str, Part]:
     """Choose the images of train, validation and test; no image is in two of them.
 
@@ -102,6 +105,9 @@ def partition(
         seed: Of the choice.
         class_names: For messages.
         what: The dataset's name, for messages.
+        told: The set that each image of the source's only one is for, by name.
+        groups: The number of each image's group, by the source's sets, and the groups' names: those of one group are in
+            one set.
 
     Returns:
         For each of ``SPLITS`` the source's set it is taken from and ascending indices within that.
@@ -110,18 +116,33 @@ def partition(
         InputError: Too few images, in all or of a class.
     """
     left = {name: np.flatnonzero(values >= 0) for name, values in labels.items()}
+    pools = {name: name for name in labels}
+    if told is not None:
+        left, pools = {name: left["train"][told[left["train"]] == name] for name in SPLITS if name in told}, {}
+    if groups is not None:
+        apart({name: groups[0][pools.get(name, "train")][rows] for name, rows in left.items()}, groups[1], what)
     total = len(left["train"])
     carved = [split for split in ("test", "validation") if split not in left]
     check_counts(labels["train"], left["train"], 1 + len(carved), class_names, what)
     parts: dict[str, Part] = {}
     for order, split in enumerate(("test", "validation", "train")):
-        pool = split if split in left else "train"
+        given = split if split in left else "train"
+        pool = pools.get(given, "train")
         size = sizes.get(split)
         if size is None:
-            size = max(round(SHARE * total), len(class_names)) if pool != split else len(left[pool])
+            size = max(round(SHARE * total), len(class_names)) if given != split else len(left[given])
         rng = np.random.default_rng([seed, order])
-        chosen = stratified(labels[pool], left[pool], size, rng, f"{what}: {split}")
-        left[pool] = np.setdiff1d(left[pool], chosen, assume_unique=True)
+        rows = left[given]
+        if groups is not None and split in carved:
+            after = len(carved) - carved.index(split)
+            chosen = rows[
+                whole_groups(
+                    groups[0][pool][rows], labels[pool][rows], size, after, rng, class_names, f"{what}: {split}"
+                )
+            ]
+        else:
+            chosen = stratified(labels[pool], rows, size, rng, f"{what}: {split}")
+        left[given] = np.setdiff1d(rows, chosen, assume_unique=True)
         parts[split] = (pool, chosen)
     for split in ("train", *carved):
         pool, chosen = parts[split]

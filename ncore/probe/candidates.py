@@ -18,10 +18,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -39,6 +40,7 @@ __all__ = [
     "PLAIN_SIZE",
     "Backbone",
     "construct",
+    "doubts",
     "follow",
     "load_builtin",
     "load_candidate",
@@ -64,6 +66,7 @@ class Backbone:
         name: Its label.
         pretrained: Whether its weights come from a file or a download.
         parameters: How many, without the output layer.
+        warnings: What to know before trusting runs of it, a sentence each.
     """
 
     module: nn.Module
@@ -73,6 +76,7 @@ class Backbone:
     name: str
     pretrained: bool
     parameters: int
+    warnings: list[str] = field(default_factory=list)
 
 
 def load_candidate(
@@ -123,6 +127,7 @@ def load_candidate(
         name=spec.name,
         pretrained=spec.pretrained,
         parameters=sum(parameter.numel() for parameter in module.parameters()),
+        warnings=doubts(spec, loaded, input_spec),
     )
 
 
@@ -180,7 +185,13 @@ LOADERS: dict[str, Callable[[Request], Loaded]] = {
 
 
 def resolve_input(spec: CandidateSpec, own: Mapping[str, Any], image: ImageShape) -> InputSpec:
-    """Input of a candidate: what the user overrides, else the model's own, else the dataset's pictures."""
+    """Input of a candidate: what the user overrides, else the model's own, else the dataset's pictures.
+
+    Raises:
+        InputError: The model's own preprocessing can't be followed, and the user doesn't say all that it would.
+    """
+    if "refusal" in own and None in (spec.mean, spec.std, spec.input_size):
+        raise InputError(own["refusal"])
     channels = spec.channels or own.get("channels", image.channels)
 
     def per_channel(override: list[float] | None, key: str) -> tuple[float, ...]:
@@ -195,20 +206,54 @@ def resolve_input(spec: CandidateSpec, own: Mapping[str, Any], image: ImageShape
         mean=per_channel(spec.mean, "mean"),
         std=per_channel(spec.std, "std"),
         interpolation=interpolation,
+        order=own.get("order", "rgb") if channels == 3 else "rgb",
+        source="recipe" if spec.mean or spec.std else own.get("source", "default"),
     )
 
 
+def doubts(spec: CandidateSpec, loaded: Loaded, found: InputSpec) -> list[str]:
+    """What to know of a candidate's input before trusting runs of it."""
+    own, name = loaded.input, spec.name
+    said = list(own.get("warnings", []))
+    values = f"mean {list(found.mean)} and std {list(found.std)}"
+    foreign = spec.weights is not None or spec.kind == "file"  # than those that the preprocessing belongs to
+    if found.source == "recipe":
+        for key in ("mean", "std"):
+            theirs, ours = own.get(key, ()), getattr(found, key)
+            if "source" in own and not foreign and not np.allclose(theirs, ours, atol=5e-3):
+                said.append(f"The recipe's {key} {list(ours)} of {name} stands in place of its own {list(theirs)}.")
+    elif spec.pretrained and split_source(_built(spec))[0] != "builtin":
+        if found.source == "default":
+            said.append(f"{name} comes without its preprocessing: {values} are a default, which the recipe can change.")
+        elif foreign:
+            said.append(
+                f"The weights of {name} come without their preprocessing: {values} are those of its architecture, "
+                "which the recipe can change."
+            )
+    return said
+
+
+def _built(spec: CandidateSpec) -> str:
+    """The source of the architecture."""
+    return "python:factory:own" if isinstance(spec.architecture, Factory) else spec.architecture or spec.source
+
+
 def probe(module: nn.Module, input_spec: InputSpec, name: str) -> int:
-    """Number of features, by passing two pictures of noise through, twice.
+    """Number of features, by passing two pictures of noise through, one of them alone, and both again.
 
     Raises:
-        InputError: The module refuses them, gives something else than features, or not the same the second time.
+        InputError: The module refuses them, gives something else than features, or not the same the second time, or not
+            the same for a picture alone.
     """
     shape = (input_spec.channels, input_spec.size, input_spec.size)
     pictures = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    kept = module.state_dict()
+    buffers = {key: value.clone() for key, value in module.named_buffers() if key in kept}
     try:
         with torch.no_grad():
-            features, again = module(pictures), module(pictures)
+            features = module(pictures)
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(
             f"{name} does not take pictures of {'x'.join(map(str, shape))} ({first_line(error)}): "
@@ -217,12 +262,36 @@ def probe(module: nn.Module, input_spec: InputSpec, name: str) -> int:
     if not isinstance(features, torch.Tensor) or features.ndim != 2 or len(features) != 2:
         found = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features).__name__
         raise InputError(f"{name} gives {found} for 2 pictures, but features (2, F) were expected: use `remove`.")
-    if not torch.allclose(features, again, rtol=1e-3, atol=1e-5, equal_nan=True):
+    if not features.isfinite().all():
+        raise InputError(f"{name} gives features that are not finite for pictures of noise: look at its weights.")
+    try:
+        with torch.no_grad():
+            alone, again = module(pictures[:1]), module(pictures)
+        same = _alike(alone, features[:1])
+    except Exception:  # a norm of one picture's statistics, for one
+        same, again = False, features
+    if not _alike(again, features):
         raise InputError(
             f"{name} gives other features for the same pictures when it is asked again, as models do that mask or "
             "sample their inputs: use one that is meant for classification, or a `python:` factory that turns this off."
         )
+    if not same:
+        raise InputError(
+            f"{name} gives other features for a picture alone than among others, as norms do that use a batch's own "
+            "statistics in evaluation mode: use a `python:` factory that gives it `track_running_stats`."
+        )
+    changed = [key for key, value in module.named_buffers() if key in buffers and not value.equal(buffers[key])]
+    if changed:
+        raise InputError(
+            f"{name} changes {changed[0].removeprefix('model.')} in evaluation mode, so that what it gives depends on "
+            "what it saw before: use a `python:` factory that turns this off."
+        )
     return features.shape[1]
+
+
+def _alike(first: torch.Tensor, second: torch.Tensor) -> bool:
+    """Whether features differ by no more than float32 does, against the largest of them."""
+    return torch.allclose(first, second, rtol=1e-3, atol=1e-4 * float(second.abs().max()))
 
 
 @contextmanager

@@ -26,11 +26,14 @@ from PIL import Image
 
 from ncore.errors import InputError, NcoreError
 from ncore.probe._partition import SPLITS, Classes, partition, regroup
+from ncore.probe._rules import Rules
 from ncore.probe.images import Conversion, ImageShape, InputSpec, check_range, shape_of, stack
+from ncore.probe.settings import read_settings
 from ncore.probe.sources import data_arrays, data_files, data_libraries
 from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.dataset_spec import DatasetSpec
 from ncore.probe.sources.pictures import Pictures, Raw, digest
+from ncore.probe.sources.split_rules import PathGroup, TimeCut
 
 __all__ = ["LOOKED_AT", "ImageDataset", "Split", "assemble", "load_dataset"]
 
@@ -164,6 +167,11 @@ class ImageDataset:
         validation: int | None = None,
         test: int | None = None,
         seed: int = 0,
+        group: Sequence[Any] | np.ndarray | None = None,
+        split: Sequence[Any] | np.ndarray | None = None,
+        time: Sequence[Any] | np.ndarray | None = None,
+        validation_from: Any = None,
+        test_from: Any = None,
     ) -> ImageDataset:
         """Make a dataset of arrays.
 
@@ -181,6 +189,11 @@ class ImageDataset:
             validation: As in ``DatasetSpec``.
             test: As in ``DatasetSpec``.
             seed: Of the choice of pictures.
+            group: Which pictures of ``x`` belong together, a value each, and so are in one set.
+            split: The set that each is for, in any usual spelling.
+            time: When each was taken: dates, times in ISO 8601, or numbers.
+            validation_from: The first time of the validation set.
+            test_from: The first time of the test set.
 
         Raises:
             InputError: Shapes, ranges or counts that can't be used.
@@ -191,13 +204,25 @@ class ImageDataset:
             {'train': 6, 'validation': 2, 'test': 2}
         """
         sets = {"train": (x, y)}
-        for split, pair in {"validation": (x_validation, y_validation), "test": (x_test, y_test)}.items():
+        for own, pair in {"validation": (x_validation, y_validation), "test": (x_test, y_test)}.items():
             if (pair[0] is None) != (pair[1] is None):
-                raise InputError(f"of x_{split} and y_{split} only one is given: give both or none.")
+                raise InputError(f"of x_{own} and y_{own} only one is given: give both or none.")
             if pair[0] is not None and pair[1] is not None:
-                sets[split] = (pair[0], pair[1])
-        raw = data_arrays.from_arrays(sets, class_names, name)
-        return assemble(raw, name, classes, {"train": train, "validation": validation, "test": test}, seed)
+                sets[own] = (pair[0], pair[1])
+        told = {"group": group, "split": split, "time": time}
+        beside = {role: np.asarray(values) for role, values in told.items() if values is not None}
+        if beside and len(sets) > 1:
+            raise InputError(f"`{next(iter(beside))}` tells of the pictures in x only: leave it out, or give no x_test "
+                             "and x_validation.")  # fmt: skip
+        if (time is None) != (validation_from is None) or (time is None) != (test_from is None):
+            raise InputError("of `time`, `validation_from` and `test_from` some are given: give all or none.")
+        if time is not None and split is not None:
+            raise InputError("`split` and `time` both say which set a picture is for: leave one of them out.")
+        cut = {"column": "time", "validation_from": validation_from, "test_from": test_from}
+        rules = Rules({role: role for role in beside}, read_settings(TimeCut, cut, name) if time is not None else None)
+        raw = data_arrays.from_arrays(sets, class_names, name, {"train": beside})
+        sizes = {"train": train, "validation": validation, "test": test}
+        return assemble(raw, name, classes, sizes, seed, rules=rules)
 
 
 def load_dataset(
@@ -231,13 +256,16 @@ def load_dataset(
     """
     spec = DatasetSpec.parse(spec)
     kind, _, rest = spec.source.partition(":")
+    by_path = spec.group.path if isinstance(spec.group, PathGroup) else None
     loaders: dict[str, Callable[[], Raw]] = {
         "digits": data_arrays.load_digits,
-        "numpy": lambda: data_arrays.load_npz(rest),
-        "folder": lambda: data_files.load_folder(rest, spec.layout),
-        "parquet": lambda: data_files.load_parquet(rest, spec.files, spec.image_column, spec.label_column),
+        "numpy": lambda: data_arrays.load_npz(rest, spec.columns),
+        "folder": lambda: data_files.load_folder(rest, spec.layout, spec.columns, spec.metadata, by_path),
+        "parquet": lambda: data_files.load_parquet(
+            rest, spec.files, spec.image_column, spec.label_column, spec.columns
+        ),
         "hf": lambda: data_libraries.load_hf(
-            rest, spec.config, spec.splits, spec.image_column, spec.label_column, spec.kwargs
+            rest, spec.config, spec.splits, spec.image_column, spec.label_column, spec.kwargs, spec.columns
         ),
         "torchvision": lambda: data_libraries.load_torchvision(rest, spec.root, spec.splits, spec.kwargs),
     }
@@ -246,7 +274,9 @@ def load_dataset(
         "validation": spec.validation if validation is None else validation,
         "test": spec.test if test is None else test,
     }
-    return assemble(loaders[kind](), spec.name, spec.classes, sizes, seed, Conversion(spec.white, spec.background))
+    rules = Rules(spec.columns | ({"group": f"paths ({by_path})"} if by_path else {}), spec.time, spec.resplit)
+    conversion = Conversion(spec.white, spec.background)
+    return assemble(loaders[kind](), spec.name, spec.classes, sizes, seed, conversion, rules)
 
 
 def assemble(
@@ -256,8 +286,10 @@ def assemble(
     sizes: Mapping[str, int | None],
     seed: int,
     conversion: Conversion | None = None,
+    rules: Rules | None = None,
 ) -> ImageDataset:
     """Choose classes, cut into the three sets, and fingerprint the result."""
+    rules = rules or Rules()
     labels, class_names = {split: pool.labels for split, pool in raw.pools.items()}, raw.class_names
     if classes is not None:
         try:
@@ -265,7 +297,9 @@ def assemble(
         except NcoreError as error:
             raise InputError(f"{name}: {error}") from error
         labels = {split: table[values] for split, values in labels.items()}
-    parts = partition(labels, sizes, seed, class_names, name)
+    told, groups, said = rules.read(raw, labels, name)
+    parts = partition(labels, sizes, seed, class_names, name, told, groups)
+    said += rules.check(labels, sizes, parts, told is not None, class_names, name)
     splits = {}
     for split in SPLITS:
         pool, indices = parts[split]
@@ -275,4 +309,4 @@ def assemble(
     content = [f"{split.name}<{split.pool}".encode() + split.indices.tobytes() for split in splits.values()]
     content += [split.labels.tobytes() for split in splits.values()]
     fingerprint = digest(raw.identity, *class_names, *content)
-    return ImageDataset(name, list(class_names), splits, fingerprint, raw.warnings)
+    return ImageDataset(name, list(class_names), splits, fingerprint, (*raw.warnings, *said))

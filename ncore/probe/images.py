@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ __all__ = [
     "INTERPOLATIONS",
     "MANY_ALIKE",
     "NEARLY_BLACK",
+    "STATED",
     "Conversion",
     "ImageShape",
     "InputSpec",
@@ -45,6 +47,8 @@ DEFAULT_MEMORY_GB = 8.0
 CHUNK = 64  # pictures a thread decodes at a time
 NEARLY_BLACK, DARK = 16, 64
 """Pictures no brighter than this, of 255, were meant otherwise; up to the second, it is said."""
+STATED = ("recipe", "default")
+"""Sources of ``mean`` and ``std`` that people write; others are measured, whatever they are."""
 MANY_ALIKE = 0.05
 """Share of pictures of one colour from which on it is said."""
 
@@ -67,6 +71,9 @@ class InputSpec:
         mean: Per channel, of values in [0, 1]; one value stands for all channels.
         std: Per channel, likewise.
         interpolation: A key of ``INTERPOLATIONS``.
+        order: Of the channels, ``rgb`` or ``bgr``; ``mean`` and ``std`` are in this order.
+        source: What ``mean`` and ``std`` come from: the model's own ``processor``, its ``weights' transforms``, the
+            ``recipe``, or else the ``default``.
 
     Raises:
         InputError: A value out of range.
@@ -82,6 +89,8 @@ class InputSpec:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     interpolation: str = "bilinear"
+    order: Literal["rgb", "bgr"] = "rgb"
+    source: str = field(default="default", compare=False)
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
@@ -96,7 +105,7 @@ class InputSpec:
             values = values * self.channels if len(values) == 1 else values
             if len(values) != self.channels or (what == "std" and min(values) <= 0):
                 raise InputError(f"{what} is {list(values)}, but {self.channels} positive values were expected.")
-            if max(values) > 1:
+            if max(values) > 1 and self.source in STATED:
                 raise InputError(
                     f"{what} is {list(values)}, but pixels are fractions from 0 to 1 here: divide statistics "
                     "in 0..255 by 255."
@@ -107,6 +116,7 @@ class InputSpec:
         """Turn uint8 pictures (N, C, S, S) into the float32 that the model takes, on the batch's device."""
         mean = torch.tensor(self.mean, device=batch.device).view(-1, 1, 1)
         std = torch.tensor(self.std, device=batch.device).view(-1, 1, 1)
+        batch = batch.flip(1) if self.order == "bgr" else batch
         return (batch.float().div_(255.0) - mean).div_(std)
 
     def pixels(self, image: Image.Image) -> np.ndarray:

@@ -128,7 +128,7 @@ def data_digest(job: Job) -> str | None:
 
     with contextlib.chdir(job.base):
         try:
-            return load_dataset(expand(job.dataset)).fingerprint
+            return load_dataset(expand(job.dataset), seed=job.dataset.cut_seed(job.seed)).fingerprint
         except NcoreError:
             return None
 
@@ -172,7 +172,8 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     device = choose_device(settings.device)
-    data = load_dataset(dataset)  # cut alike for all seeds, so that they are runs on the same data
+    # Cut alike for all seeds, so that they are runs on the same data, unless it is asked to be cut anew for each.
+    data = load_dataset(dataset, seed=dataset.cut_seed(job.seed))
     backbone = load_candidate(candidate, seed=job.seed, image=data.image, device=device)
     pixels = {name: split.tensor(backbone.input) for name, split in data.splits.items()}
     examples = {
@@ -216,7 +217,7 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
         trainer=trainer,
         examples=examples,
         info=info,
-        warnings=[*_found(data), *_said(twice)],
+        warnings=[*_found(data), *_said(twice), *backbone.warnings],
         started=started,
     )
 

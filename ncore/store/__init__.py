@@ -3,18 +3,20 @@
 ::
 
     store/
-      ncore-store.json              {"format": "ncore-store", "schema": 1}
+      ncore-store.json              {"format": "ncore-store", "schema": 2}
       RUN/
         run.json                    manifest: all about the run, with size and checksum of every file
+        annotations.json            tags and notes, if anybody wrote some
         metrics/00003.parquet       one file a table and epoch while the run is being recorded ...
         metrics.parquet             ... and one a table when it is finished
-        capacitance.parquet  trajectories.parquet  line_graph.parquet
+        capacitance.parquet  trajectories.parquet  line_graph.parquet  predictions.parquet
         checkpoint-000004-1a2b3c4d.safetensors   of an unfinished run
 
 Files are written aside and renamed, the manifest last: what it lists is there, whole, and nothing else is read.
 Nothing is ever unpickled.
 """
 
+from ncore.store.annotations import Annotations
 from ncore.store.damage import DamagedFileError
 from ncore.store.layout import default_run_id
 from ncore.store.manifest import Manifest
@@ -27,6 +29,7 @@ from ncore.store.writer import RunWriter
 __all__ = [
     "SCHEMA_VERSION",
     "TABLES",
+    "Annotations",
     "DamagedFileError",
     "Finding",
     "Manifest",

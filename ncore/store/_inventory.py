@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 
 from ncore.errors import StoreError
 from ncore.store._folder import Entry, Folder, LocalFolder
-from ncore.store.layout import LOCK, MANIFEST, is_run_id, is_temporary, parse_checkpoint_file, parse_table_file
+from ncore.store.layout import (
+    ANNOTATIONS,
+    LOCK,
+    MANIFEST,
+    is_run_id,
+    is_temporary,
+    parse_checkpoint_file,
+    parse_table_file,
+)
 from ncore.store.manifest import Manifest
 from ncore.store.schema import TABLES
 
@@ -88,7 +96,7 @@ def unlisted(folder: Folder, manifest: Manifest) -> Unlisted:
             _sort([item._replace(name=f"{entry.name}/{item.name}") for item in inside], manifest, found)
             if not inside:
                 found.leftovers.append(entry.name)
-        elif entry.name not in (MANIFEST, LOCK, *found.checkpoints):
+        elif entry.name not in (MANIFEST, ANNOTATIONS, LOCK, *found.checkpoints):
             _sort([entry], manifest, found)
     return found
 

@@ -14,6 +14,7 @@ from ncore.errors import InputError
 from ncore.store.schema import TABLES
 
 __all__ = [
+    "ANNOTATIONS",
     "INDEX_FILE",
     "LOCK",
     "MANIFEST",
@@ -33,6 +34,7 @@ __all__ = [
 STORE_FILE = "ncore-store.json"
 INDEX_FILE = "runs.json"
 MANIFEST = "run.json"
+ANNOTATIONS = "annotations.json"
 LOCK = ".lock"
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")

@@ -9,10 +9,11 @@ import pandas as pd
 
 from ncore._validation import INT64, shown
 from ncore.errors import InputError, NcoreError
+from ncore.store.annotations import Annotations
 from ncore.store.damage import in_line
 from ncore.store.manifest import Manifest
 
-__all__ = ["COLUMNS", "check_summary", "frame_of", "row_of", "unreadable_row"]
+__all__ = ["COLUMNS", "annotated", "check_summary", "frame_of", "row_of", "unreadable_row"]
 
 _TEXT = ("candidate", "dataset", "mode", "status", "reason", "notes")
 _WHOLE = ("seed", "epochs", "planned_epochs", "parameters", "bytes")
@@ -37,6 +38,7 @@ COLUMNS = (
     "updated",
     "reason",
     "notes",
+    "tags",
     "warnings",
 )
 
@@ -63,8 +65,18 @@ def row_of(run_id: str, manifest: Manifest) -> dict[str, Any]:
         "updated": manifest.updated,
         "reason": manifest.reason,
         "notes": manifest.notes,
+        "tags": (),
         "warnings": " ".join(manifest.warnings) or None,
     }
+
+
+def annotated(row: Mapping[str, Any], said: Annotations | NcoreError) -> dict[str, Any]:
+    """A row with what people wrote down about the run; where that cannot be read, a warning says so."""
+    if isinstance(said, NcoreError):
+        return {**row, "warnings": " ".join(filter(None, [row["warnings"], str(said)]))}
+    if not said.tags and said.notes is None:
+        return {**row}
+    return {**row, "tags": said.tags, "notes": row["notes"] if said.notes is None else said.notes}
 
 
 def unreadable_row(run_id: str, error: Exception) -> dict[str, Any]:
@@ -103,6 +115,7 @@ def _placed(row: dict[str, Any]) -> dict[str, Any]:
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     types = dict.fromkeys(_WHOLE, "Int64") | dict.fromkeys(_REAL, "float64")
     columns: dict[str, Any] = {name: [row.get(name) for row in rows] for name in COLUMNS}
+    columns["tags"] = pd.Series([row.get("tags") or () for row in rows], dtype=object)  # tuples: they can be compared
     for name, kind in types.items():  # at once: on their way through float64 large numbers would become others
         columns[name] = pd.Series(columns[name], dtype=kind)
     for name in _TIME:

@@ -23,6 +23,7 @@ from pydantic import (
     PlainSerializer,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     field_validator,
 )
 from pydantic_core import from_json
@@ -155,23 +156,14 @@ class Manifest(BaseModel):
     tables: dict[str, _Epochs] = {}
     files: dict[str, FileEntry] = {}
 
-    @field_validator("digests")
+    @field_validator("digests", "costs")
     @classmethod
-    def _digests(cls, digests: dict[str, Any]) -> dict[str, Any]:
+    def _sound(cls, values: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         try:
-            check_digests(digests)
+            (check_digests if info.field_name == "digests" else check_costs)(values)
         except InputError as error:
             raise ValueError(str(error)) from error
-        return digests
-
-    @field_validator("costs")
-    @classmethod
-    def _costs(cls, costs: dict[str, Any]) -> dict[str, Any]:
-        try:
-            check_costs(costs)
-        except InputError as error:
-            raise ValueError(str(error)) from error
-        return costs
+        return values
 
     @field_validator("files")
     @classmethod

@@ -16,6 +16,7 @@ from ncore.store._columns import factors_of_table
 from ncore.store._folder import Folder
 from ncore.store._lock import status_now
 from ncore.store._parquet import MANY, Groups, Wanted, open_table, read_rows
+from ncore.store.annotations import read_annotations
 from ncore.store.damage import DamagedFileError, kept_inside
 from ncore.store.layout import MANIFEST
 from ncore.store.manifest import MOST_BYTES, Manifest
@@ -64,6 +65,17 @@ class Run:
     def status(self) -> str:
         """How the run stands now: "running", "finished", "failed" or "interrupted"."""
         return status_now(self._folder, self._load())
+
+    @property
+    def tags(self) -> list[str]:
+        """What people filed it under, ascending; see :meth:`ncore.store.Store.annotate`."""
+        return list(read_annotations(self._folder).tags)
+
+    @property
+    def notes(self) -> str:
+        """Free text: what was written down last, or what the run was begun with."""
+        noted = read_annotations(self._folder).notes
+        return self._load().notes if noted is None else noted
 
     @property
     def epochs(self) -> list[int]:

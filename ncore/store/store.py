@@ -11,12 +11,13 @@ from typing import Any
 import pandas as pd
 
 from ncore._validation import text, whole
-from ncore.errors import StoreError
+from ncore.errors import NcoreError, StoreError
 from ncore.store._folder import Entry, Folder, LocalFolder, folder_at, printable
 from ncore.store._inventory import has_tables, left_out
 from ncore.store._lock import BusyError, status_now, take
 from ncore.store._marker import check_marker, clear_marker_leftovers, write_marker
 from ncore.store._recording import begin, current_versions
+from ncore.store.annotations import Annotations, read_annotations, write_annotations
 from ncore.store.layout import (
     INDEX_FILE,
     MANIFEST,
@@ -25,7 +26,7 @@ from ncore.store.layout import (
     default_run_id,
     is_run_id,
 )
-from ncore.store.listing import check_summary, frame_of, row_of, unreadable_row
+from ncore.store.listing import annotated, check_summary, frame_of, row_of, unreadable_row
 from ncore.store.manifest import MOST_BYTES, NAME, NOTES, Manifest, check_costs, check_digests, plain
 from ncore.store.reader import Run
 from ncore.store.writer import RunWriter
@@ -63,11 +64,14 @@ def create_store(place: str | os.PathLike[str], storage_options: Mapping[str, An
     """
     folder = folder_at(place, storage_options)
     try:
-        folder.read(STORE_FILE)
-    except FileNotFoundError:
-        folder.make()
-        write_marker(folder)
-    clear_marker_leftovers(folder)
+        try:
+            folder.read(STORE_FILE)
+        except FileNotFoundError:
+            folder.make()
+            write_marker(folder)
+        clear_marker_leftovers(folder)
+    except FileNotFoundError as error:
+        raise StoreError(f"{folder.url} was deleted while the store was being made.") from error
     return open_store(place, storage_options)
 
 
@@ -107,8 +111,9 @@ class Store:
 
         Returns:
             Columns ``run, candidate, dataset, seed, mode, status, epochs, planned_epochs, validation_accuracy,
-            test_accuracy, beta_eff, parameters, seconds, bytes, created, updated, reason, notes``. Accuracies and
-            beta_eff are the latest; ``test_accuracy`` is missing until the run is finished.
+            test_accuracy, beta_eff, parameters, seconds, bytes, created, updated, reason, notes, tags, warnings``.
+            Accuracies and beta_eff are the latest, and tags are tuples; ``test_accuracy`` is missing until the run is
+            finished.
         """
         entries = self._entries()
         names = self._runs_of(entries)
@@ -203,7 +208,30 @@ class Store:
             "versions": current_versions(),
             "warnings": list(dict.fromkeys(text(warning, "text of a warning", NOTES) for warning in warnings)),
         }
-        return begin(self._folder.child(run_id), values, resume=resume, asynchronous=asynchronous, take_over=take_over)
+        child = self._folder.child(run_id)
+        try:
+            return begin(child, values, resume=resume, asynchronous=asynchronous, take_over=take_over)
+        except FileNotFoundError as error:
+            raise StoreError(f"Run {run_id} was deleted while it was being begun.") from error
+
+    def annotate(self, run_id: str, *, tags: Sequence[str] | None = None, notes: str | None = None) -> Annotations:
+        """Write down something about a run, whatever its state; the run itself is not touched.
+
+        Args:
+            run_id: Of the run.
+            tags: All that it shall be filed under; None leaves them.
+            notes: Free text, shown instead of what the run was begun with; None leaves it.
+
+        Returns:
+            All that is written down now.
+
+        Raises:
+            InputError: Too many or too long, or no text.
+            StoreError: There is no such run, or it can't be written.
+        """
+        if check_run_id(run_id) not in self.run_ids():
+            raise StoreError(f"There is no run {run_id} in {self.url}.")
+        return write_annotations(self._folder.child(run_id), tags, notes)
 
     def delete(self, run_id: str) -> None:
         """Delete a run with all its files.
@@ -280,12 +308,20 @@ class Store:
             stamp = child.stamp(MANIFEST)
             known = self._known.get(run_id)
             if known is not None and stamp is not None and known[0] == stamp and known[1]["status"] != "running":
-                return known[1]
+                return annotated(known[1], _annotations(child))
             manifest = Manifest.from_bytes(child.read(MANIFEST, MOST_BYTES), child.name_of(MANIFEST))
             row = row_of(run_id, manifest)
             self._known[run_id] = (stamp, row)
-            return {**row, "status": status_now(child, manifest)}
+            return annotated({**row, "status": status_now(child, manifest)}, _annotations(child))
         except FileNotFoundError:
             if not has_tables(child):
                 return None
             return unreadable_row(run_id, StoreError(f"{child.name_of(MANIFEST)} is missing."))
+
+
+def _annotations(folder: Folder) -> Annotations | NcoreError:
+    """What people wrote down about a run, or why that can't be read: no reason not to list it."""
+    try:
+        return read_annotations(folder)
+    except NcoreError as error:
+        return error

@@ -15,8 +15,10 @@ from ncore.store._inventory import DROPPINGS, has_tables, left_out, unlisted
 from ncore.store._lock import is_alive
 from ncore.store._marker import check_marker
 from ncore.store._parquet import check_table, content_damage, damaged_groups, footer_is_sound, read_group, too_large
+from ncore.store.annotations import read_annotations
 from ncore.store.damage import DamagedFileError, Kind, in_line, kept_inside
 from ncore.store.layout import (
+    ANNOTATIONS,
     INDEX_FILE,
     MANIFEST,
     STORE_FILE,
@@ -202,6 +204,12 @@ class _Check:
         if name is not None and manifest.run != name:
             self.add("foreign", where, f"it is of run {manifest.run}", "everything, under this folder's name")
         self._unlisted(folder, manifest)
+        try:
+            read_annotations(folder)
+        except DamagedFileError as error:
+            self.add(error.kind, error.path, error.problem, error.readable)
+        except StoreError as error:
+            self.add("unreadable", folder.name_of(ANNOTATIONS), str(error), "the run itself")
 
     def _files(self, folder: Folder, manifest: Manifest) -> list[Finding]:
         found = []

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -194,7 +195,8 @@ class RunWriter:
         """
         self._check_open()
         self._wait()
-        return _checkpoints.load(self._folder)
+        with self._still_there():
+            return _checkpoints.load(self._folder)
 
     def finish(self, summary: Mapping[str, Any] | None = None) -> None:
         """Complete the run: every table becomes one file, and nothing can be added."""
@@ -202,12 +204,13 @@ class RunWriter:
         news = _news(summary)
         self._wait()
         summary = {**self._manifest.summary, **news}
-        files = compact(self._folder, self._manifest)
-        self._change(status="finished", reason=None, summary=summary, files=files)
-        try:
-            remove_leftovers(self._folder, self._manifest)
-        finally:
-            self._release()
+        with self._still_there():
+            files = compact(self._folder, self._manifest)
+            self._change(status="finished", reason=None, summary=summary, files=files)
+            try:
+                remove_leftovers(self._folder, self._manifest)
+            finally:
+                self._release()
 
     def fail(self, reason: str) -> None:
         """End the run as failed; what was recorded stays, and it can be resumed."""
@@ -282,10 +285,8 @@ class RunWriter:
             self._manifest = manifest
 
     def _write(self, path: str, data: Any) -> None:
-        try:
+        with self._still_there():
             self._folder.write(path, data)
-        except FileNotFoundError as error:
-            raise self._deleted() from error
 
     def _check_lock(self) -> None:
         """Where the folder was deleted and is there again, somebody else's run must not be written into."""
@@ -294,12 +295,18 @@ class RunWriter:
 
     def _check_still_ours(self) -> None:
         """Where no lock keeps others away, the manifest says whose the run is."""
-        try:
+        with self._still_there():
             data = self._folder.read(MANIFEST, MOST_BYTES)
-        except FileNotFoundError as error:
-            raise self._deleted() from error
         if Manifest.from_bytes(data, self._folder.name_of(MANIFEST)).writer != self._manifest.writer:
             raise StoreError(f"Run {self.run_id} was taken over by another writer: this one stops.")
+
+    @contextlib.contextmanager
+    def _still_there(self) -> Iterator[None]:
+        """Around whatever reads or writes files: a folder that is missing was deleted by somebody."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise self._deleted() from error
 
     def _behind(self, epoch: int) -> StoreError:
         return StoreError(
@@ -314,10 +321,14 @@ class RunWriter:
         self._change()
 
     def _do(self, job: Job) -> None:
+        def guarded() -> None:
+            with self._still_there():
+                job()
+
         if self._background is None:
-            job()
+            guarded()
         else:
-            self._background.submit(job)
+            self._background.submit(guarded)
 
     def _wait(self) -> None:
         if self._background is not None:

@@ -77,7 +77,7 @@ class Decider:
         recorded = manifest.info.get("dataset_fingerprint")
         if not recorded:
             return ""
-        key = job.dataset.model_dump_json()
+        key = f"{job.dataset.model_dump_json()} {job.dataset.cut_seed(job.seed)}"
         if key not in self._digests:
             self._digests[key] = data_digest(job)
         now = self._digests[key]

@@ -18,6 +18,7 @@ import stat
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,14 +33,11 @@ EPOCHS = 5
 CALLS = (*OPERATIONS, (os, "open"), (os, "rename"))
 
 
-class Killing:
-    """Counts calls that change files, and kills this process right before the one with number ``at``.
+class Counting:
+    """Counts calls that change files, and does something right before the one with number ``at``."""
 
-    A file that was to be synced may be torn first, as when the machine itself loses power.
-    """
-
-    def __init__(self, at: int | None, torn: bool) -> None:
-        self.count, self.at, self.torn = 0, at, torn
+    def __init__(self, at: int | None, then: Callable[[], None]) -> None:
+        self.count, self.at, self._then = 0, at, then
         for module, name in CALLS:
             setattr(module, name, self._wrap(name, getattr(module, name)))
 
@@ -49,12 +47,28 @@ class Killing:
                 return original(*args, **kwargs)
             number, self.count = self.count, self.count + 1
             if number == self.at:
-                if name == "fsync" and self.torn and stat.S_ISREG(os.fstat(args[0]).st_mode):
-                    os.ftruncate(args[0], os.fstat(args[0]).st_size // 2)
-                os.kill(os.getpid(), signal.SIGKILL)
+                self.before(name, args)
             return original(*args, **kwargs)
 
         return operation
+
+    def before(self, name: str, arguments: tuple[Any, ...]) -> None:
+        """What is done."""
+        self._then()
+
+
+class Killing(Counting):
+    """Kills this process; a file that was to be synced may be torn first, as when the machine itself loses power."""
+
+    def __init__(self, at: int | None, torn: bool) -> None:
+        super().__init__(at, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        self.torn = torn
+
+    def before(self, name: str, arguments: tuple[Any, ...]) -> None:
+        """Tear, and kill."""
+        if name == "fsync" and self.torn and stat.S_ISREG(os.fstat(arguments[0]).st_mode):
+            os.ftruncate(arguments[0], os.fstat(arguments[0]).st_size // 2)
+        super().before(name, arguments)
 
 
 def session(place: Path, asynchronous: bool, at: int | None, torn: bool, pipe: int) -> None:

@@ -290,3 +290,21 @@ class TestRefused:
             ncore.beta_eff(unit, x, torch.zeros(8), loss=nn.MSELoss())
         with pytest.raises(InputError, match="one-shot"):
             ncore.beta_eff(unit, iter([(x, torch.zeros(8, 3))]), loss=nn.MSELoss(), strength="relative")
+
+
+class Adapted(nn.Module):
+    """A Linear with a low-rank adapter beside it, as peft and loralib make them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base_layer = nn.Linear(5, 4)
+        self.lora_A, self.lora_B = nn.Linear(5, 2, bias=False), nn.Linear(2, 4, bias=False)
+
+    def forward(self, x):
+        return self.base_layer(x) + self.lora_B(self.lora_A(x))
+
+
+def test_adapters_in_the_unit_are_named_with_what_to_do():
+    x, y = torch.randn(8, 5), torch.arange(8) % 3
+    with pytest.raises(UnsupportedError, match=r"Module '0' .* Adapted with a low-rank adapter.*merge the adapter"):
+        ncore.beta_eff(nn.Sequential(Adapted(), nn.ReLU(), nn.Linear(4, 3)), x, y, loss=nn.CrossEntropyLoss())

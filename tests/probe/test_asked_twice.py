@@ -21,6 +21,7 @@ class Noisy(nn.Module):
     def __init__(self, kind: str) -> None:
         super().__init__()
         self.kind, self.head = kind, nn.Linear(48, 4)
+        self.register_buffer("seen", torch.zeros(()))
 
     def forward(self, x):
         x = nn.functional.adaptive_avg_pool2d(x, 4).flatten(1)
@@ -33,6 +34,14 @@ class Noisy(nn.Module):
         elif self.kind == "counts":
             self.calls = getattr(self, "calls", 0) + 1
             x = x * self.calls
+        elif self.kind == "batch":
+            x = (x - x.mean(0)) / (x.std(0, correction=0) + 0.1)
+        elif self.kind == "norm":
+            x = nn.functional.batch_norm(x, None, None, training=True)
+        elif self.kind == "buffer":
+            self.seen += 1
+        elif self.kind == "nan":
+            x = x * float("nan")
         return self.head(x)
 
 
@@ -52,6 +61,32 @@ def test_models_that_are_random_are_refused(monkeypatch, tmp_path, kind):
         ).feature_dim
         == 48
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("batch", "alone than among"), ("norm", "alone than among"), ("buffer", "changes seen"), ("nan", "not finite")],
+)
+def test_models_that_depend_on_other_pictures_are_refused(monkeypatch, tmp_path, kind, words):
+    (tmp_path / "noisy_nets.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import noisy_nets
+
+    noisy_nets.make = lambda: Noisy(kind)
+    with pytest.raises(InputError, match=words):
+        load_candidate({"source": "python:noisy_nets:make", "remove": "head", "input_size": 16}, image=SHAPE)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "model.module."])
+@pytest.mark.parametrize("name", ["lenet-small", "dense-small", "vit-small"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_wrapped_checkpoints_are_loaded(tmp_path, prefix, nested, name):
+    own = build(name, SHAPE, {}).state_dict()
+    state = {prefix + key: value for key, value in own.items()}
+    torch.save({"state_dict": state, "epoch": 3} if nested else state, tmp_path / "w.ckpt")
+    spec = {"source": f"file:{tmp_path / 'w.ckpt'}", "architecture": name}
+    loaded = load_candidate(spec, image=SHAPE).module.model.state_dict()
+    assert all(torch.equal(value, own[key]) for key, value in loaded.items())
 
 
 @pytest.mark.parametrize("kind", [torch.int8, torch.uint8, torch.int32, torch.int64, torch.bool])

@@ -70,3 +70,16 @@ def test_a_datasets_own_code_is_not_run(tmp_path, asked):
     with pytest.raises(InputError, match="trust_remote_code" if asked else "pets"):  # it has a script, so it is refused
         load_dataset(spec)
     assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"source": "python:torch.hub:load", "kwargs": {"repo_or_dir": "a/b", "model": "c", "trust_repo": True}},
+        {"source": "file:w.safetensors", "architecture": {"factory": "torch.hub.load", "args": ["a/b", "c"]}},
+        {"source": "python:transformers:pipeline", "kwargs": {"trust_remote_code": True}},
+    ],
+)
+def test_factories_that_run_downloaded_code_are_refused(spec):
+    with pytest.raises(InputError, match="would run code that c"):
+        load_candidate(spec)

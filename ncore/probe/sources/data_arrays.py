@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from ncore.errors import InputError
+from ncore.probe._choices import unknown
 from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.pictures import ArrayPictures, Pool, Raw, digest, numbered
+from ncore.probe.sources.split_rules import ROLES, plain_values
 
 __all__ = ["KEYS", "from_arrays", "load_digits", "load_npz", "to_pixels"]
 
@@ -31,8 +33,13 @@ def load_digits() -> Raw:
     return Raw({"train": pool}, [str(name) for name in data.target_names], "digits")
 
 
-def load_npz(path: str) -> Raw:
+def load_npz(path: str, columns: Mapping[str, str] | None = None) -> Raw:
     """Read x, y or x_train, y_train, x_validation (x_val), ..., x_test, ..., and optionally class_names.
+
+    Args:
+        path: Of the file.
+        columns: Names of further arrays by what they are for; ``patient``, say, is that array if there is one set, and
+            otherwise ``patient_train``, ``patient_test``, ...
 
     Raises:
         InputError: No such file, arrays that only unpickling could read, or no arrays of these names.
@@ -54,10 +61,22 @@ def load_npz(path: str) -> Raw:
     if "train" not in sets:
         raise InputError(f"{path!r} holds {', '.join(arrays)}, but x and y or x_train and y_train were expected.")
     names = arrays.get("class_names")
-    return from_arrays(sets, None if names is None else [str(name) for name in names], file.name)
+    beside: dict[str, dict[str, np.ndarray]] = {}
+    for role, column in (columns or {}).items():
+        for split in sets:
+            key = next((name for name in (f"{column}_{split}", column) if name in arrays), None)
+            if key is None or (key == column and len(sets) > 1):
+                raise unknown(f"an array of {path!r}", f"{column}_{split}" if len(sets) > 1 else column, arrays)
+            beside.setdefault(split, {})[role] = arrays[key]
+    return from_arrays(sets, None if names is None else [str(name) for name in names], file.name, beside)
 
 
-def from_arrays(sets: Mapping[str, tuple[np.ndarray, np.ndarray]], class_names: Sequence[str] | None, what: str) -> Raw:
+def from_arrays(
+    sets: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    class_names: Sequence[str] | None,
+    what: str,
+    columns: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+) -> Raw:
     """Pictures and labels in memory, by set.
 
     Args:
@@ -65,6 +84,7 @@ def from_arrays(sets: Mapping[str, tuple[np.ndarray, np.ndarray]], class_names: 
             shape (N,) or (N, 1), whole numbers or names.
         class_names: Names of labels that are numbers 0..K-1.
         what: The dataset, for messages.
+        columns: By set, what is known of each picture beside, by what it is for.
 
     Raises:
         InputError: Other shapes or ranges.
@@ -77,7 +97,13 @@ def from_arrays(sets: Mapping[str, tuple[np.ndarray, np.ndarray]], class_names: 
             labels = labels.astype(np.int64)
         if len(labels) != len(pixels):
             raise InputError(f"{what}: {split} has {len(pixels)} pictures but {len(labels)} labels.")
-        pools[split] = Pool(labels, ArrayPictures(pixels, f"{what} ({split})"))
+        beside = {}
+        for role, values in (columns or {}).get(split, {}).items():
+            if np.ndim(values) != 1 or len(values) != len(labels):
+                raise InputError(f"{what}: {split} has {len(labels)} pictures, but the array for `{ROLES[role]}` has "
+                                 f"the shape {np.shape(values)}: give one value a picture.")  # fmt: skip
+            beside[role] = plain_values(np.asarray(values), ROLES[role], what)
+        pools[split] = Pool(labels, ArrayPictures(pixels, f"{what} ({split})"), beside)
         digests.append(digest(split, str(pixels.shape), np.ascontiguousarray(pixels).reshape(-1).data))
     pools, names = numbered(pools, class_names, what)
     return Raw(pools, names, digest(*digests))

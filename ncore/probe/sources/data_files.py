@@ -17,8 +17,10 @@ from ncore.errors import InputError
 from ncore.probe._choices import unknown
 from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.folder_layout import Found, class_folders, find_pictures, sets_of
+from ncore.probe.sources.folder_metadata import columns_beside
 from ncore.probe.sources.pictures import FilePictures, Pool, Raw, digest, numbered
 from ncore.probe.sources.split_names import nfc, split_of
+from ncore.probe.sources.split_rules import matched, plain_values
 
 __all__ = [
     "GROUPS_HELD",
@@ -38,12 +40,21 @@ GROUPS_HELD = 2
 _WORDS = re.compile(r"[-_. ]+")
 
 
-def load_folder(path: str, layout: str | None = None) -> Raw:
+def load_folder(
+    path: str,
+    layout: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    metadata: str | None = None,
+    group_path: str | None = None,
+) -> Raw:
     """Read PATH/class/*.png, or PATH/{train,val,test}/class/*.png; files are opened only when they are used.
 
     Args:
         path: Of the folder.
         layout: "classes" or "splits", where the names of subfolders leave it open.
+        columns: Names of columns of the metadata by what they are for.
+        metadata: The file that has them.
+        group_path: A regular expression that finds a picture's group in its path.
 
     Raises:
         InputError: No such folder, no class folders in it, or two ways to read it.
@@ -57,6 +68,7 @@ def load_folder(path: str, layout: str | None = None) -> Raw:
         raise InputError(f"the folder {str(roots['train'])!r} has {len(names)} subfolders, but one of pictures for "
                          "each of two or more classes was expected.")  # fmt: skip
     pools, listing, left_out = {}, [], Found()
+    files: dict[str, list[Path]] = {}
     for name, own in roots.items():
         paths, labels = [], []
         for folder in class_folders(own):
@@ -68,10 +80,19 @@ def load_folder(path: str, layout: str | None = None) -> Raw:
             paths += found.paths
             labels += [names.index(nfc(folder.name))] * len(found.paths)
         listing += [f"{name}/{nfc(file.relative_to(own).as_posix())}:{file.stat().st_size}" for file in paths]
-        pools[name] = Pool(np.array(labels, dtype=np.int64), FilePictures(paths))
+        files[name], pools[name] = paths, Pool(np.array(labels, dtype=np.int64), FilePictures(paths))
     pools, names = numbered(pools, names, path)
-    said = left_out.said()
-    return Raw(pools, names, digest(*listing), (f"Of the files in {path}, {said} were left out.",) if said else ())
+    warnings = [f"Of the files in {path}, {said} were left out."] if (said := left_out.said()) else []
+    if columns:
+        beside, rest = columns_beside(root, roots, files, columns, metadata)
+        warnings += rest
+        for name, pool in pools.items():
+            pool.columns.update(beside[name])
+    if group_path:
+        for name, pool in pools.items():
+            below = [nfc(file.relative_to(root).as_posix()) for file in files[name]]
+            pool.columns["group"] = matched(group_path, below, path)
+    return Raw(pools, names, digest(*listing), tuple(warnings))
 
 
 def load_parquet(
@@ -79,6 +100,7 @@ def load_parquet(
     files: Mapping[str, str | Sequence[str]] | None = None,
     image_column: str | None = None,
     label_column: str | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Raw:
     """Read a file, a folder or a pattern of Parquet files; pictures are read by row group when they are used.
 
@@ -87,6 +109,7 @@ def load_parquet(
         files: Instead of ``path``: files or patterns by set.
         image_column: A struct of ``bytes`` (an encoded picture) or binary; found if not given.
         label_column: Whole numbers or names; found if not given.
+        columns: Names of further columns by what they are for.
 
     Raises:
         InputError: No files, a file in two sets, or no such columns.
@@ -102,7 +125,11 @@ def load_parquet(
     for split, group in sets.items():
         pictures = ParquetPictures(group, image_column)
         labels = [read_labels(file, label_column) for file in group]
-        pools[split] = Pool(np.concatenate(labels), pictures)
+        beside = {
+            role: np.concatenate([_read_column(file, column) for file in group])
+            for role, column in (columns or {}).items()
+        }
+        pools[split] = Pool(np.concatenate(labels), pictures, beside)
         class_names = class_names or names_in_schema(group[0], label_column)
     listing = [f"{split}/{file.name}:{file.stat().st_size}" for split, group in sets.items() for file in group]
     what = path or next(iter(sets["train"])).name
@@ -211,6 +238,16 @@ def read_labels(file: Path, column: str | None) -> np.ndarray:
         values = values.cast(values.type.value_type)
     labels = np.asarray(values.to_pylist() if str(values.type).endswith("string") else values.to_numpy())
     return labels.astype(np.int64) if labels.dtype.kind in "iu" else labels
+
+
+def _read_column(file: Path, column: str) -> np.ndarray:
+    """Any column of a file, as objects."""
+    import pyarrow.parquet as pq
+
+    names = pq.read_schema(file).names
+    if column not in names:
+        raise unknown(f"a column of {str(file)!r}", column, names)
+    return plain_values(pq.read_table(file, columns=[column]).column(0).to_pylist(), column, str(file))
 
 
 def names_in_schema(file: Path, column: str | None) -> list[str] | None:

@@ -18,6 +18,7 @@ from ncore.probe._choices import unknown
 from ncore.probe.sources._offline import fetching, hub, require
 from ncore.probe.sources._trust import without_remote_code
 from ncore.probe.sources.pictures import Pool, Raw, by_split, digest, numbered
+from ncore.probe.sources.split_rules import plain_values
 
 __all__ = [
     "ADVICE",
@@ -60,6 +61,7 @@ def load_hf(
     image_column: str | None,
     label_column: str | None,
     kwargs: Mapping[str, Any],
+    columns: Mapping[str, str] | None = None,
 ) -> Raw:
     """Load a dataset of the hub, or of a local folder that the datasets library can read.
 
@@ -70,6 +72,7 @@ def load_hf(
         image_column: Found by its type if not given.
         label_column: Likewise; else the first integer or string column with a usual name.
         kwargs: For ``datasets.load_dataset``.
+        columns: Names of further columns by what they are for.
 
     Raises:
         MissingExtraError: Datasets is not installed.
@@ -96,10 +99,20 @@ def load_hf(
         label = find_feature(table, label_column, (datasets.ClassLabel,), "label", what)
         feature = table.features[label]
         class_names = feature.names if isinstance(feature, datasets.ClassLabel) else None
-        pools[split] = Pool(np.asarray(table[label][:]), TablePictures(table, image, f"{what} ({own})"))
+        beside = {role: _column(table, column, what) for role, column in (columns or {}).items()}
+        pools[split] = Pool(np.asarray(table[label][:]), TablePictures(table, image, f"{what} ({own})"), beside)
     pools, names = numbered(pools, class_names, what)
     rows = [f"{split}:{len(pool.labels)}" for split, pool in pools.items()]
     return Raw(pools, names, digest(folder.name if folder.is_dir() else name, config or "", *rows))
+
+
+def _column(table: Any, column: str, what: str) -> np.ndarray:
+    """Any column of a table, as objects: names of classes where it has them."""
+    if column not in table.features:
+        raise unknown(f"a column of {what}", column, table.features)
+    feature, values = table.features[column], table[column][:]
+    names = getattr(feature, "names", None)
+    return plain_values([names[value] for value in values] if names else values, column, what)
 
 
 def find_feature(table: Any, given: str | None, kinds: tuple[type, ...], what: str, name: str) -> str:

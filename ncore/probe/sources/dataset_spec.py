@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ncore._validation import refuse_booleans
 from ncore.probe._choices import read_spec, unknown
 from ncore.probe.sources.split_names import without_split
+from ncore.probe.sources.split_rules import PathGroup, TimeCut, one_group
 
 __all__ = ["OWN_FIELDS", "Count", "DatasetSpec", "SplitName", "short_name"]
 
@@ -20,10 +21,10 @@ Count = Annotated[int, Field(ge=1)] | None
 OWN_FIELDS: dict[str, set[str]] = {
     "digits": set(),
     "torchvision": {"root", "splits", "kwargs"},
-    "hf": {"config", "splits", "image_column", "label_column", "kwargs"},
-    "folder": {"layout"},
-    "parquet": {"files", "image_column", "label_column"},
-    "numpy": set(),
+    "hf": {"config", "splits", "image_column", "label_column", "kwargs", "group", "split_column", "time"},
+    "folder": {"layout", "metadata", "group", "split_column", "time"},
+    "parquet": {"files", "image_column", "label_column", "group", "split_column", "time"},
+    "numpy": {"group", "split_column", "time"},
 }
 
 
@@ -48,11 +49,27 @@ class DatasetSpec(BaseModel):
         background: The colour that shows through transparent pixels.
         layout: For folder: whether its subfolders are classes, or sets of classes, where their names leave it open.
         kwargs: For hf and torchvision: passed to their loader.
+        group: The column that tells which pictures belong together (patients, users, scenes) and so are in one set; for
+            folders also ``{path: REGULAR EXPRESSION}``, whose one group in parentheses tells it by a file's path.
+        split_column: The column that tells each picture's set, in any usual spelling.
+        time: Where time cuts the sets: ``{column: taken, validation_from: 2024-01-01, test_from: 2024-03-01}``.
+        metadata: For folder: a CSV, JSON-lines or Parquet file with the columns ``file_name`` and those named above; by
+            default ``metadata.csv``, ``.jsonl`` or ``.parquet`` beside the pictures.
+        resplit: Each seed of a run cuts the data anew, so that the spread of seeds includes that of the cut.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     #: Fields that came after runs had been recorded; see ``ncore.probe.settings.identity_of``.
-    ADDED: ClassVar[Mapping[str, Any]] = {"layout": None, "white": None, "background": "white"}
+    ADDED: ClassVar[Mapping[str, Any]] = {
+        "layout": None,
+        "white": None,
+        "background": "white",
+        "group": None,
+        "split_column": None,
+        "time": None,
+        "metadata": None,
+        "resplit": False,
+    }
 
     source: str
     name: str = Field(default="", max_length=200)
@@ -70,6 +87,25 @@ class DatasetSpec(BaseModel):
     background: str = "white"
     layout: Literal["classes", "splits"] | None = None
     kwargs: dict[str, Any] = {}
+    group: str | PathGroup | None = None
+    split_column: str | None = None
+    time: TimeCut | None = None
+    metadata: str | None = None
+    resplit: bool = False
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Names of the columns that say which set a picture is for, by what they say."""
+        told = {
+            "group": self.group if isinstance(self.group, str) else None,
+            "split": self.split_column,
+            "time": self.time.column if self.time else None,
+        }
+        return {role: column for role, column in told.items() if column}
+
+    def cut_seed(self, seed: int) -> int:
+        """The seed that the data are cut with in a run of this seed."""
+        return seed if self.resplit else 0
 
     @classmethod
     def parse(cls, spec: str | Mapping[str, Any] | DatasetSpec) -> DatasetSpec:
@@ -113,6 +149,14 @@ class DatasetSpec(BaseModel):
             raise ValueError("either parquet:PATH or parquet with `files` was expected")
         if kind not in ("digits", "parquet") and not rest:
             raise ValueError(f"{kind}: must be followed by a name or a path")
+        if isinstance(self.group, PathGroup) and kind != "folder":
+            raise ValueError(f"{kind} has no use for a `group` by paths: name a column")
+        if isinstance(self.group, PathGroup):
+            one_group(self.group.path)
+        if self.split_column and self.time:
+            raise ValueError("`split_column` and `time` both say which set a picture is for: leave one of them out")
+        if self.metadata and not self.columns:
+            raise ValueError("`metadata` is given, but none of `group`, `split_column` and `time` names a column of it")
         return self
 
 

@@ -14,9 +14,10 @@ from torch import nn
 
 from ncore.errors import InputError
 from ncore.probe.images import INTERPOLATIONS
-from ncore.probe.sources._offline import fetching, hub, require
-from ncore.probe.sources._trust import own_code_refused, without_remote_code
-from ncore.probe.sources.models import Loaded, Read, Request, remove_last_linear
+from ncore.probe.sources._measured import measure
+from ncore.probe.sources._offline import fetching, first_line, hub, is_offline, require
+from ncore.probe.sources._trust import REMOTE_CODE, own_code_refused, without_remote_code
+from ncore.probe.sources.models import Loaded, Read, Request, replace
 
 __all__ = [
     "ADVICE",
@@ -55,16 +56,14 @@ def load(request: Request) -> Loaded:
     fetched = fetching(request.label, "the hub", ADVICE) if local else hub(request.label, ADVICE)
     with fetched, quiet(transformers), own_code_refused(request.label, OWN_CODE):
         config = transformers.AutoConfig.from_pretrained(where, trust_remote_code=False, **kwargs)
-        processor = read_processor(transformers, where)
-        flip = bool(processor.get("do_flip_channel_order"))
-        input_spec = own_input(processor, config)
+        input_spec = own_input(transformers, where, config, request.label)
         if is_classifier(transformers, config):
             model = build(transformers.AutoModelForImageClassification, where, config, request)
-            return Loaded(model, input_spec, remove_classifier, reader(model, "logits", flip))
+            return Loaded(model, input_spec, remove_classifier, reader(model, "logits"))
         model = build(transformers.AutoModel, where, config, request)
     if hasattr(config, "vision_config"):  # the picture half of CLIP and its kin
         model = model.get_submodule("vision_model")
-    return Loaded(model, input_spec, None, reader(model, "pooled", flip))
+    return Loaded(model, input_spec, None, reader(model, "pooled"))
 
 
 @contextlib.contextmanager
@@ -105,19 +104,28 @@ def build(auto: Any, where: str, config: Any, request: Request) -> nn.Module:
 
 
 def remove_classifier(model: nn.Module) -> None:
-    """Take the classifier off, unless the configuration already made it an identity."""
-    linears = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    if linears and linears[-1].out_features == getattr(model.config, "num_labels", None):
-        remove_last_linear(model)
+    """Take the classifiers off, unless the configuration already made them identities.
+
+    One of a model with a teacher's second head (DeiT, LeViT) leaves the mean of what its two heads are fed, as its
+    authors average the two heads' answers.
+    """
+    labels, inside = getattr(model.config, "num_labels", None), getattr(model, "base_model_prefix", "")
+    heads = {
+        name.partition(".")[0]: name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and module.out_features == labels and name.partition(".")[0] != inside
+    }
+    for name in heads.values():
+        replace(model, name)
 
 
-def reader(model: nn.Module, kind: str, flip: bool) -> Read:
-    """How to call the model: pictures of any size where it can, channels flipped where its processor does so."""
+def reader(model: nn.Module, kind: str) -> Read:
+    """How to call the model: with pictures of any size where it can."""
     accepted = inspect.signature(model.forward).parameters
     extra = {"interpolate_pos_encoding": True} if "interpolate_pos_encoding" in accepted else {}
 
     def read(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
-        output = model(images.flip(1) if flip else images, **extra)
+        output = model(images, **extra)
         if kind == "logits":
             return output.logits
         pooled = getattr(output, "pooler_output", None)
@@ -126,34 +134,63 @@ def reader(model: nn.Module, kind: str, flip: bool) -> Read:
     return read
 
 
-def read_processor(transformers: Any, where: str) -> dict[str, Any]:
-    """The checkpoint's image processor as written; empty if it has none."""
+def read_processor(transformers: Any, where: str, config: Any) -> Any:
+    """The checkpoint's image processor; None if it has none.
+
+    Raises:
+        ValueError: Transformers doesn't have the one that is named, and would take that of the model's kind.
+        Exception: Whatever transformers says of one that it can't build.
+    """
+    written: dict[str, Any] = {}
     try:
-        return transformers.ImageProcessingMixin.get_image_processor_dict(where)[0]
-    except OSError:
-        return {}
+        written = transformers.ImageProcessingMixin.get_image_processor_dict(where)[0]
+    except OSError as error:
+        if is_offline(error):
+            raise
+        if getattr(config, "model_type", "") != "timm_wrapper":  # whose preprocessing is in the configuration
+            return None
+    processor = transformers.AutoImageProcessor.from_pretrained(where, config=config, trust_remote_code=False)
+    named = written.get("image_processor_type") or written.get("feature_extractor_type")
+    if named and _bare(named) != _bare(type(processor).__name__):
+        raise ValueError(f"transformers has no {named}")
+    return processor
 
 
-def own_input(processor: dict[str, Any], config: Any) -> dict[str, Any]:
-    """Input configuration of an image processor, or where that is silent of the model's ``image_size``."""
+def _bare(name: str) -> str:
+    """The name of a processor whichever of its implementations it is, by its older names too."""
+    return name.replace("FeatureExtractor", "ImageProcessor").removesuffix("Fast").removesuffix("Pil")
+
+
+def own_input(transformers: Any, where: str, config: Any, label: str) -> dict[str, Any]:
+    """Input configuration, read off what the checkpoint's image processor makes of pictures of one colour."""
     vision = getattr(config, "vision_config", config)
     image_size = getattr(vision, "image_size", None) or 224
-    size = processor.get("size") or image_size
-    if processor.get("do_center_crop") and processor.get("crop_size"):
-        size = processor["crop_size"]
-    normalise = processor.get("do_normalize", True)
+    own = {"channels": getattr(vision, "num_channels", None) or 3, "size": side(image_size)}
+    try:
+        processor = read_processor(transformers, where, config)
+    except Exception as error:
+        refusal = f"the image processor of {label} cannot be built ({first_line(error)})"
+        if REMOTE_CODE in str(error):
+            refusal = f"the image processor of {label} needs code that came with the download, which is never run"
+        return {**own, "refusal": f"{refusal}: set `mean`, `std` and `input_size` to what the model was trained with."}
+    if processor is None:
+        return own
     names = {int(value): name for name, value in INTERPOLATIONS.items()}
-    return {
-        "channels": getattr(vision, "num_channels", None) or 3,
-        "size": side(size, image_size),
-        "mean": tuple(processor.get("image_mean") or (0.5,)) if normalise else (0.0,),
-        "std": tuple(processor.get("image_std") or (0.5,)) if normalise else (1.0,),
-        "interpolation": names[int(processor.get("resample", Image.Resampling.BILINEAR))],
-    }
+    own["interpolation"] = names.get(int(getattr(processor, "resample", None) or Image.Resampling.BILINEAR), "bilinear")
+    normalises = getattr(processor, "do_normalize", False)
+    mean, std = getattr(processor, "image_mean", None), getattr(processor, "image_std", None)
+    stated = {"mean": mean, "std": std} if normalises and mean and std else {"mean": 0.0, "std": 1.0}
+
+    def process(picture: Image.Image) -> torch.Tensor:
+        return torch.as_tensor(processor(picture, return_tensors="pt")["pixel_values"][0])
+
+    try:
+        found = measure(process, label, grey=own["channels"] == 1, stated=stated)
+    except InputError as error:
+        return {**own, "refusal": str(error)}
+    return {**own, **found, "source": "processor"}
 
 
-def side(size: Any, default: int | list[int]) -> int:
-    """Pixels in any of the ways that image processors write them."""
-    if isinstance(size, dict):
-        size = size.get("height") or size.get("shortest_edge") or size.get("longest_edge") or default
+def side(size: int | list[int] | tuple[int, ...]) -> int:
+    """Pixels of a square within a size."""
     return int(min(size)) if isinstance(size, list | tuple) else int(size)

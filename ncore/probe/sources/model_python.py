@@ -13,9 +13,12 @@ from torch import nn
 from ncore.errors import InputError
 from ncore.probe.sources import model_timm, model_torchvision
 from ncore.probe.sources._offline import first_line
+from ncore.probe.sources._trust import without_remote_code
 from ncore.probe.sources.models import Loaded, Request, remove_last_linear, remove_timm
 
-__all__ = ["call", "guess", "load", "load_factory", "own_input"]
+__all__ = ["OWN_CODE", "call", "guess", "load", "load_factory", "own_input"]
+
+OWN_CODE = "read that code, and give it as a module of yours with `source: python:MODULE:FACTORY`"
 
 
 def load(request: Request) -> Loaded:
@@ -38,6 +41,9 @@ def load_factory(dotted: str, args: Sequence[Any], kwargs: Mapping[str, Any], la
 
 def call(module: str, function: str, args: Sequence[Any], kwargs: Mapping[str, Any], label: str) -> nn.Module:
     """Import and call; a module in the current folder is found too."""
+    if (module, function) == ("torch.hub", "load"):
+        raise InputError(f"{label} would run code that comes with a download: {OWN_CODE}.")
+    kwargs = without_remote_code(kwargs, label, OWN_CODE)
     here = os.getcwd()
     added = here not in sys.path
     sys.path += [here] if added else []

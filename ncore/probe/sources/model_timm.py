@@ -6,7 +6,9 @@ from typing import Any
 
 from torch import nn
 
+from ncore.errors import InputError
 from ncore.probe._choices import unknown
+from ncore.probe.sources._measured import measure
 from ncore.probe.sources._offline import fetching, hub, require
 from ncore.probe.sources.models import Loaded, Request, remove_timm
 
@@ -41,14 +43,17 @@ def load(request: Request) -> Loaded:
 
 
 def own_input(model: nn.Module, channels: int | None = None) -> dict[str, Any]:
-    """Input configuration in a timm model's ``pretrained_cfg``."""
+    """Input configuration of a timm model, read off the transform that timm makes for it."""
     import timm
 
     config = timm.data.resolve_model_data_config(model)
-    return {
-        "channels": channels or config["input_size"][0],
-        "size": min(config["input_size"][1:]),
-        "mean": config["mean"],
-        "std": config["std"],
-        "interpolation": config["interpolation"],
-    }
+    transform = timm.data.create_transform(**config, is_training=False)
+    own = {"size": min(config["input_size"][1:]), "interpolation": config["interpolation"]}
+    grey = len(config["mean"]) == 1
+    try:
+        found = measure(
+            transform, type(model).__name__, grey=grey, stated={"mean": config["mean"], "std": config["std"]}
+        )
+    except InputError as error:
+        return {**own, "channels": channels or config["input_size"][0], "refusal": str(error)}
+    return {**own, **found, "channels": channels or config["input_size"][0], "source": "weights' transforms"}

@@ -10,6 +10,7 @@ import torch
 
 from ncore.errors import InputError, OfflineError
 from ncore.probe._choices import unknown
+from ncore.probe.sources._measured import measure
 from ncore.probe.sources._offline import fetching, reachable, require
 from ncore.probe.sources.models import Loaded, Request, remove_last_linear
 
@@ -86,10 +87,9 @@ def own_input(weights: Any) -> dict[str, Any]:
     preset = weights.transforms()
     if not hasattr(preset, "crop_size"):
         raise InputError(f"the weights {weights} are not those of an image classifier: choose others.")
-    return {
-        "channels": len(preset.mean),
-        "size": preset.crop_size[0],
-        "mean": tuple(preset.mean),
-        "std": tuple(preset.std),
-        "interpolation": preset.interpolation.value,
-    }
+    own = {"channels": len(preset.mean), "size": preset.crop_size[0], "interpolation": preset.interpolation.value}
+    try:
+        found = measure(preset, str(weights), grey=False, stated={"mean": preset.mean, "std": preset.std})
+    except InputError as error:
+        return {**own, "refusal": str(error)}
+    return {**own, **found, "source": "weights' transforms"}

@@ -20,6 +20,7 @@ __all__ = [
     "Loaded",
     "Read",
     "Request",
+    "channels_last",
     "load_exactly",
     "misfits",
     "read_weights",
@@ -27,6 +28,7 @@ __all__ = [
     "remove_timm",
     "remover",
     "replace",
+    "without_prefix",
 ]
 
 Read = Callable[[nn.Module, torch.Tensor], Any]
@@ -59,7 +61,8 @@ class Loaded:
 
     Args:
         model: As constructed, output layer included.
-        input: Some of channels, size, mean, std, interpolation; what is absent follows the dataset.
+        input: Some of channels, size, mean, std, interpolation, order, and their source; what is absent follows the
+            dataset. Besides, ``warnings``, and a ``refusal`` where the model's own preprocessing can't be followed.
         remove: Takes the output layer off; None where there is none.
         read: Calls the model; its result holds the features.
     """
@@ -83,9 +86,30 @@ class Features(nn.Module):
         features = self.read(self.model, images)
         if isinstance(features, tuple):  # GoogLeNet and Inception add auxiliary outputs while they train
             features = features[0]
-        if isinstance(features, torch.Tensor) and features.ndim > 2:
-            features = features.mean((2, 3)) if features.ndim == 4 else features.mean(1)
-        return features
+        if isinstance(features, torch.Tensor) and features.ndim == 4:
+            return features.mean((1, 2) if channels_last(self.model, features.shape) else (2, 3))
+        return features.mean(1) if isinstance(features, torch.Tensor) and features.ndim == 3 else features
+
+
+def channels_last(model: nn.Module, shape: Sequence[int]) -> bool:
+    """Whether a feature map (N, ., ., .) of a square picture has its channels last: the other two axes are equal.
+
+    Where the shape leaves it open, the model's ``num_features`` or its configuration's ``hidden_size`` decides.
+
+    Raises:
+        InputError: Nothing decides.
+    """
+    _, first, middle, last = shape
+    if (first == middle) != (middle == last):
+        return first == middle
+    config = getattr(model, "config", None)
+    for known in (getattr(model, "num_features", None), getattr(config, "hidden_size", None)):
+        if known in (first, last) and first != last:
+            return known == last
+    raise InputError(
+        f"a {type(model).__name__} gives feature maps of {tuple(shape[1:])}, which are {first} channels or, with "
+        f"channels last, {last}: give the model the attribute `num_features`, or average them in a `python:` factory."
+    )
 
 
 def remove_last_linear(model: nn.Module) -> None:
@@ -149,7 +173,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             from safetensors.torch import load_file
 
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"the weights file {str(path)!r} holds objects that only unpickling could load, which is refused: "
@@ -157,9 +181,21 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         ) from error
     except Exception as error:
         raise InputError(f"the weights file {str(path)!r} cannot be read ({first_line(error)}).") from error
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):  # a checkpoint of Lightning's
+        state = state["state_dict"]
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise InputError(f"the weights file {str(path)!r} does not hold a plain state_dict: save one as safetensors.")
     return dict(state)
+
+
+def without_prefix(state: Mapping[str, torch.Tensor], model: nn.Module) -> dict[str, torch.Tensor]:
+    """``state`` without what wrappers put before each name: ``module.`` (DataParallel), ``model.`` (Lightning), ..."""
+    own = model.state_dict()
+    first = next(iter(own), "")
+    before = [key.removesuffix(first) for key in state if key.endswith(f".{first}")]
+    if own.keys() & state.keys() or len(before) != 1 or not all(key.startswith(before[0]) for key in state):
+        return dict(state)
+    return {key.removeprefix(before[0]): value for key, value in state.items()}
 
 
 def misfits(state: Mapping[str, torch.Tensor], model: nn.Module) -> list[str]:
@@ -186,7 +222,7 @@ def load_exactly(loaded: Loaded, path: Path, label: str) -> None:
     Raises:
         InputError: The file is neither; names the first tensors that do not fit.
     """
-    state = read_weights(path)
+    state = without_prefix(read_weights(path), loaded.model)
     problems = misfits(state, loaded.model)
     if problems and loaded.remove is not None:
         loaded.remove(loaded.model)

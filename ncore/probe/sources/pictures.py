@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -39,10 +39,17 @@ class Pictures(Protocol):
 
 @dataclass
 class Pool:
-    """One set of a source: labels as found (integers or strings), and pictures."""
+    """One set of a source.
+
+    Args:
+        labels: As found: integers or strings.
+        pictures: As many.
+        columns: What is known of each beside, as objects, by what it is for (see ``split_rules.ROLES``).
+    """
 
     labels: np.ndarray
     pictures: Pictures
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass
@@ -132,7 +139,7 @@ def numbered(
             raise InputError(f"{what}: a label is {highest}, but only {len(names)} class names are given.")
     if len(names) < 2:
         raise InputError(f"{what}: there is only {len(names)} class, but two or more were expected.")
-    return {split: Pool(codes[split].astype(np.int64), pool.pictures) for split, pool in pools.items()}, names
+    return {split: replace(pool, labels=codes[split].astype(np.int64)) for split, pool in pools.items()}, names
 
 
 def by_split(names: Sequence[str], what: str) -> dict[str, str]:

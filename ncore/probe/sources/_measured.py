@@ -1,0 +1,121 @@
+"""What a model's own preprocessing does to pixels: read off what it makes of pictures of one colour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ncore.errors import InputError
+from ncore.probe.sources._offline import first_line
+
+__all__ = ["COLOURS", "LUMINANCE", "SIDES", "TOLERANCE", "measure"]
+
+COLOURS = (
+    (0, 0, 0),
+    (255, 0, 0),
+    (0, 255, 0),
+    (0, 0, 255),
+    (255, 255, 255),
+    (64, 64, 64),
+    (17, 130, 201),
+    (220, 90, 7),
+)
+"""The first four say what the map is, and all of them whether it is affine."""
+SIDES = (320, 448)
+"""Sides of the pictures; where what comes out follows them, the preprocessing fixes no size."""
+TOLERANCE = 1e-4
+"""Of the range of what comes out; where grey is made of colours, a pixel may be rounded besides."""
+LUMINANCE = (0.299, 0.587, 0.114)
+
+
+def measure(
+    process: Callable[[Image.Image], torch.Tensor], label: str, *, grey: bool, stated: dict[str, Any]
+) -> dict[str, Any]:
+    """Channels, size, mean, std and channel order of a preprocessing.
+
+    Args:
+        process: From a picture to a tensor (C, H, W).
+        label: What the preprocessing is called in messages.
+        grey: Whether it is given grey pictures.
+        stated: Its ``mean`` and ``std`` as its configuration has them, which are exact, while what is read off has the
+            digits of float32: they are handed back where they explain what is seen.
+
+    Returns:
+        An own input, as ``Loaded`` has it.
+
+    Raises:
+        InputError: It isn't an affine map of each pixel, or fails.
+    """
+    colours = np.array([3 * (c[-1],) for c in COLOURS[3:]] if grey else COLOURS)
+    pictures = [Image.new("RGB", (SIDES[0],) * 2, tuple(int(v) for v in colour)) for colour in colours]
+    pictures.append(Image.new("RGB", (SIDES[1],) * 2, tuple(int(v) for v in colours[0])))
+    try:
+        maps = [process(picture.convert("L") if grey else picture) for picture in pictures]
+    except Exception as error:
+        raise InputError(_said(label, f"fails on a picture ({first_line(error)})")) from error
+    shapes = [tuple(made.shape) for made in maps]
+    if len(set(shapes[:-1])) > 1 or len(shapes[0]) != 3 or shapes[0][0] not in (1, 3):
+        raise InputError(_said(label, f"gives {shapes[0]} for a picture, but channels, height and width were expected"))
+    channels, height, width = shapes[0]
+    centres = np.array([made[:, height // 2, width // 2].tolist() for made in maps[:-1]], dtype=np.float64)
+    found = _affine(colours / 255, centres, label, grey, stated)
+    if shapes[-1] == shapes[0]:
+        found["size"] = min(height, width)
+    found["channels"] = channels
+    found["warnings"] = []
+    if any(float((made - made[:, height // 2, width // 2, None, None]).abs().max()) > 1e-3 for made in maps):
+        found["warnings"].append(f"The preprocessing of {label} pads pictures; here they fill the whole input.")
+    if height != width and "size" in found:
+        found["warnings"].append(
+            f"The preprocessing of {label} gives {height}x{width} pixels; here pictures are squares of {found['size']}."
+        )
+    return found
+
+
+def _affine(colours: np.ndarray, seen: np.ndarray, label: str, grey: bool, stated: dict[str, Any]) -> dict[str, Any]:
+    """Mean, std and order, from fractions (N, 3) and what they become (N, C)."""
+    largest = max(float(np.ptp(seen)), 1e-12)
+    rounding = 0.6 / 255 if seen.shape[1] == 1 and not grey else 0.0
+    orders: dict[str, np.ndarray] = {"rgb": colours, "bgr": colours[:, ::-1]}
+    if seen.shape[1] == 1:
+        orders = {"rgb": colours @ np.array(LUMINANCE)[:, None]}
+    elif grey:
+        del orders["bgr"]
+    for order, x in orders.items():
+        low, high = x.argmin(0), x.argmax(0)
+        columns = np.arange(seen.shape[1])
+        scale = (seen[high, columns] - seen[low, columns]) / (x[high, columns] - x[low, columns])
+        if (scale <= 0).any():
+            continue
+        mean, std = x[low, columns] - seen[low, columns] / scale, 1 / scale
+        allowed = TOLERANCE * largest + rounding * scale.max()
+        if (np.abs((x - mean) / std - seen) > allowed).any():
+            continue
+        if std.min() > 20:
+            raise InputError(
+                _said(label, "leaves hardly any contrast, as statistics in 0..255 do where pixels are fractions")
+            )
+        close = 1e-5 * max(largest, 1) + rounding * scale.max()
+        written = [
+            np.broadcast_to(np.asarray(stated.get(key, np.nan), dtype=float), mean.shape) for key in ("mean", "std")
+        ]
+        if (np.abs((x - written[0]) / written[1] - seen) <= close).all():
+            return {"mean": tuple(written[0].tolist()), "std": tuple(written[1].tolist()), "order": order}
+        return {"mean": tuple(map(_plain, mean)), "std": tuple(map(_plain, std)), "order": order}
+    raise InputError(_said(label, "isn't one factor and one offset for each channel of a pixel"))
+
+
+def _plain(value: float) -> float:
+    """Without the noise of float32."""
+    short = float(f"{value:.7g}")
+    return 0.0 if abs(short) < 1e-7 else short
+
+
+def _said(label: str, what: str) -> str:
+    return (
+        f"the preprocessing of {label} {what}: set `mean`, `std` and `input_size` to what the model was trained with."
+    )
