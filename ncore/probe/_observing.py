@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ncore.errors import InputError, UnsupportedError
+from ncore.errors import InputError, NcoreError, UnsupportedError
 from ncore.network.derivatives import evaluation
 from ncore.probe._memory import by_parts
+from ncore.store.damage import in_line
 
 __all__ = ["Inputs", "Observed", "bare", "read_probe", "undisturbed"]
 
@@ -48,17 +49,23 @@ def read_probe(probe: Any, most: int) -> tuple[Inputs, Tensor]:
         if part.ndim == 0 or len(part) != len(targets):
             count = len(part) if part.ndim else 0
             raise InputError(f"There are {len(targets)} targets for {count} {name}, but one a sample is needed.")
+        if part.is_floating_point() and part.isnan().any():
+            raise InputError(
+                f"The {name} are not numbers in {int(part.isnan().sum())} places: leave those samples out."
+            )
     if not list(_tensors(inputs)):
         raise InputError("The inputs of the probe hold no tensor, but one row a sample is needed.")
     return _rows(inputs, slice(most)), targets[:most]
 
 
 def bare(module: Any) -> Any:
-    """A module without what compiles it or spreads its batches: ``torch.compile``, ``DataParallel`` and DDP."""
+    """A module without what ``torch.compile``, ``DataParallel``, DDP and PEFT (where it is trained) put around it."""
     while True:
         inner = getattr(module, "_orig_mod", None)
         if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
             inner = module.module
+        elif isinstance(copies := getattr(module, "modules_to_save", None), nn.ModuleDict):
+            inner = next((copies[name] for name in module.active_adapters), None)
         if not isinstance(inner, nn.Module):
             return module
         module = inner
@@ -74,7 +81,7 @@ class Observed:
 
     Raises:
         InputError: Without a model, the inputs are not one tensor.
-        UnsupportedError: The model is spread over several processes.
+        UnsupportedError: The model is spread over several processes, or has no weights yet.
     """
 
     def __init__(self, model: nn.Module | None, unit: nn.Module, inputs: Inputs) -> None:
@@ -85,6 +92,11 @@ class Observed:
                 "tensor, what the unit takes in: pass the model."
             )
         for name, parameter in (unit if model is None else model).named_parameters():
+            if nn.parameter.is_lazy(parameter) or parameter.is_meta:
+                raise UnsupportedError(
+                    f"Parameter {name!r} has no values yet: call the model on a batch, or load its weights, before "
+                    "making the recorder."
+                )
             if parameter.numel() == 0 or hasattr(parameter, "placements"):
                 raise UnsupportedError(
                     f"Parameter {name!r} is spread over several processes, but the recorder needs the whole model in "
@@ -98,6 +110,7 @@ class Observed:
         """(N, features): the inputs themselves, or caught on their way through the model.
 
         Raises:
+            InputError: The model cannot be called on the inputs.
             UnsupportedError: The model does not call its unit once a batch.
         """
         model = self.model
@@ -116,18 +129,21 @@ class Observed:
         def part(rows: slice) -> list[Tensor]:
             caught.clear()
             batch = _placed(_rows(self.inputs, rows), device, dtype)
-            if isinstance(batch, Mapping):
-                model(**batch)
-            elif isinstance(batch, tuple):
-                model(*batch)
-            else:
-                model(batch)
+            _call(model, batch)
             return list(caught)
 
         handle = self._unit.register_forward_pre_hook(catch, with_kwargs=True)
         try:
             with undisturbed(model), torch.no_grad():
                 parts, _ = by_parts(part, len(self), _CHUNK)
+        except NcoreError:
+            raise
+        except Exception as error:  # a model may raise anything
+            raise InputError(
+                f"{type(model).__name__} cannot be called on {_described(self.inputs)}, as {type(error).__name__} says "
+                f"({in_line(error)}): give the probe inputs as it is called in training, a tensor, or a mapping or "
+                "tuple of such."
+            ) from error
         finally:
             handle.remove()
         if calls := [len(features) for features in parts if len(features) != 1]:
@@ -211,6 +227,23 @@ def _each(inputs: Inputs, change: Any) -> Any:
     if isinstance(inputs, dict):
         return {name: one(value) for name, value in inputs.items()}
     return tuple(map(one, inputs)) if isinstance(inputs, tuple) else change(inputs)
+
+
+def _call(model: nn.Module, batch: Any) -> None:
+    if isinstance(batch, Mapping):
+        model(**batch)
+    elif isinstance(batch, tuple):
+        model(*batch)
+    else:
+        model(batch)
+
+
+def _described(inputs: Inputs) -> str:
+    """As a sentence names them: "probe inputs of shape (64, 5) and type float32"."""
+    return " and ".join(
+        f"{name} of shape {tuple(part.shape)} and type {str(part.dtype).removeprefix('torch.')}"
+        for name, part in _tensors(inputs)
+    )
 
 
 def _rows(inputs: Inputs, rows: slice) -> Any:

@@ -13,7 +13,7 @@ import pandas as pd
 from ncore.errors import InputError, NcoreError, StoreError
 
 if TYPE_CHECKING:
-    from ncore.probe._measured import Row
+    from ncore.probe._metric_rows import Row
     from ncore.probe._tables import Look
     from ncore.store import RunWriter, Store
 

@@ -15,7 +15,7 @@ from ncore.errors import InputError, NcoreError, StoreError
 from ncore.network.losses import Loss
 from ncore.probe import _loops
 from ncore.probe._course import Moment
-from ncore.probe._measured import Measured, Row, columns_of, measured, moments, not_finite, unnamed
+from ncore.probe._metric_rows import Measured, Row, columns_of, measured, moments, not_finite, unnamed
 from ncore.probe._observing import bare, read_probe
 from ncore.probe._resuming import Policy, Standing, check_policy
 from ncore.probe._tables import SUITABILITY_SAMPLES, EpochTables, Look, sample_neurons
@@ -131,8 +131,7 @@ class Recorder:
         }
         chain = self._tables.chain
         self.run_id = default_run_id(**identity) if run_id is None else check_run_id(run_id)
-        _loops.take_over(opened.url, self.run_id)
-        chain = self._tables.chain
+        _loops.take_over(opened.url, self.run_id, resume)
         self.writer = opened.new_run(
             **identity,
             run_id=run_id,
@@ -157,7 +156,7 @@ class Recorder:
         except BaseException:
             self.writer.close()
             raise
-        self._use = _loops.Use(self, self.writer, opened.url)
+        self._use = _loops.Use(self, self.writer, opened.url, epochs)
 
     @property
     def last_epoch(self) -> int:
@@ -202,7 +201,6 @@ class Recorder:
         how: str = "",
     ) -> None:
         """As :meth:`record`; ``others`` are names of metrics that have no place, and ``how`` says how they get one."""
-        self._use.now()
         with self._guarded() as going:
             if not going:
                 return

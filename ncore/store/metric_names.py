@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["NAMES", "SPLITS", "Place", "canonical_name", "canonical_split", "place_of"]
+import pandas as pd
+
+__all__ = ["NAMES", "SPLITS", "Place", "canonical_name", "canonical_split", "place_of", "usually_named"]
 
 SPLITS = ("train", "validation", "test", "probe")
 
@@ -115,6 +117,30 @@ def place_of(key: str) -> Place | None:
     if named[-1] == len(words) - 1 and key[-len(words[-1]) - 1] in "/.:":
         return _SPLITS[rest[-1]], key[: -len(words[-1]) - 1]
     return None
+
+
+def usually_named(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The table ``metrics`` with usual names instead of any others, as whoever wrote it may have had names of his own.
+
+    What has its usual name beside another one keeps both.
+
+    Example:
+        >>> table = pd.DataFrame({"split": ["val", "val"], "name": ["acc", "f1"], "value": [0.9, 0.8]})
+        >>> usually_named(table).to_numpy().tolist()
+        [['validation', 'accuracy', 0.9], ['validation', 'f1', 0.8]]
+    """
+    splits = {split: canonical_split(str(split)) for split in metrics["split"].unique()}
+    names = {name: canonical_name(str(name)) for name in metrics["name"].unique()}
+    if all(old == new for known in (splits, names) for old, new in known.items()):
+        return metrics
+    pairs = list(metrics[["split", "name"]].drop_duplicates().itertuples(index=False, name=None))
+    taken, usual = set(pairs), {}
+    for split, name in pairs:
+        new = (splits[split], names[name])
+        usual[split, name] = (split, name) if new in taken else new
+        taken.add(new)
+    renamed = [usual[pair] for pair in zip(metrics["split"], metrics["name"], strict=True)]
+    return metrics.assign(split=[split for split, _ in renamed], name=[name for _, name in renamed])
 
 
 def _is_known(words: list[str], without: list[int]) -> bool:

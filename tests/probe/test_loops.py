@@ -4,8 +4,8 @@ import itertools
 import os
 import shutil
 import subprocess
-import sys
 import time
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import ncore
-from ncore.errors import InputError, StoreError
+from ncore.errors import InputError, StoreError, UnsupportedError
 from ncore.store.metric_names import canonical_name, place_of
 
 LOSS = nn.CrossEntropyLoss()
@@ -108,53 +108,6 @@ def test_a_loss_that_is_not_finite_is_said_in_the_run(tmp_path):
     with recorder(tmp_path, network()) as record:
         record.record(validation={"accuracy": 0.5, "loss": float("nan")})
     assert "validation loss was not finite" in row(tmp_path)["warnings"]
-
-
-# Loops that an exception ends
-
-
-def test_a_recorder_that_died_with_its_function_is_taken_over(tmp_path):
-    def loop():
-        record = recorder(tmp_path, network())
-        record.record(validation={"accuracy": 0.5})
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        loop()
-    with recorder(tmp_path, network(), resume=True, when_recorded="replace") as record:
-        record.record(validation={"accuracy": 0.6})
-    assert row(tmp_path)["status"] == "finished"
-
-
-def test_what_was_shown_to_the_user_makes_the_run_failed_at_once(tmp_path, monkeypatch):
-    """As in a notebook, where the recorder outlives its cell."""
-    kept = []
-
-    def cell():
-        kept.append(recorder(tmp_path, network()))
-        kept[0].record(validation={"accuracy": 0.5})
-        raise ValueError("a wire is loose")
-
-    with pytest.raises(ValueError, match="wire") as caught:
-        cell()
-    monkeypatch.setattr(sys, "last_value", caught.value, raising=False)
-    until = time.monotonic() + 60
-    while row(tmp_path)["status"] == "running" and time.monotonic() < until:
-        time.sleep(0.05)
-    assert (row(tmp_path)["status"], row(tmp_path)["reason"]) == ("failed", "ValueError: a wire is loose")
-    with pytest.raises(StoreError, match=r"its loop ended by ValueError.*resume=True"):
-        kept[0].record(validation={"accuracy": 0.5})
-
-
-def test_two_live_recorders_of_a_run_are_refused(tmp_path):
-    first = recorder(tmp_path, network())
-    with pytest.raises(StoreError, match=r"another recorder of this process, at test_loops\.py.*run_id="):
-        recorder(tmp_path, network(), resume=True)
-    with recorder(tmp_path, network(), run_id="another"):
-        pass
-    first.record(validation={"accuracy": 0.5})
-    first.finish()
-    assert set(ncore.open_store(tmp_path).runs()["status"]) == {"finished"}
 
 
 # Starting again
@@ -293,12 +246,115 @@ def test_probes_that_are_none_are_refused_at_the_start(tmp_path, probe, said):
         recorder(tmp_path, network(), probe=probe)
 
 
-def test_data_parallel_models(tmp_path):
-    model = network()
-    about = {"loss": LOSS, "candidate": "c", "dataset": "d", "epochs": 1}
-    with ncore.Recorder(tmp_path, nn.DataParallel(model), unit=model[3], probe=(X, Y), **about):
+def wrapped(kind, model, place):
+    """A model as it is trained, and its unit."""
+    if kind == "compiled":
+        whole = torch.compile(model, backend="eager")
+        whole(X)
+        return whole, model[3]
+    if kind == "unit compiled":
+        model[3] = torch.compile(model[3], backend="eager")
+        return model, model[3]
+    if kind == "compiled in place":
+        model.compile(backend="eager")
+        return model, model[3]
+    if kind == "averaged":
+        whole = torch.optim.swa_utils.AveragedModel(model)
+        return whole, whole.module[3]
+    if kind == "DataParallel":
+        return nn.DataParallel(model), model[3]
+    if kind == "DDP":
+        torch.distributed.init_process_group("gloo", f"file://{place}/rendezvous", rank=0, world_size=1)
+        return nn.parallel.DistributedDataParallel(model), model[3]
+    peft = pytest.importorskip("peft")
+    config = peft.LoraConfig(target_modules=["body"], modules_to_save=["head"])
+    whole = peft.get_peft_model(nn.Sequential(OrderedDict(body=model[0], rest=model[1:3], head=model[3])), config)
+    return whole, whole.base_model.model.head
+
+
+@pytest.mark.parametrize(
+    "kind", ["compiled", "unit compiled", "compiled in place", "averaged", "DataParallel", "DDP", "LoRA in the body"]
+)
+def test_models_inside_of_others(tmp_path, kind):
+    about = {"probe": (X, Y), "loss": LOSS, "candidate": "c", "dataset": "d", "epochs": 1}
+    try:
+        model, unit = wrapped(kind, network().eval(), tmp_path)
+        with ncore.Recorder(tmp_path / "a", model, unit=unit, **about):
+            pass
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+    plain = network()
+    with ncore.Recorder(tmp_path / "b", plain, unit=plain[3], **about):
         pass
-    assert row(tmp_path)["status"] == "finished"
+    assert row(tmp_path / "a")["status"] == "finished"
+    assert row(tmp_path / "a")["beta_eff"] == pytest.approx(row(tmp_path / "b")["beta_eff"], rel=1e-5)
+
+
+class LowRank(nn.Linear):
+    """As PEFT writes it."""
+
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.lora_A, self.lora_B = nn.Linear(sizes[0], 2, bias=False), nn.Linear(2, sizes[1], bias=False)
+
+    def forward(self, x):
+        return super().forward(x) + self.lora_B(self.lora_A(x))
+
+
+class Given(nn.Module):
+    """Calls its unit as often as it is told."""
+
+    def __init__(self, calls):
+        super().__init__()
+        self.body, self.calls = network(), calls
+
+    def forward(self, x):
+        return sum((self.body(x) for _ in range(self.calls)), torch.zeros(()))
+
+
+def low_rank():
+    model = network()
+    model[3][0] = LowRank(6, 8)
+    return model, model[3], X
+
+
+def lazy():
+    model = network()
+    model[0] = nn.LazyLinear(6)
+    return model, model[3], X
+
+
+def sharded():
+    model = network()
+    model[0].weight = nn.Parameter(torch.empty(0))
+    return model, model[3], X
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (low_rank, r"'0' of the unit is a LowRank with a low-rank adapter.*merge"),
+        (lazy, r"'0\.weight' has no values yet"),
+        (lambda: (network().to("meta"), network().to("meta")[3], X), "has no values yet"),
+        (sharded, r"'0\.weight' is spread over several processes.*DDP"),
+        (lambda: ((model := Given(0)), model.body[3], X), "0 times"),
+        (lambda: ((model := Given(2)), model.body[3], X), "2 times"),
+        (lambda: ((model := network()), model[0], X), "is a Linear"),
+        (lambda: ((model := network()), model[3], X[:, :4]), r"cannot be called on probe inputs of shape \(64, 4\)"),
+        (lambda: ((model := network()), model[3], X.long()), "type int64.*RuntimeError"),
+        (lambda: ((model := network()), model[3], {"x": X}), "cannot be called on probe inputs 'x'.*TypeError"),
+        (lambda: ((model := network()), model[3], X.log()), "not numbers in"),
+        (lambda: (None, network()[3], {"x": X}), "pass the model"),
+    ],
+)
+def test_models_that_cannot_be_observed_are_refused_in_a_sentence(tmp_path, given, said):
+    model, unit, inputs = given()
+    about = {"loss": LOSS, "candidate": "c", "dataset": "d"}
+    with pytest.raises((InputError, UnsupportedError), match=said) as caught:
+        ncore.Recorder(tmp_path, model, unit=unit, probe=(inputs, Y), **about)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.glob("*/trajectories*"))
 
 
 class Unruly(nn.Module):

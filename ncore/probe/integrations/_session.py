@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from torch import nn
 
 from ncore.errors import InputError
 from ncore.network.losses import Loss
-from ncore.probe import _loops
 from ncore.probe._observing import bare
 from ncore.probe._resuming import Policy
 from ncore.probe.integrations._naming import read_places
@@ -91,7 +91,7 @@ class Session:
         loss: Loss,
         seed: int,
         epochs: int | None,
-        call: _loops.Call | None = None,
+        call: FrameType | None = None,
         done: int = 0,
     ) -> None:
         """Begin the run and record epoch 0.
@@ -101,16 +101,19 @@ class Session:
             loss: The training loss.
             seed: Of the trainer.
             epochs: How many it plans.
-            call: Of the trainer, in which all its training happens.
+            call: Of the trainer, in which all of its training happens, where it tells nobody of exceptions.
             done: Epochs that it has done already, where it goes on from a checkpoint.
 
         Raises:
             InputError: The model has no such unit.
             UnsupportedError: Unit, loss or a sharded model; other errors as :class:`ncore.Recorder`.
         """
+        starts_over = self._recorder is not None and self._recorder._use.is_during(call)
         self.left()
         whole = bare(model)
         options = {"seed": seed, "epochs": epochs, "on_error": "warn", **self._names, **self._options}
+        if starts_over:  # the trainer itself does, with a smaller batch
+            options |= {"resume": True, "when_recorded": "replace"}
         recorder = Recorder(
             self._store,
             whole if self._forward is None else _Called(whole, self._forward),
@@ -119,8 +122,10 @@ class Session:
             loss=loss,
             **options,
         )
-        if call is not None:
-            recorder._use.inside(call)
+        if call is None:
+            recorder.__enter__()
+        else:
+            recorder._use.during(call)
         self._recorder, self._ended, self.run_id = recorder, None, recorder.run_id
         if done >= recorder.last_epoch > 0:
             recorder.continues()  # the trainer's word, also in the middle of an epoch

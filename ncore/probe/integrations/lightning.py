@@ -9,7 +9,6 @@ from torch import nn
 
 from ncore.errors import MissingExtraError
 from ncore.network.losses import Loss
-from ncore.probe._loops import caller
 from ncore.probe.integrations._session import Options, Session, StorePlace
 
 __all__ = ["NcoreCallback"]
@@ -85,8 +84,7 @@ class NcoreCallback(Callback):
         planned = trainer.max_epochs if (trainer.max_epochs or 0) > 0 else None
         self._validated = False
         seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
-        module = trainer.__module__.partition(".")[0]
-        self._session.begin(pl_module, self._loss, seed, planned, caller(module, "fit"), done=trainer.current_epoch)
+        self._session.begin(pl_module, self._loss, seed, planned, done=trainer.current_epoch)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """Metrics of the validation are of this epoch."""

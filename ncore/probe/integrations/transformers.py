@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import math
-import sys
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -12,7 +10,7 @@ from torch import nn
 
 from ncore.errors import MissingExtraError
 from ncore.network.losses import Loss
-from ncore.probe._loops import caller
+from ncore.probe._loops import call_of
 from ncore.probe.integrations._session import Options, Session, StorePlace
 
 __all__ = ["NcoreCallback"]
@@ -87,7 +85,7 @@ class NcoreCallback(TrainerCallback):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end(error)
+        self._session.end(error)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Begin the run, unless another process does."""
@@ -96,11 +94,9 @@ class NcoreCallback(TrainerCallback):
         loss = self._loss or nn.CrossEntropyLoss(label_smoothing=args.label_smoothing_factor)
         steps = state.max_steps / max(state.num_train_epochs, 1)
         done = int(state.global_step / steps + 1e-6) if steps > 0 else 0
-        self._session.begin(
-            others["model"], loss, args.seed, state.num_train_epochs, caller("transformers", "train"), done
-        )
+        call = call_of("transformers", "train")
+        self._session.begin(others["model"], loss, args.seed, state.num_train_epochs, call, done)
         self._logged = {}
-        atexit.register(self._at_exit)  # after the writer's own, so it is called before
 
     def on_log(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Take what is of training; the rest of an evaluation comes again as its metrics."""
@@ -132,14 +128,6 @@ class NcoreCallback(TrainerCallback):
         """Finish the run."""
         self._flush()
         self._session.finish()
-        atexit.unregister(self._at_exit)
 
     def _flush(self) -> None:
         self._session.flush(self._logged)
-
-    def _end(self, error: BaseException | None) -> None:
-        self._session.end(error)
-        atexit.unregister(self._at_exit)
-
-    def _at_exit(self) -> None:
-        self._end(getattr(sys, "last_value", None))  # what the interpreter ends by
