@@ -273,6 +273,9 @@ def read_curve(row: Mapping[Any, Any], run: Callable[[], RunLike], epochs: int |
         beta = _whole_graph(capacitance)
         before = _before_training(metrics)
     accuracy = series.get(("validation", "accuracy"), {})
+    if wrong := [f"{value:g} after epoch {epoch}" for epoch, value in accuracy.items() if not 0 <= value <= 1]:
+        status, accuracy = "unreadable", {}
+        reason = f"Its validation accuracy is {wrong[0]}, but a fraction in [0, 1] is needed."
     known = np.array([epoch for epoch in sorted(accuracy) if epochs is None or epoch <= epochs], dtype=np.int64)
     others: dict[str, Any] = {
         name: _at(known, series[key]) for name, key in zip(_OPTIONAL, _KEYS, strict=True) if key in series

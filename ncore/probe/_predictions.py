@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ncore.errors import InputError
+from ncore.errors import InputError, StoreError
 
 if TYPE_CHECKING:
-    from ncore.store import Run
+    from ncore.store.reader import Run
 
 __all__ = ["COLUMNS", "KeptPredictions", "Predicted", "columns_of"]
 
@@ -57,14 +58,12 @@ class KeptPredictions:
     planned: int | None
     accuracies: dict[int, float] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, run: Run, most: int, planned: int | None) -> KeptPredictions:
-        """Go on where a run has been left."""
-        kept = cls(most, planned)
-        if run.recorded_epochs("predictions"):
-            frame = run.predictions()
-            kept.accuracies = {int(epoch): _accuracy(part) for epoch, part in frame.groupby("epoch")}
-        return kept
+    def go_on(self, run: Run) -> None:
+        """Go on where a run has been left; predictions that can't be read any more are left where they are."""
+        with contextlib.suppress(StoreError):
+            if run.recorded_epochs("predictions"):
+                frame = run.predictions()
+                self.accuracies = {int(epoch): _accuracy(part) for epoch, part in frame.groupby("epoch")}
 
     def take(
         self, epoch: int, predictions: Mapping[str, Mapping[str, Any]]
@@ -72,7 +71,7 @@ class KeptPredictions:
         """What to write of an epoch that comes after all before, and the epochs to drop for it.
 
         Args:
-            epoch: Its number.
+            epoch: Its number; those from it on were dropped by now, if there were any.
             predictions: Columns by split; ``example`` is the row where it is not given.
 
         Raises:
@@ -82,6 +81,7 @@ class KeptPredictions:
             return None, ()
         table = _joined(predictions)
         judged = np.count_nonzero(table["split"] == _JUDGED) or len(table["split"])
+        self.accuracies = {one: value for one, value in self.accuracies.items() if one < epoch}
         everything = self.planned is not None and judged * max(self.planned, epoch) <= self.most
         self.accuracies[epoch] = _accuracy(table)
         if everything:

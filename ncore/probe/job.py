@@ -305,6 +305,7 @@ def _train(
         info=info | {"device": str(trainer.device), "threads": torch.get_num_threads()},
         warnings=warnings,
         resume=True,
+        when_recorded="skip",
         take_over=take_over,
         clock=job.now,
         **{**identity, "config": job.config},
@@ -319,6 +320,7 @@ def _train(
                 first = trainer.load(saved, recorder.last_epoch) + 1
             except StoreError as error:
                 recorder.writer.warn(f"The checkpoint could not be used, because {error}: training started over.")
+        recorder.continues()  # from a checkpoint, or from the start: then epochs are repeated, and not recorded again
         last = min(settings.epochs, job.until or settings.epochs)
         for epoch in range(first, last + 1):
             before = trainer.micro_batch
