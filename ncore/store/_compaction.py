@@ -28,6 +28,8 @@ FAN_OUT = 16
 LARGEST = 256 << 20
 """Bytes that files of a run that is being recorded are joined to; those of half as many are left as they are."""
 
+_KEPT = 1 << 19  # bytes of an epoch of a table, of which there are up to 16
+
 _log = logging.getLogger("ncore.store")
 
 
@@ -44,6 +46,12 @@ class Compaction:
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         self._given_up: set[str] = set()
+        self._kept: dict[str, pa.Table] = {}
+
+    def keep(self, name: str, epoch: int, rows: pa.Table) -> None:
+        """Have the rows of a file that was just written at hand, unless they are many: reading is most of joining."""
+        if rows.nbytes <= _KEPT and name not in self._given_up:
+            self._kept[part_file(name, epoch)] = rows
 
     def of_now(self, manifest: Manifest) -> dict[str, FileEntry]:
         """The files that a run consists of best while it is being recorded.
@@ -52,6 +60,7 @@ class Compaction:
             manifest: Which lists those of now.
         """
         files = dict(manifest.files)
+        self._kept = {path: rows for path, rows in self._kept.items() if path in files}
         for name in TABLES:
             if name in self._given_up:
                 continue
@@ -81,14 +90,53 @@ class Compaction:
         self, files: dict[str, FileEntry], manifest: Manifest, name: str, parts: list[str], target: str
     ) -> None:
         try:
-            entry = _join(self._folder, manifest, name, parts, target)
+            entry = self._join(manifest, name, parts, target)
         except (StoreError, FileNotFoundError) as error:
             self._given_up.add(name)
             _log.warning("The table %s of run %s stays in parts: %s", name, manifest.run, error)
             return
         for path in parts:
             del files[path]
+            self._kept.pop(path, None)
         files[target] = entry
+
+    def _join(self, manifest: Manifest, name: str, parts: list[str], target: str) -> FileEntry:
+        """Stream files into one, in their order: row groups are of whole epochs, as many as they can hold."""
+        limit = TABLES[name].group_rows
+        with self._folder.writing(target) as file:
+            sink = CheckedSink(file)
+            with stream_writer(name, sink) as writer:
+                waiting: list[pa.Table] = []
+                count = 0
+                for rows in self._epochs(manifest, name, parts):
+                    if waiting and count + len(rows) > limit:
+                        writer.write_table(pa.concat_tables(waiting).combine_chunks(), row_group_size=limit)
+                        waiting, count = [], 0
+                    waiting.append(rows)
+                    count += len(rows)
+                if waiting:
+                    writer.write_table(pa.concat_tables(waiting).combine_chunks(), row_group_size=limit)
+        return sink.entry
+
+    def _epochs(self, manifest: Manifest, name: str, parts: list[str]) -> Iterator[pa.Table]:
+        """Rows of listed epochs in their order, each by itself: so it does not matter what was joined before."""
+        listed, limit = set(manifest.tables.get(name, ())), TABLES[name].group_rows
+        for path in parts:
+            for rows in self._groups(manifest, name, path):
+                epochs = rows["epoch"].to_numpy()
+                borders = [0, *(np.flatnonzero(np.diff(epochs)) + 1).tolist(), len(rows)]
+                for start, end in pairwise(borders):
+                    if start < end and int(epochs[start]) in listed:
+                        for first in range(start, end, limit):
+                            yield rows.slice(first, min(limit, end - first))
+
+    def _groups(self, manifest: Manifest, name: str, path: str) -> Iterator[pa.Table]:
+        if path in self._kept:
+            yield self._kept[path]
+            return
+        with open_table(self._folder, path, name, manifest.files[path]) as part:
+            for group in range(part.num_row_groups):
+                yield lifted_group(part, name, group)
 
 
 def due(parts: Sequence[tuple[int, int]]) -> list[range]:
@@ -129,36 +177,3 @@ def _last_due(parts: Sequence[tuple[range, int, int]]) -> int:
     if count > 1 and (total >= limit or size > LARGEST // 2):
         found = count
     return found
-
-
-def _join(folder: Folder, manifest: Manifest, name: str, parts: list[str], target: str) -> FileEntry:
-    """Stream files into one, in their order: row groups are of whole epochs, as many as they can hold."""
-    limit = TABLES[name].group_rows
-    with folder.writing(target) as file:
-        sink = CheckedSink(file)
-        with stream_writer(name, sink) as writer:
-            waiting: list[pa.Table] = []
-            count = 0
-            for rows in _epochs(folder, manifest, name, parts):
-                if waiting and count + len(rows) > limit:
-                    writer.write_table(pa.concat_tables(waiting).combine_chunks(), row_group_size=limit)
-                    waiting, count = [], 0
-                waiting.append(rows)
-                count += len(rows)
-            if waiting:
-                writer.write_table(pa.concat_tables(waiting).combine_chunks(), row_group_size=limit)
-    return sink.entry
-
-
-def _epochs(folder: Folder, manifest: Manifest, name: str, parts: list[str]) -> Iterator[pa.Table]:
-    """Rows of listed epochs in their order, each by itself, so that it does not matter what was joined before."""
-    listed = set(manifest.tables.get(name, ()))
-    for path in parts:
-        with open_table(folder, path, name, manifest.files[path]) as part:
-            for group in range(part.num_row_groups):
-                rows = lifted_group(part, name, group)
-                epochs = rows["epoch"].to_numpy()
-                borders = [0, *(np.flatnonzero(np.diff(epochs)) + 1).tolist(), len(rows)]
-                for start, end in pairwise(borders):
-                    if start < end and int(epochs[start]) in listed:
-                        yield rows.slice(start, end - start)

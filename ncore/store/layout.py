@@ -6,6 +6,7 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -53,6 +54,7 @@ def table_file(table: str) -> str:
     return f"{table}.parquet"
 
 
+@lru_cache(4096)
 def parse_table_file(path: str) -> tuple[str, range] | None:
     """Table of a path inside a run, and the epochs that can be there; None if no table can be.
 

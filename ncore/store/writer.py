@@ -228,6 +228,8 @@ class RunWriter:
             written = dict(self._pool.map(put, tables))
         except RuntimeError:  # the interpreter is ending and lets no thread begin
             written = dict(map(put, tables))
+        for name in tables:
+            self._compaction.keep(name, epoch, tables[name])
         listed = {**before.tables, **{name: [*before.tables.get(name, ()), epoch] for name in tables}}
         files = {**before.files, **written}
         if dropped and "predictions" in listed:
