@@ -15,7 +15,7 @@ from ncore.network.strengths import DENSE, Strength
 from ncore.store._columns import factors_of_table
 from ncore.store._folder import Folder
 from ncore.store._lock import status_now
-from ncore.store._parquet import MANY, Groups, Wanted, open_table, read_rows
+from ncore.store._parquet import Groups, Wanted, open_table, read_rows
 from ncore.store.annotations import read_annotations
 from ncore.store.damage import DamagedFileError, kept_inside
 from ncore.store.layout import MANIFEST
@@ -202,8 +202,8 @@ class Run:
                 key = (path, entry.crc32)
                 if key not in self._kept:
                     known = self._groups.get(key)
-                    with open_table(self._folder, path, name, entry, known and known.metadata) as file:
-                        if known is None and file.num_row_groups >= MANY:
+                    with open_table(self._folder, path, name, entry, known, choosing=bool(by)) as file:
+                        if by and known is None:
                             known = self._groups[key] = Groups(file.metadata)
                         batches = read_rows(file, name, by, schema.names, known)
                     if name not in _SMALL:

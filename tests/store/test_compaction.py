@@ -302,13 +302,13 @@ def test_a_reader_under_whom_files_are_joined_reads_again(
     run = store.run("run")
     opened: list[str] = []
 
-    def join_first(folder: object, path: str, *rest: object) -> object:
+    def join_first(folder: object, path: str, *rest: object, **options: object) -> object:
         opened.append(path)
         if len(opened) < 5:  # between the manifest and a file that it lists
             until_gone(writer, path)
         elif len(opened) == 5 and ends:
             writer.finish()
-        return open_table(folder, path, *rest)
+        return open_table(folder, path, *rest, **options)
 
     monkeypatch.setattr("ncore.store.reader.open_table", join_first)
     frame = run.trajectory()
