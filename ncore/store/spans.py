@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["MOST", "MOST_EPOCH", "epochs_of", "spans_of"]
+__all__ = ["MOST", "MOST_EPOCH", "count_in", "epochs_of", "spans_of"]
 
 MOST = 1_000_000
 """Epochs that a run may have recorded: a few bytes must not make a reader list more than fits into memory."""
@@ -59,3 +60,13 @@ def epochs_of(spans: Any) -> list[int]:
             raise ValueError(f"it lists more than {MOST} epochs")
         epochs.extend(range(first, last + 1, step))
     return epochs
+
+
+def count_in(epochs: Sequence[int], held: range) -> int:
+    """How many of some epochs, ascending, are in a range.
+
+    Example:
+        >>> count_in([0, 2, 4, 6], range(1, 5))
+        2
+    """
+    return bisect_left(epochs, held.stop) - bisect_left(epochs, held.start)
