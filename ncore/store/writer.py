@@ -26,7 +26,7 @@ from ncore.store._folder import Folder
 from ncore.store._inventory import remove_leftovers
 from ncore.store._lock import is_lost
 from ncore.store._parquet import encode, entry_of
-from ncore.store.layout import LOCK, MANIFEST, parse_table_file, part_file
+from ncore.store.layout import LOCK, MANIFEST, part_file
 from ncore.store.listing import check_summary
 from ncore.store.manifest import MOST_BYTES, FileEntry, Manifest, Status, check_costs, check_digests, plain
 from ncore.store.schema import TABLES
@@ -136,21 +136,15 @@ class RunWriter:
         self._check_open()
         self._wait()
         before = self._manifest
-        numbers = {path: (parse_table_file(path) or ("", None))[1] for path in before.files}
-        gone = {path for path, number in numbers.items() if number is not None and number >= epoch}
-        self._change(
-            files={path: entry for path, entry in before.files.items() if path not in gone},
-            tables={
-                name: kept
-                for name, held in before.tables.items()
-                if (kept := [number for number in held if number < epoch])
-            },
-            epochs=[number for number in before.epochs if number < epoch],
-            summary={name: value for name, value in before.summary.items() if name not in LATEST},
-        )
+        tables = {name: [number for number in held if number < epoch] for name, held in before.tables.items()}
+        with self._still_there():
+            self._switch(
+                self._compaction.before(before, epoch),
+                tables={name: kept for name, kept in tables.items() if kept},
+                epochs=[number for number in before.epochs if number < epoch],
+                summary={name: value for name, value in before.summary.items() if name not in LATEST},
+            )
         self._last_epoch = self._manifest.last_epoch
-        for path in gone:
-            self._folder.remove(path)
 
     def describe(
         self,
