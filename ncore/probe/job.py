@@ -199,7 +199,8 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
         test = examples["test"]
         examples = {name: frozen_features(module, examples[name], device) for name in ("train", "validation")}
         # Those of the test set only when it is their turn: a run that is stopped before never pays for them.
-        examples["test"] = Examples(test.inputs, test.labels, partial(_frozen, module, test.prepare, device.type))
+        prepare = partial(_frozen, module, test.prepare, device.type)
+        examples["test"] = Examples(test.inputs, test.labels, prepare, test.rows)
         module = torch.nn.Identity()
     trainer = Trainer(ProbedModel(module, unit, settings.mode), examples["train"], settings, job.seed)
     info = {
@@ -306,11 +307,18 @@ def _train(
                 recorder.writer.warn(_smaller(settings.batch_size, trainer.micro_batch, epoch))
             if epoch <= recorder.last_epoch:
                 continue  # repeated since the last checkpoint: recorded already, and the same again
-            measured["validation"] = trainer.evaluate(examples["validation"])
+            predicted: dict[str, Any] = {}
+            for split in ("validation", "test") if epoch == settings.epochs else ("validation",):
+                measured[split], predicted[split] = trainer.evaluate_each(examples[split])
             measured["probe"], features = trainer.evaluate_probe(probe)
-            if epoch == settings.epochs:
-                measured["test"] = trainer.evaluate(examples["test"])
-            recorder.record(epoch, step=trainer.step, features=features, course=trainer.moments, **measured)
+            recorder.record(
+                epoch,
+                step=trainer.step,
+                features=features,
+                course=trainer.moments,
+                predictions=predicted,
+                **measured,
+            )
             if epoch < settings.epochs and clock.due():
                 with clock.timed():
                     recorder.writer.save_checkpoint(trainer.save(epoch))

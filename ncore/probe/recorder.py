@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from torch import Tensor, nn
 
@@ -17,6 +17,7 @@ from ncore.probe import _loops
 from ncore.probe._course import Moment
 from ncore.probe._metric_rows import Measured, Row, columns_of, measured, moments, not_finite, unnamed
 from ncore.probe._observing import bare, read_probe
+from ncore.probe._predictions import KeptPredictions
 from ncore.probe._resuming import Policy, Standing, check_policy
 from ncore.probe._tables import SUITABILITY_SAMPLES, EpochTables, Look, sample_neurons
 from ncore.probe.settings import RecordingSettings, identity_of, read_settings
@@ -27,7 +28,10 @@ from ncore.store.manifest import plain
 if TYPE_CHECKING:
     from ncore.store import Store
 
-__all__ = ["SUITABILITY_SAMPLES", "Recorder", "sample_neurons"]
+__all__ = ["SUITABILITY_SAMPLES", "Predictions", "Recorder", "sample_neurons"]
+
+Predictions: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""Columns of the table ``predictions``, by split."""
 
 
 class Recorder:
@@ -145,6 +149,7 @@ class Recorder:
             resume=resume,
             take_over=take_over,
         )
+        self._predictions = KeptPredictions(self.settings.prediction_rows, epochs)
         try:
             features = self._tables.observed.features()
             suits = columns_of(measured(self._tables.suitability(features), 0, self.seconds))
@@ -152,7 +157,9 @@ class Recorder:
                 self.writer, opened, when_recorded, self._tables.look(0, features), {"metrics": suits}
             )
             if self.last_epoch > 0:
-                self._elapsed = opened.run(self.run_id).manifest.summary.get("seconds", 0.0)
+                run = opened.run(self.run_id)
+                self._elapsed = run.manifest.summary.get("seconds", 0.0)
+                self._predictions = KeptPredictions.of(run, self.settings.prediction_rows, epochs)
         except BaseException:
             self.writer.close()
             raise
@@ -170,6 +177,7 @@ class Recorder:
         step: int | None = None,
         features: Tensor | None = None,
         course: Sequence[Moment] = (),
+        predictions: Predictions | None = None,
         **splits: Mapping[str, float] | float,
     ) -> None:
         """Record an epoch that has just ended.
@@ -180,6 +188,9 @@ class Recorder:
             features: What the unit takes in on the probe, (N, features), where the loop has computed it already in
                 evaluation mode; by default the recorder runs the model on the probe.
             course: What was measured of training in between, in order; each ``at`` in (epoch - 1, epoch].
+            predictions: What was predicted of single examples, by split: the columns ``label`` and ``predicted``, and
+                where they are known ``probability``, ``label_probability`` and ``example``, the row within the split.
+                How many of them are kept is said by ``recording``.
             splits: Metrics by split, such as ``validation={"accuracy": 0.9, "loss": 0.3}`` and, where it was
                 measured, ``test={"accuracy": 0.88}``, or by names that hold it, such as ``val_acc=0.9``; accuracies
                 are fractions in [0, 1].
@@ -188,7 +199,7 @@ class Recorder:
             InputError: A metric is not a number, or an accuracy is outside [0, 1].
             StoreError: The epoch is recorded already, or cannot be written.
         """
-        self._record(epoch, step, features, course, splits)
+        self._record(epoch, step, features, course, splits, predictions or {})
 
     def _record(
         self,
@@ -197,6 +208,7 @@ class Recorder:
         features: Tensor | None,
         course: Sequence[Moment],
         splits: Measured,
+        predictions: Predictions,
         others: Iterable[str] = (),
         how: str = "",
     ) -> None:
@@ -213,7 +225,7 @@ class Recorder:
             look = self._tables.look(epoch, features)
             between = [row for row in self._between if row.at is not None and row.at <= epoch]
             if standing.admits(epoch, rows, look):
-                self._write(epoch, [*moments(course), *between, *rows], look)
+                self._write(epoch, [*moments(course), *between, *rows], look, predictions)
             self._between = [row for row in self._between if row not in between]
             others = list(others)
             if not self._named and (others or any(row.split == "validation" for row in rows)):
@@ -280,12 +292,15 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._guarded() as going:
-            self._use.in_block = False
+            self._use.told()
             if going:
                 self.writer.__exit__(kind, error, trace)
 
-    def _write(self, epoch: int, rows: list[Row], look: Look) -> None:
-        self.writer.write_epoch(epoch, metrics=columns_of(rows), **look.tables)
+    def _write(self, epoch: int, rows: list[Row], look: Look, predictions: Predictions) -> None:
+        kept, dropped = self._predictions.take(epoch, predictions)
+        self.writer.write_epoch(
+            epoch, metrics=columns_of(rows), **look.tables, predictions=kept, drop_predictions=dropped
+        )
         for said in dict.fromkeys(not_finite(rows)):
             self.writer.warn(said)
         if self._planned is not None and epoch > self._planned:

@@ -147,7 +147,7 @@ class Session:
         splits = {split: values for split, values in self._splits(logged).items() if split not in stale}
         others = [key for key in logged if key not in self._places and place_of(key) is None and "acc" in key.lower()]
         how = f'say which it is with metrics={{"{(others or ["my_accuracy"])[0]}": "validation/accuracy"}}'
-        self._recorder._record(epoch, step, None, (), splits, () if stale else others, how)
+        self._recorder._record(epoch, step, None, (), splits, {}, () if stale else others, how)
 
     def finish(self) -> None:
         """Complete the run."""
