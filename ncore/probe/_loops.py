@@ -167,7 +167,7 @@ def _runs(call: FrameType) -> bool:
 def _ended_by(call: FrameType) -> BaseException | None:
     """The exception that a call ended by, if that is still to be had: being handled, or shown to the user."""
     for found in (getattr(sys, "last_value", None), *sys._current_exceptions().values()):
-        error = found[1] if isinstance(found, tuple) else found  # type: ignore[index]
+        error = found[1] if isinstance(found, tuple) else found
         if error is not None and any(frame is call for frame, _ in traceback.walk_tb(error.__traceback__)):
             return error
     return None

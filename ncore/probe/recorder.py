@@ -38,8 +38,9 @@ class Recorder:
     """Writes one run to a store, while any loop trains the model.
 
     Epoch 0, the state before training, is recorded at once; then call :meth:`record` after each epoch. As a
-    context manager it finishes the run at the end of the block; an exception makes it failed, with its reason. So it
-    is where there is no block, as in a notebook, once the exception is shown; a new recorder then takes over.
+    context manager it finishes the run at the end of the block; an exception makes it failed, with its reason. Without
+    a block the run is failed once the recorder is dropped before the last of the planned epochs, or an exception ends
+    the process or a notebook's cell that uses it; a new recorder with ``resume=True`` takes over from it.
 
     Args:
         store: Folder, URL or an open store; made if it does not exist.
