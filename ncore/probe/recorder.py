@@ -137,6 +137,7 @@ class Recorder:
         chain = self._tables.chain
         self.run_id = default_run_id(**identity) if run_id is None else check_run_id(run_id)
         _loops.take_over(opened.url, self.run_id, resume)
+        planned = _planned(opened, self.run_id)
         self.writer = opened.new_run(
             **identity,
             run_id=run_id,
@@ -164,6 +165,9 @@ class Recorder:
         except BaseException:
             self.writer.close()
             raise
+        if planned is not None and epochs is not None and planned != epochs:
+            self.writer.describe(info={"planned_before": planned})
+            self.writer.warn(f"The run was begun with {planned} planned epochs, and went on with {epochs}.")
         self._use = _loops.Use(self, self.writer, opened.url, epochs)
 
     @property
@@ -339,3 +343,11 @@ class Recorder:
             f"Recording of run {self.run_id} ended, and training goes on; what comes after epoch "
             f"{max(self.writer.committed, 0)} is lost: {why}"
         )
+
+
+def _planned(store: Store, run_id: str) -> int | None:
+    """The epochs that a run was begun with; None if there is none."""
+    try:
+        return store.run(run_id).manifest.planned_epochs
+    except StoreError:
+        return None

@@ -184,6 +184,22 @@ def test_epochs_beyond_those_planned_are_recorded_and_said(tmp_path):
     assert table[table["split"] == "train"]["at"].tolist() == [0.5, 1.5, 2.5, 3.5]
 
 
+@pytest.mark.parametrize("epochs", [2, 3, 6])
+def test_another_plan_than_at_the_start_is_said(tmp_path, epochs):
+    state, model = begun(tmp_path), network()
+    model.load_state_dict(state)
+    with recorder(tmp_path, model, epochs=epochs, resume=True) as record:
+        for _ in range(2, 6):
+            record.record(validation={"accuracy": 0.5})
+    run = ncore.open_store(tmp_path).run(record.run_id)
+    assert run.manifest.planned_epochs == epochs
+    assert run.manifest.info["planned_before"] == 4
+    assert f"begun with 4 planned epochs, and went on with {epochs}" in row(tmp_path)["warnings"]
+    assert ("longer_than_planned" in run.manifest.info) == (epochs < 6)
+    (curve,) = ncore.predict.curves_from_store(ncore.open_store(tmp_path))
+    assert curve.horizon == 6
+
+
 def test_moments_of_recorded_epochs_are_refused(tmp_path):
     with recorder(tmp_path, network()) as record:
         record.record(validation={"accuracy": 0.5})
