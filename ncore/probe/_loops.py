@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Use", "call_of", "take_over", "warn"]
 
-_LEFT = "training was left before its end"
 _PERIOD = 0.5  # seconds
 
 
@@ -83,9 +82,11 @@ class Use:
                 self.ended = f"its loop was ended by {type(error).__name__}"
                 self._writer.__exit__(type(error), error, None)
                 return
-            self.ended = why or _LEFT
-            if not why and (self._in_call or (self._planned or 0) > self._writer.last_epoch):
-                self._writer.fail(_LEFT)
+            last, planned = max(self._writer.last_epoch, 0), self._planned or 0
+            left = f"the recorder was left after epoch {last}{f' of {planned}' if planned else ''}, without finish()"
+            self.ended = why or ("training was left before its end" if self._in_call else left)
+            if not why and (self._in_call or planned > last):
+                self._writer.fail(self.ended)
             else:
                 self._writer.close(self.ended)
 
@@ -212,6 +213,7 @@ def _has(error: BaseException, owner: object) -> bool:
         code = frame.f_code
         for name in {*code.co_names, *code.co_varnames, *code.co_cellvars, *code.co_freevars}:
             value = frame.f_locals.get(name, frame.f_globals.get(name))
-            if value is owner or any(held is owner for held in list(getattr(value, "__dict__", {}).values())):
-                return True
+            with suppress(Exception):  # it may be anything
+                if value is owner or any(held is owner for held in list(getattr(value, "__dict__", {}).values())):
+                    return True
     return False
