@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ncore.errors import InputError, NcoreError
+from ncore.predict.sketches import Sketch, sketch_of
 
 __all__ = [
     "PROBE_LOGME",
@@ -82,6 +83,7 @@ class Curve:
         warnings: What to know before trusting the run, empty if nothing.
         settings: All that the run was made with but the seed and what was recorded, by dotted names; empty if unknown.
         data: A digest of the data and of their cut, empty if unknown.
+        sketch: The smallest digests of the pictures, ascending (see ``ncore.predict.sketches``); empty if unknown.
         test_images: How many images the final test accuracy was measured on, None where unknown.
 
     Raises:
@@ -112,6 +114,7 @@ class Curve:
     warnings: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     data: str = ""
+    sketch: Sketch = ()
     test_images: int | None = None
 
     def __post_init__(self) -> None:
@@ -280,6 +283,7 @@ def read_curve(row: Mapping[Any, Any], run: Callable[[], RunLike], epochs: int |
         manifest = getattr(tables, "manifest", None)
         others["test_images"] = _test_images(manifest)
         others["settings"], others["data"] = _made_with(manifest)
+        others["sketch"] = sketch_of(getattr(manifest, "digests", {}).get("sketch"))
     return Curve(
         candidate=str(row["run"] if pd.isna(row["candidate"]) else row["candidate"]),
         seed=0 if pd.isna(row["seed"]) else int(row["seed"]),
