@@ -9,13 +9,14 @@ With 64 digests of both, half of the pictures are recognised always, a tenth in 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["FEWEST", "LEAST_SHARE", "SKETCHES", "Sketch", "alike", "recognised", "shared", "sketch_of"]
+__all__ = ["FEWEST", "LEAST_SHARE", "SKETCHES", "Sketch", "alike", "groups", "recognised", "shared", "sketch_of"]
 
 SKETCHES = Path(__file__).resolve().parents[1] / "benchmark" / "results" / "sketches.parquet"
 """Those of the benchmark's datasets; ``python -m tools.benchmark_sketches`` makes them."""
@@ -58,6 +59,25 @@ def alike(one: Sequence[int], other: Sequence[int]) -> bool:
     """Whether past results on one of two sets of pictures say too much of the other."""
     share, both = shared(one, other)
     return share >= LEAST_SHARE and both >= FEWEST
+
+
+def groups(sets: Mapping[str, Iterable[Sequence[int]]]) -> dict[str, str]:
+    """A name for those that share pictures with each other, or with one that does: the first of theirs.
+
+    Args:
+        sets: Sketches of each dataset, by its name.
+
+    Example:
+        >>> groups({"pets": [range(64)], "cats": [range(0, 64, 2)], "digits": [range(99, 999)]})
+        {'cats': 'cats', 'digits': 'digits', 'pets': 'cats'}
+    """
+    known = {name: set(map(tuple, own)) - {()} for name, own in sorted(sets.items())}
+    found = {name: name for name in known}
+    for one, other in itertools.combinations(known, 2):
+        if found[one] != found[other] and any(alike(*pair) for pair in itertools.product(known[one], known[other])):
+            first, second = sorted((found[one], found[other]))
+            found = {name: first if group == second else group for name, group in found.items()}
+    return found
 
 
 def recognised(sketches: Iterable[Sequence[int]]) -> tuple[str, ...]:

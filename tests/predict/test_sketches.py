@@ -10,10 +10,11 @@ from sklearn.datasets import load_digits
 from typer.testing import CliRunner
 
 import ncore
+from ncore.benchmark.cases import cases_from_store, leave_dataset_out
 from ncore.cli import app
 from ncore.predict import bundled, sketches
 from ncore.predict.curves import Curve, curves_from_store
-from ncore.predict.experience import Task
+from ncore.predict.experience import Task, tasks_of
 from ncore.predict.ranker import Past, Ranker
 from ncore.predict.sketches import alike, recognised, shared, sketch_of
 from ncore.probe._content import SKETCHED, digests_of
@@ -160,6 +161,32 @@ def test_ones_own_past_on_the_same_pictures_is_held_out():
     assert [task.name for task in past.without(ranked).own] == ["other", "unknown"]
     assert past.without(ranked) is past.without(list(reversed(ranked)))
     assert past.without([replace(curve, sketch=()) for curve in ranked]) is past
+
+
+def test_datasets_that_share_pictures_are_one_group(tmp_path):
+    parts = {"a": WHOLE[:30_000], "b": WHOLE[20_000:50_000], "c": WHOLE[45_000:], "d": pictures(900), "e": None}
+    known = {name: () if own is None else sketch(own) for name, own in reversed(parts.items())}
+    tasks = tasks_of([curve for name, own in known.items() for curve in curves(name, own, observed=True)])
+    assert {task.name: task.group for task in tasks} == {
+        "a, unit": "a", "b, unit": "a", "c, unit": "a", "d, unit": "d", "e, unit": "e",
+    }  # fmt: skip
+
+
+def test_evaluation_learns_nothing_of_the_same_pictures(tmp_path):
+    store = create_store(str(tmp_path / "runs"))
+    whole = load_dataset("digits")
+    own = {"whole": digests_of(whole), "part": digests_of(load_dataset("digits", train=500)), "other": {}}
+    for name, digests in own.items():
+        for at, candidate in enumerate("abcd"):
+            run = store.new_run(candidate=candidate, dataset=name, seed=0, mode="unit", config={}, planned_epochs=1)
+            run.describe(digests=digests)
+            measured = {"split": ["validation", "test"], "name": ["accuracy"] * 2, "value": [0.5 + at / 9] * 2}
+            run.write_epoch(1, metrics=measured)
+            run.finish()
+    cases = {case.name: case for case in cases_from_store(store)}
+    assert {name: case.dataset for name, case in cases.items()} == {"whole": "part", "part": "part", "other": "other"}
+    for name, expected in (("whole", {"other"}), ("part", {"other"}), ("other", {"whole", "part"})):
+        assert {other.name for other in leave_dataset_out(cases[name], list(cases.values()))} == expected
 
 
 @pytest.mark.with_benchmark
