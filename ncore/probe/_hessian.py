@@ -43,7 +43,7 @@ class HessianRecorder:
         unit: nn.Module,
         loss: Loss,
         strengths: Sequence[str],
-        probe: tuple[Tensor, Tensor],
+        probe: tuple[Any, Tensor],
     ) -> None:
         self._loss = loss
         self._wanted = {whole: _of(strengths, whole) for whole in (False, True)}
@@ -55,6 +55,12 @@ class HessianRecorder:
                 if model is None:
                     raise UnsupportedError(
                         "The probe holds the unit's own inputs, so there is no whole candidate: record 'hessian'."
+                    )
+                if not isinstance(probe[0], Tensor):
+                    raise UnsupportedError(
+                        f"The inputs of the probe are a {type(probe[0]).__name__}, but the Hessian of a whole "
+                        "candidate needs one tensor: record 'hessian', or pass a module around the model that takes "
+                        "one."
                     )
                 self._sums(True, probe[0][:1], probe[1][:1])
             except UnsupportedError as error:
@@ -71,7 +77,7 @@ class HessianRecorder:
         """Those that are taken."""
         return tuple(self.layers)
 
-    def rows(self, inputs: Tensor, features: Tensor, targets: Tensor) -> list[dict[str, Any]]:
+    def rows(self, inputs: Any, features: Tensor, targets: Tensor) -> list[dict[str, Any]]:
         """Rows of the table ``capacitance``; ``features`` are what the unit takes in on the probe."""
         found = []
         for whole, batch in ((False, features), (True, inputs)):

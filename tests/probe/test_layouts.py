@@ -23,7 +23,7 @@ CLASSES_WITH_SUCH_WORDS = ("test tube", "trainers", "valley", "develop", "steam 
 
 
 def fill(root: Path, names: tuple[str, ...] = ("cat", "dog"), count: int = 12, suffix: str = ".png") -> None:
-    rng = np.random.default_rng(len(str(root)))
+    rng = np.random.default_rng(list(str(root).encode()))
     for label, name in enumerate(names):
         (root / name).mkdir(parents=True, exist_ok=True)
         for index in range(count):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import io
+import os
 import re
 import threading
 from collections.abc import Mapping, Sequence
@@ -18,7 +20,7 @@ from ncore.probe._choices import unknown
 from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.folder_layout import Found, class_folders, find_pictures, sets_of
 from ncore.probe.sources.folder_metadata import columns_beside
-from ncore.probe.sources.pictures import FilePictures, Pool, Raw, digest, numbered
+from ncore.probe.sources.pictures import FilePictures, Pool, Raw, digest, numbered, stamp_of
 from ncore.probe.sources.split_names import nfc, split_of
 from ncore.probe.sources.split_rules import matched, plain_values
 
@@ -305,6 +307,22 @@ class ParquetPictures:
         if pa.types.is_struct(column.type):
             column = column.field("bytes")
         return column.to_pylist()
+
+    def stamps(self, rows: np.ndarray) -> tuple[str, list[bytes]]:
+        """By the files, and the rows in them."""
+        own = [stamp_of(file.absolute()) for file in self.files]
+        file_of = np.array([at for at, _ in self.groups])
+        at = file_of[np.searchsorted(self.ends, rows, side="right")]
+        starts = np.concatenate([[0], self.ends[:-1]])[np.unique(file_of, return_index=True)[1]]
+        files = np.unique(file_of)
+        within = rows - starts[np.searchsorted(files, at)]
+        stamps = [
+            hashlib.blake2b(own[file] + f"{self.columns[file]} {row}".encode(), digest_size=16).digest()
+            if own[file]
+            else b""
+            for file, row in zip(at.tolist(), within.tolist(), strict=True)
+        ]
+        return digest(*(os.fsencode(file.absolute()) for file in self.files)), stamps
 
     def describe(self, index: int) -> str:
         """Its row and its file."""

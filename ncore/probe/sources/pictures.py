@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -13,9 +16,11 @@ import numpy as np
 from PIL import Image
 
 from ncore.errors import InputError
+from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.split_names import split_of
 
 __all__ = [
+    "SETTLED",
     "ArrayPictures",
     "FilePictures",
     "Pictures",
@@ -23,8 +28,12 @@ __all__ = [
     "Raw",
     "by_split",
     "digest",
+    "naming",
     "numbered",
+    "stamp_of",
 ]
+
+SETTLED = 2.0  # seconds: a file written since might be written again without a new time
 
 
 class Pictures(Protocol):
@@ -35,6 +44,12 @@ class Pictures(Protocol):
 
     def describe(self, index: int) -> str:
         """What to call a picture in a message: its file, or its place."""
+
+    def stamps(self, rows: np.ndarray) -> tuple[str, list[bytes]]:
+        """What stays the same while pictures do, found without decoding: a name for all, and sixteen bytes for each.
+
+        The name is empty where nothing tells, and the bytes are for pictures of which nothing does.
+        """
 
 
 @dataclass
@@ -84,6 +99,10 @@ class ArrayPictures:
         """Name and number."""
         return f"picture {index} of {self.name}"
 
+    def stamps(self, rows: np.ndarray) -> tuple[str, list[bytes]]:
+        """None: to look at an array costs no more."""
+        return "", []
+
 
 @dataclass
 class FilePictures:
@@ -98,6 +117,37 @@ class FilePictures:
     def describe(self, index: int) -> str:
         """Its path."""
         return f"the file {str(self.paths[index])!r}"
+
+    def stamps(self, rows: np.ndarray) -> tuple[str, list[bytes]]:
+        """By the files, and the folder that they are in."""
+        where = [os.path.abspath(self.paths[row]) for row in rows.tolist()]
+        return digest(os.fsencode(os.path.commonpath(where))), [stamp_of(Path(path)) for path in where]
+
+
+def stamp_of(path: Path) -> bytes:
+    """Sixteen bytes that change when a file does; none where it was just written, or can't be looked at."""
+    try:
+        status = path.stat()
+    except OSError:
+        return b""
+    if time.time() - max(status.st_mtime, status.st_ctime) < SETTLED:
+        return b""
+    seen = f"\0{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino} {status.st_dev}"
+    return hashlib.blake2b(os.fsencode(path) + seen.encode(), digest_size=16).digest()
+
+
+@contextmanager
+def naming(pictures: Pictures, index: int) -> Iterator[None]:
+    """Say which picture an error is about.
+
+    Raises:
+        InputError: Whatever was raised, with its file or place.
+    """
+    try:
+        yield
+    except Exception as error:
+        what = pictures.describe(index)
+        raise InputError(f"{what} cannot be decoded ({first_line(error)}): replace or remove it.") from error
 
 
 def numbered(

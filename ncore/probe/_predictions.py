@@ -1,0 +1,122 @@
+"""Predictions of single examples: what an evaluation gives of them, and of which epochs a run keeps them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ncore.errors import InputError, StoreError
+
+if TYPE_CHECKING:
+    from ncore.store.reader import Run
+
+__all__ = ["COLUMNS", "KeptPredictions", "Predicted", "columns_of"]
+
+COLUMNS = ("example", "label", "predicted", "probability", "label_probability")
+_JUDGED = "validation"  # the split whose accuracy says which epoch is the best
+
+Predicted = tuple[Tensor, Tensor, Tensor]
+"""Of a batch: the predicted classes, their probabilities, and those of the labels."""
+
+
+def columns_of(parts: Sequence[Predicted], labels: Tensor) -> dict[str, np.ndarray]:
+    """The columns of a split, of all its examples in order: so runs on the same cut of the data pair up by row.
+
+    Args:
+        parts: What was predicted, batch by batch.
+        labels: Of all examples.
+    """
+    predicted, probability, label_probability = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
+    return {
+        "example": np.arange(len(labels), dtype=np.int32),
+        "label": labels.cpu().numpy().astype(np.int32),
+        "predicted": predicted.astype(np.int32),
+        "probability": probability.astype(np.float32),
+        "label_probability": label_probability.astype(np.float32),
+    }
+
+
+@dataclass
+class KeptPredictions:
+    """Of which epochs a run keeps the predictions: of all where these are few, else the first, the best and the last.
+
+    The best is the first with the highest accuracy on validation data, of those so far.
+
+    Args:
+        most: Rows up to which those of every epoch are kept, by what the planned epochs will come to; 0 for none.
+        planned: Epochs; None if it is not known how many there will be.
+        accuracies: Of the epochs whose predictions are kept already.
+    """
+
+    most: int
+    planned: int | None
+    accuracies: dict[int, float] = field(default_factory=dict)
+
+    def go_on(self, run: Run) -> None:
+        """Go on where a run has been left; predictions that can't be read any more are left where they are."""
+        with contextlib.suppress(StoreError):
+            if run.recorded_epochs("predictions"):
+                frame = run.predictions()
+                self.accuracies = {int(epoch): _accuracy(part) for epoch, part in frame.groupby("epoch")}
+
+    def take(
+        self, epoch: int, predictions: Mapping[str, Mapping[str, Any]]
+    ) -> tuple[dict[str, np.ndarray] | None, tuple[int, ...]]:
+        """What to write of an epoch that comes after all before, and the epochs to drop for it.
+
+        Args:
+            epoch: Its number; those from it on were dropped by now, if there were any.
+            predictions: Columns by split; ``example`` is the row where it is not given.
+
+        Raises:
+            InputError: A split's columns are not those of predictions.
+        """
+        if not self.most or not predictions:
+            return None, ()
+        table = _joined(predictions)
+        judged = np.count_nonzero(table["split"] == _JUDGED) or len(table["split"])
+        self.accuracies = {one: value for one, value in self.accuracies.items() if one < epoch}
+        everything = self.planned is not None and judged * max(self.planned, epoch) <= self.most
+        self.accuracies[epoch] = _accuracy(table)
+        if everything:
+            return table, ()
+        best = max(self.accuracies, key=lambda one: (self.accuracies[one], -one))
+        gone = tuple(sorted(set(self.accuracies) - {min(self.accuracies), best, epoch}))
+        for one in gone:
+            del self.accuracies[one]
+        return table, gone
+
+
+def _joined(predictions: Mapping[str, Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    parts: list[dict[str, np.ndarray]] = []
+    for split, columns in predictions.items():
+        if lacks := [name for name in ("label", "predicted") if name not in columns]:
+            raise InputError(
+                f"The predictions of {split!r} have no {lacks[0]!r}, but `label` and `predicted` are needed."
+            )
+        if unknown := sorted(set(columns) - set(COLUMNS)):
+            raise InputError(f"The predictions of {split!r} have {unknown[0]!r}, but give {', '.join(COLUMNS)}.")
+        count = len(columns["label"])
+        full = {name: np.asarray(columns.get(name, np.full(count, np.nan, np.float32))) for name in COLUMNS[3:]}
+        full |= {name: np.asarray(columns[name]) for name in COLUMNS[1:3]}
+        full["example"] = np.asarray(columns.get("example", np.arange(count)))
+        if others := [name for name in COLUMNS if full[name].shape != (count,)]:
+            raise InputError(
+                f"The column {others[0]!r} of the predictions of {split!r} has the shape {full[others[0]].shape}, but "
+                f"there are {count} labels: give one value an example."
+            )
+        parts.append({"split": np.full(count, split, dtype=object), **full})
+    return {name: np.concatenate([part[name] for part in parts]) for name in ("split", *COLUMNS)}
+
+
+def _accuracy(table: Mapping[str, Any]) -> float:
+    """Of the split that is judged by; of all there are where that has none."""
+    right = np.asarray(table["label"]) == np.asarray(table["predicted"])
+    judged = np.asarray(table["split"]) == _JUDGED
+    return float(right[judged].mean() if judged.any() else right.mean())
