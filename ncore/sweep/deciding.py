@@ -81,6 +81,9 @@ class Decider:
         if why := self._differs(job, manifest, data):
             return Decision(Action.REFUSE, f"{'finished' if finished else 'begun'} {why}: {REMEDY}")
         if finished:
+            images = data.images if isinstance(data, DataNow) else {}
+            if less := lacking(manifest, job.recording, images.get("validation")):
+                return Decision(Action.REFUSE, f"finished {less}: ask for less in `recording`, {REMEDY}")
             unseen = f" ({_unseen(data)})" if isinstance(data, NcoreError) and _knows_its_data(manifest) else ""
             return Decision(Action.SKIP, f"finished before{unseen}")
         if self._keep_stopped and manifest.stopped_early:
@@ -107,13 +110,12 @@ class Decider:
 
     def _differs(self, job: Job, manifest: Manifest, data: DataNow | NcoreError | None) -> str:
         """Why a run can be neither taken for this job nor gone on with."""
-        why = other_settings(manifest, job.resolved)
+        why = ""
         if isinstance(data, DataNow):
-            why = other_data(manifest, data.digests, data.fingerprint, job.dataset.name) or why
+            why = other_data(manifest, data.digests, data.fingerprint, job.dataset.name)
+        why = why or other_settings(manifest, job.resolved)
+        if isinstance(data, DataNow):
             why = why or self._other_weights(job, manifest, data)
-        if manifest.status == "finished":
-            validation = data.images.get("validation") if isinstance(data, DataNow) else None
-            why = why or lacking(manifest, job.recording, validation)
         return why
 
     def _other_weights(self, job: Job, manifest: Manifest, data: DataNow) -> str:
