@@ -137,7 +137,7 @@ def plan_table(table: pd.DataFrame, store: str, workers: int | None = None) -> N
     view = Table(header_style="bold", box=None, pad_edge=False)
     for name in ("candidate", "dataset", "seed", "what"):
         view.add_column(name)
-    for name in ("epochs", "about s", "MB"):
+    for name in ("epochs", "about s", "MB", "memory MB"):
         view.add_column(name, justify="right")
     view.add_column("why", style="dim")
     for row in table.to_dict("records"):
@@ -149,6 +149,7 @@ def plan_table(table: pd.DataFrame, store: str, workers: int | None = None) -> N
             f"{row['epochs']}",
             _number(row["seconds"], ".0f"),
             _number(row["bytes"] / 1e6, ".2f"),
+            ("> " if row["memory_from"] == "use" else "") + _number(row["memory"] / 1e6, ".0f"),
             escape(row["reason"]),
         )
     console.print(view)
@@ -158,10 +159,16 @@ def plan_table(table: pd.DataFrame, store: str, workers: int | None = None) -> N
     took = f"about {table.loc[known, 'seconds'].sum() / at_once:.0f} s with {at_once} at a time, and "
     took += f"{table.loc[known, 'bytes'].sum() / 1e6:.1f} MB in {escape(store)}"
     unknown = int((~known).sum())
+    needed = table.loc[table["epochs"] > 0, ["memory", "memory_from"]]
+    memory = "; their tensors take a memory that is not known"
+    if needed["memory"].notna().any():
+        least = "at least" if (needed["memory_from"] != "estimate").any() else "about"
+        memory = f"; their tensors take {least} {needed['memory'].nlargest(at_once).sum() / 1e6:.0f} MB of memory"
     rest = f"; of {unknown} runs nothing like them is known yet" if unknown else ""
     console.print(
         f"{', '.join(f'{count} to {action}' for action, count in counts.items())}: {table['epochs'].sum()} epochs, "
-        f"{took if known.any() else 'for a time that nothing is known of yet'}{rest if known.any() else ''}.",
+        f"{took if known.any() else 'for a time that nothing is known of yet'}{rest if known.any() else ''}"
+        f"{memory if len(needed) else ''}.",
         highlight=False,
     )
 
