@@ -63,12 +63,15 @@ def load_folder(
     """
     root = Path(path).expanduser()
     if not root.is_dir():
-        raise InputError(f"the folder {path!r} does not exist: give one with a subfolder of pictures per class.")
+        what = "is a file, but a folder was expected" if root.is_file() else "does not exist"
+        raise InputError(f"the folder {path!r} {what}: give one with a subfolder of pictures per class.")
     roots = sets_of(root, layout)
     names = [nfc(folder.name) for folder in class_folders(roots["train"])]
     if len(names) < 2:
+        deeper = [folder for folder in class_folders(roots["train"]) if class_folders(folder)]
+        inside = f": did you mean {str(deeper[0])!r}?" if deeper else "."
         raise InputError(f"the folder {str(roots['train'])!r} has {len(names)} subfolders, but one of pictures for "
-                         "each of two or more classes was expected.")  # fmt: skip
+                         f"each of two or more classes was expected{inside}")  # fmt: skip
     pools, listing, left_out = {}, [], Found()
     files: dict[str, list[Path]] = {}
     for name, own in roots.items():
@@ -77,8 +80,7 @@ def load_folder(
             if nfc(folder.name) not in names:
                 raise unknown(f"a class of {str(roots['train'])!r}", nfc(folder.name), names)
             found = find_pictures(folder)
-            left_out.hidden += found.hidden
-            left_out.others += found.others
+            left_out.add(found)
             paths += found.paths
             labels += [names.index(nfc(folder.name))] * len(found.paths)
         listing += [f"{name}/{nfc(file.relative_to(own).as_posix())}:{file.stat().st_size}" for file in paths]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ncore.errors import InputError
 from ncore.probe.sources._offline import first_line
@@ -116,7 +116,8 @@ class FilePictures:
 
     def describe(self, index: int) -> str:
         """Its path."""
-        return f"the file {str(self.paths[index])!r}"
+        path = str(self.paths[index])
+        return f"the file {path!r}"
 
     def stamps(self, rows: np.ndarray) -> tuple[str, list[bytes]]:
         """By the files, and the folder that they are in."""
@@ -146,8 +147,9 @@ def naming(pictures: Pictures, index: int) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        what = pictures.describe(index)
-        raise InputError(f"{what} cannot be decoded ({first_line(error)}): replace or remove it.") from error
+        # Pillow's own words have an address of memory in them.
+        why = "it is no picture that Pillow reads" if isinstance(error, UnidentifiedImageError) else first_line(error)
+        raise InputError(f"{pictures.describe(index)} cannot be decoded ({why}): replace or remove it.") from error
 
 
 def numbered(
@@ -220,7 +222,7 @@ def digest(*parts: str | bytes | memoryview) -> str:
     """Sixteen hexadecimal digits that depend on every part."""
     state = hashlib.sha256()
     for part in parts:
-        data = part.encode() if isinstance(part, str) else part
+        data = part.encode(errors="surrogateescape") if isinstance(part, str) else part
         state.update(len(data).to_bytes(8, "little"))
         state.update(data)
     return state.hexdigest()[:16]
