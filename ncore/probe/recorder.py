@@ -293,10 +293,10 @@ class Recorder:
                 self.writer.__exit__(kind, error, trace)
 
     def _write(self, epoch: int, rows: list[Row], look: Look, predictions: Mapping[str, Mapping[str, Any]]) -> None:
-        kept, dropped = self._predictions.take(epoch, predictions)
-        self.writer.write_epoch(
-            epoch, metrics=columns_of(rows), predictions=kept, drop_predictions=dropped, **look.tables
-        )
+        due = self._predictions.of_epoch(epoch, predictions)
+        tables = {**look.tables, "predictions": due.table, "drop_predictions": due.gone}
+        self.writer.write_epoch(epoch, metrics=columns_of(rows), **tables)
+        self._predictions.written(due)
         for said in dict.fromkeys(not_finite(rows)):
             self.writer.warn(said)
         if self._planned is not None and epoch > self._planned:
