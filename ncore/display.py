@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -209,30 +209,46 @@ def spent_hint(jobs: Sequence[Job], store: str) -> None:
 
 
 def ranking_table(table: pd.DataFrame, title: str) -> None:
-    """Candidates by predicted or measured final accuracy, in per cent."""
+    """Candidates by predicted or measured final accuracy, in per cent; notes stand below, each once."""
     kinds = set(table["kind"])
     head = "predicted" if "measured" not in kinds else "accuracy" if "forecast" in kinds else "measured"
+    notes: dict[str, list[str]] = {}
+    for name, text in zip(table["candidate"], table["warning"], strict=True):
+        if isinstance(text, str) and text:
+            notes.setdefault(text, []).append(str(name))
+    marks = {text: f"[{number}]" for number, text in enumerate(notes, 1)}
+    cells: dict[str, Callable[[Mapping[Any, Any]], str]] = {
+        "rank": lambda row: f"{row['rank']:g}",
+        "candidate": lambda row: str(row["candidate"]),
+        f"{head} %": lambda row: _percent(row["predicted"]),
+        "90% interval": lambda row: f"{_percent(row['lower'])} – {_percent(row['upper'])}",
+        "P(best) %": lambda row: _percent(row["p_best"], 0),
+        "observed %": lambda row: _percent(row["observed"]),
+        "seeds": lambda row: f"{row['seeds']}",
+        "kind": lambda row: str(row["kind"]),
+        "note": lambda row: marks.get(row["warning"], ""),
+    }
+    if head == "measured" or table["observed"].isna().all():
+        del cells["observed %"]
+    if head != "accuracy":
+        del cells["kind"]
+    if not notes:
+        del cells["note"]
     view = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    view.add_column("rank", justify="right")
-    view.add_column("candidate")
-    for name in (f"{head} %", "90% interval", "P(best) %", "observed %", "seeds"):
-        view.add_column(name, justify="right")
-    if head == "accuracy":
-        view.add_column("kind")
-    view.add_column("note", style="dim")
+    for name in cells:
+        if name == "candidate":
+            view.add_column(name, overflow="fold")
+        else:  # a number that is cut off is another number
+            view.add_column(
+                name, justify="left" if name in ("kind", "note") else "right", no_wrap=True, overflow="fold"
+            )
     for row in table.to_dict("records"):
-        view.add_row(
-            f"{row['rank']:g}",
-            escape(str(row["candidate"])),
-            _percent(row["predicted"]),
-            f"{_percent(row['lower'])} – {_percent(row['upper'])}",
-            _percent(row["p_best"], 0),
-            _percent(row["observed"]),
-            f"{row['seeds']}",
-            *([row["kind"]] if head == "accuracy" else []),
-            escape(row["warning"] if isinstance(row["warning"], str) else ""),
-        )
+        view.add_row(*(escape(cell(row)) for cell in cells.values()))
     console.print(view)
+    for text, names in notes.items():
+        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+        whom = "all" if len(names) == len(table) > 1 else ", ".join(names[:4]) + more
+        console.print(f"[dim]{escape(marks[text])} {escape(whom)}: {escape(text)}[/]", highlight=False)
 
 
 def reading_hint(table: pd.DataFrame) -> None:
@@ -255,10 +271,12 @@ def reading_hint(table: pd.DataFrame) -> None:
                 + (" and is" if len(rows) == len(table) else ", the most of those that had not ended; it is")
                 + f" the best of all with probability {_percent(first['p_best'], 0)}%"
             )
+    measured = bool((table["kind"] == "measured").all())
     if said:
         console.print(
             f"[bold]How to read it:[/] {'; '.join(said)}. Read how sure the order is from P(best), as intervals hold "
-            "what is uncertain for all alike, too; 'observed' is what the runs really ended at on test data.",
+            "what is uncertain for all alike, too"
+            + ("." if measured else "; 'observed' is what the runs really ended at on test data."),
             highlight=False,
         )
 
@@ -268,29 +286,40 @@ def runs_table(table: pd.DataFrame, store: str) -> None:
     if len(table) == 0:
         console.print(f"{store} holds no runs yet: `ncore sweep recipe.yaml` or `ncore demo` makes some.")
         return
+    cells: dict[str, Callable[[Mapping[Any, Any]], str]] = {
+        "candidate": lambda row: str(row["run"] if _missing(row["candidate"]) else row["candidate"]),
+        "dataset": lambda row: _text(row["dataset"]),
+        "mode": lambda row: _text(row["mode"]),
+        "status": lambda row: str(row["status"]) + ("" if _missing(row["reason"]) else f": {row['reason']}"),
+        "seed": lambda row: _number(row["seed"], "g"),
+        "epochs": lambda row: (
+            _number(row["epochs"], "g") + ("" if _missing(row["planned_epochs"]) else f"/{row['planned_epochs']:g}")
+        ),
+        "validation %": lambda row: _percent(row["validation_accuracy"]),
+        "test %": lambda row: _percent(row["test_accuracy"]),
+        "beta_eff": lambda row: _number(row["beta_eff"], ".3g"),
+        "seconds": lambda row: _number(row["seconds"], ".1f"),
+        "MB": lambda row: "–" if _missing(row["bytes"]) else _number(row["bytes"] / 1e6, ".2f"),
+        "tags": lambda row: ", ".join(row["tags"]),
+    }
+    if not any(table["tags"]):
+        del cells["tags"]
+    left_out = ("beta_eff", "seconds", "MB") if console.width < 110 else ()
+    for name in left_out:
+        del cells[name]
+    shown = {name: [cell(row) for row in table.to_dict("records")] for name, cell in cells.items()}
     view = Table(header_style="bold", box=None, pad_edge=False)
-    for name in ("candidate", "dataset", "mode", "status"):
-        view.add_column(name)
-    for name in ("seed", "epochs", "validation %", "test %", "beta_eff", "seconds", "MB"):
-        view.add_column(name, justify="right")
-    if tagged := any(table["tags"]):
-        view.add_column("tags")
-    for row in table.to_dict("records"):
-        planned = "" if _missing(row["planned_epochs"]) else f"/{row['planned_epochs']:g}"
-        view.add_row(
-            escape(str(row["run"] if _missing(row["candidate"]) else row["candidate"])),
-            *("–" if _missing(row[name]) else escape(str(row[name])) for name in ("dataset", "mode")),
-            escape(str(row["status"]) + ("" if _missing(row["reason"]) else f": {row['reason']}")),
-            _number(row["seed"], "g"),
-            _number(row["epochs"], "g") + planned,
-            _percent(row["validation_accuracy"]),
-            _percent(row["test_accuracy"]),
-            _number(row["beta_eff"], ".3g"),
-            _number(row["seconds"], ".1f"),
-            "–" if _missing(row["bytes"]) else _number(row["bytes"] / 1e6, ".2f"),
-            *([escape(", ".join(row["tags"]))] if tagged else []),
-        )
+    for name, column in shown.items():
+        if name in ("candidate", "dataset", "status", "tags"):
+            view.add_column(name, overflow="fold")
+        else:  # a number that is cut off is another number
+            widest = max(map(len, [*name.split(), *column]))
+            view.add_column(name, justify="left" if name == "mode" else "right", min_width=widest)
+    for row in zip(*shown.values(), strict=True):
+        view.add_row(*map(escape, row))
     console.print(view)
+    if left_out:
+        console.print(f"[dim]Left out to fit {console.width} columns: {', '.join(left_out)}; --json has all.[/]")
 
 
 def findings_table(report: Report, store: str) -> None:
@@ -304,6 +333,10 @@ def findings_table(report: Report, store: str) -> None:
 
 def _missing(value: Any) -> bool:
     return value is None or value != value  # NaN and NA differ from themselves
+
+
+def _text(value: Any) -> str:
+    return "–" if _missing(value) else str(value)
 
 
 def _percent(value: Any, digits: int = 1) -> str:

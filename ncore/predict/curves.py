@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ncore.errors import InputError, NcoreError
+from ncore.predict.sketches import Sketch, sketch_of
 
 __all__ = [
     "PROBE_LOGME",
@@ -84,6 +85,7 @@ class Curve:
         data: A digest of the data and of their cut as they were described, empty if unknown.
         content: A digest of what the data hold, empty if unknown.
         cut: A digest of who is in which set, empty if unknown.
+        sketch: The smallest digests of the pictures, ascending (see ``ncore.predict.sketches``); empty if unknown.
         test_images: How many images the final test accuracy was measured on, None where unknown.
 
     Raises:
@@ -116,6 +118,7 @@ class Curve:
     data: str = ""
     content: str = ""
     cut: str = ""
+    sketch: Sketch = ()
     test_images: int | None = None
 
     def __post_init__(self) -> None:
@@ -287,6 +290,7 @@ def read_curve(row: Mapping[Any, Any], run: Callable[[], RunLike], epochs: int |
         manifest = getattr(tables, "manifest", None)
         others["test_images"] = _test_images(manifest)
         others |= _made_with(manifest)
+        others["sketch"] = sketch_of(getattr(manifest, "digests", {}).get("sketch"))
     return Curve(
         candidate=str(row["run"] if pd.isna(row["candidate"]) else row["candidate"]),
         seed=0 if pd.isna(row["seed"]) else int(row["seed"]),

@@ -1,8 +1,8 @@
 """What becomes of recorders whose loop was ended by an exception that nobody told them of.
 
-A ``with`` block tells, and so does Lightning. Otherwise a run ends as soon as its recorder, or the call of the trainer
-that it belongs to, is dropped; a notebook's cell that used it fails; the process ends; or a new recorder of the same
-run takes it over.
+A ``with`` block tells, and so does Lightning. Otherwise a run ends as soon as its recorder is dropped; the call of the
+trainer that it belongs to is over; a cell of a notebook that used it fails; the process ends; or a new recorder of the
+same run takes it over.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import atexit
 import os
 import sys
 import threading
+import time
 import traceback
 import warnings
 import weakref
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Use", "call_of", "take_over", "warn"]
 
-_LEFT = "training was left before its end"
+_PERIOD = 0.5  # seconds
 
 
 class Use:
@@ -48,9 +49,10 @@ class Use:
         self.turn = threading.RLock()
         self.in_block, self.ended = False, ""
         self._owner, self._writer, self._planned = weakref.ref(owner), writer, planned
-        self._process, self._thread, self._in_call = os.getpid(), threading.get_ident(), False
-        self._tie = f"__ncore_{id(self)}"  # a name for a variable
-        self._end_with(owner)
+        self._process, self._thread = os.getpid(), threading.get_ident()
+        self._in_call = False
+        self._call: FrameType | None = None
+        weakref.finalize(owner, self._dropped).atexit = False
         _register(self, _key(url, writer.run_id))
 
     @property
@@ -59,17 +61,17 @@ class Use:
         return not self._writer.closed and os.getpid() == self._process
 
     def during(self, call: FrameType) -> None:
-        """It is used in a trainer's call only, which says nothing when an exception ends it.
-
-        But then its variables are dropped; so one is added to them.
-        """
-        self._in_call, tie = True, _Tie()
-        call.f_locals[self._tie] = tie
-        self._end_with(tie)
+        """It is used in a trainer's call only, which tells nobody when an exception ends it: a thread looks."""
+        self._in_call, self._call = True, call
+        threading.Thread(target=self._watch, name="ncore-loops", daemon=True).start()
 
     def is_during(self, call: FrameType | None) -> bool:
-        """Whether it is used in this call."""
-        return call is not None and self._tie in call.f_locals
+        """Whether it is used in this call only."""
+        return call is not None and self._call is call
+
+    def told(self) -> None:
+        """It has been told how its block, or its call, ended."""
+        self.in_block, self._call = False, None
 
     def end(self, error: BaseException | None = None, why: str = "") -> None:
         """Close the run, if it is still open: as failed by the error, or where it was left too early."""
@@ -80,9 +82,11 @@ class Use:
                 self.ended = f"its loop was ended by {type(error).__name__}"
                 self._writer.__exit__(type(error), error, None)
                 return
-            self.ended = why or _LEFT
-            if not why and (self._in_call or (self._planned or 0) > self._writer.last_epoch):
-                self._writer.fail(_LEFT)
+            last, planned = max(self._writer.last_epoch, 0), self._planned or 0
+            left = f"the recorder was left after epoch {last}{f' of {planned}' if planned else ''}, without finish()"
+            self.ended = why or ("training was left before its end" if self._in_call else left)
+            if not why and (self._in_call or planned > last):
+                self._writer.fail(self.ended)
             else:
                 self._writer.close(self.ended)
 
@@ -96,18 +100,20 @@ class Use:
         elif error is not None and _has(error, self._owner()):
             self.end(error)
 
-    def _end_with(self, thing: object) -> None:
-        weakref.finalize(thing, self._dropped).atexit = False
-
     def _dropped(self) -> None:
         """Called in whatever thread that happens, perhaps in one that is waited for: another thread closes the run."""
         if self.open:
             with suppress(RuntimeError):  # the interpreter is ending, and lets no thread begin
                 _thread.start_new_thread(self.end, ())
 
-
-class _Tie:
-    """Goes when the variables do that it is among."""
+    def _watch(self) -> None:
+        while self.open and (call := self._call) is not None:
+            if not _runs(call):
+                self.end(_ended_by(call))
+                break
+            del call  # whose variables are not to be kept
+            time.sleep(_PERIOD)
+        self._call = None
 
 
 _uses: dict[tuple[str, str], Use] = {}
@@ -154,6 +160,20 @@ def _key(url: str, run_id: str) -> tuple[str, str]:
     return url if "://" in url else os.path.realpath(url), run_id
 
 
+def _runs(call: FrameType) -> bool:
+    stacks = [traceback.walk_stack(top) for top in sys._current_frames().values()]
+    return any(frame is call for stack in stacks for frame, _ in stack)
+
+
+def _ended_by(call: FrameType) -> BaseException | None:
+    """The exception that a call ended by, if that is still to be had: being handled, or shown to the user."""
+    for found in (getattr(sys, "last_value", None), *sys._current_exceptions().values()):
+        error = found[1] if isinstance(found, tuple) else found
+        if error is not None and any(frame is call for frame, _ in traceback.walk_tb(error.__traceback__)):
+            return error
+    return None
+
+
 def _root(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
@@ -193,6 +213,7 @@ def _has(error: BaseException, owner: object) -> bool:
         code = frame.f_code
         for name in {*code.co_names, *code.co_varnames, *code.co_cellvars, *code.co_freevars}:
             value = frame.f_locals.get(name, frame.f_globals.get(name))
-            if value is owner or any(held is owner for held in list(getattr(value, "__dict__", {}).values())):
-                return True
+            with suppress(Exception):  # it may be anything
+                if value is owner or any(held is owner for held in list(getattr(value, "__dict__", {}).values())):
+                    return True
     return False

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ncore.errors import InputError, StoreError
+from ncore.store.metric_names import canonical_split
 
 if TYPE_CHECKING:
     from ncore.store.reader import Run
@@ -84,7 +85,7 @@ class KeptPredictions:
         """What becomes of predictions when an epoch is written; nothing is noted before :meth:`written`.
 
         Args:
-            epoch: Its number; those from it on were dropped by now, if there were any.
+            epoch: Its number; those of it and of later ones, which it replaces, are dropped already.
             predictions: Columns by split; ``example`` is the row where it is not given.
 
         Raises:
@@ -115,16 +116,22 @@ def _joined(predictions: Mapping[str, Mapping[str, Any]]) -> dict[str, np.ndarra
             )
         if unknown := sorted(set(columns) - set(COLUMNS)):
             raise InputError(f"The predictions of {split!r} have {unknown[0]!r}, but give {', '.join(COLUMNS)}.")
-        count = len(columns["label"])
-        full = {name: np.asarray(columns.get(name, np.full(count, np.nan, np.float32))) for name in COLUMNS[3:]}
-        full |= {name: np.asarray(columns[name]) for name in COLUMNS[1:3]}
-        full["example"] = np.asarray(columns.get("example", np.arange(count)))
+        given: dict[str, np.ndarray] = {
+            name: (column.detach().cpu().numpy() if isinstance(column, Tensor) else np.asarray(column))
+            for name, column in columns.items()
+        }
+        count = given["label"].size
+        if not count:
+            raise InputError(f"The predictions of {split!r} hold no example, but one is needed: leave {split!r} out.")
+        not_taken = np.full(count, np.nan, np.float32)
+        full: dict[str, np.ndarray] = {"example": np.arange(count), "probability": not_taken}
+        full |= {"label_probability": not_taken, **given}
         if others := [name for name in COLUMNS if full[name].shape != (count,)]:
             raise InputError(
                 f"The column {others[0]!r} of the predictions of {split!r} has the shape {full[others[0]].shape}, but "
                 f"there are {count} labels: give one value an example."
             )
-        parts.append({"split": np.full(count, split, dtype=object), **full})
+        parts.append({"split": np.full(count, canonical_split(split), dtype=object), **full})
     return {name: np.concatenate([part[name] for part in parts]) for name in ("split", *COLUMNS)}
 
 

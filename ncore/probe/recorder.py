@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from torch import Tensor, nn
 
@@ -28,15 +28,19 @@ from ncore.store.manifest import plain
 if TYPE_CHECKING:
     from ncore.store import Store
 
-__all__ = ["SUITABILITY_SAMPLES", "Recorder", "sample_neurons"]
+__all__ = ["SUITABILITY_SAMPLES", "Predictions", "Recorder", "sample_neurons"]
+
+Predictions: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""Columns of the table ``predictions``, by split."""
 
 
 class Recorder:
     """Writes one run to a store, while any loop trains the model.
 
     Epoch 0, the state before training, is recorded at once; then call :meth:`record` after each epoch. As a
-    context manager it finishes the run at the end of the block; an exception makes it failed, with its reason. So it
-    is where there is no block, as in a notebook, once the exception is shown; a new recorder then takes over.
+    context manager it finishes the run at the end of the block; an exception makes it failed, with its reason. Without
+    a block the run is failed once the recorder is dropped before the last of the planned epochs, or an exception ends
+    the process or a notebook's cell that uses it; a new recorder with ``resume=True`` takes over from it.
 
     Args:
         store: Folder, URL or an open store; made if it does not exist.
@@ -133,6 +137,7 @@ class Recorder:
         chain = self._tables.chain
         self.run_id = default_run_id(**identity) if run_id is None else check_run_id(run_id)
         _loops.take_over(opened.url, self.run_id, resume)
+        planned = _planned(opened, self.run_id)
         self.writer = opened.new_run(
             **identity,
             run_id=run_id,
@@ -146,13 +151,13 @@ class Recorder:
             resume=resume,
             take_over=take_over,
         )
+        self._predictions = KeptPredictions(self.settings.prediction_rows, epochs)
         try:
             features = self._tables.observed.features()
             suits = columns_of(measured(self._tables.suitability(features), 0, self.seconds))
             self._standing = Standing(
                 self.writer, opened, when_recorded, self._tables.look(0, features), {"metrics": suits}
             )
-            self._predictions = KeptPredictions(self.settings.prediction_rows, epochs)
             if self.last_epoch > 0:
                 run = opened.run(self.run_id)
                 self._elapsed = run.manifest.summary.get("seconds", 0.0)
@@ -160,6 +165,9 @@ class Recorder:
         except BaseException:
             self.writer.close()
             raise
+        if planned is not None and epochs is not None and planned != epochs:
+            self.writer.describe(info={"planned_before": planned})
+            self.writer.warn(f"The run was begun with {planned} planned epochs, and went on with {epochs}.")
         self._use = _loops.Use(self, self.writer, opened.url, epochs)
 
     @property
@@ -174,7 +182,7 @@ class Recorder:
         step: int | None = None,
         features: Tensor | None = None,
         course: Sequence[Moment] = (),
-        predictions: Mapping[str, Mapping[str, Any]] | None = None,
+        predictions: Predictions | None = None,
         **splits: Mapping[str, float] | float,
     ) -> None:
         """Record an epoch that has just ended.
@@ -187,6 +195,7 @@ class Recorder:
             course: What was measured of training in between, in order; each ``at`` in (epoch - 1, epoch].
             predictions: What was predicted of single examples, by split: the columns ``label`` and ``predicted``, and
                 where they are known ``probability``, ``label_probability`` and ``example``, the row within the split.
+                How many of them are kept is said by ``recording``.
             splits: Metrics by split, such as ``validation={"accuracy": 0.9, "loss": 0.3}`` and, where it was
                 measured, ``test={"accuracy": 0.88}``, or by names that hold it, such as ``val_acc=0.9``; accuracies
                 are fractions in [0, 1].
@@ -195,7 +204,7 @@ class Recorder:
             InputError: A metric is not a number, or an accuracy is outside [0, 1].
             StoreError: The epoch is recorded already, or cannot be written.
         """
-        self._record(epoch, step, features, course, splits, predictions=predictions)
+        self._record(epoch, step, features, course, splits, predictions or {})
 
     def _record(
         self,
@@ -204,9 +213,9 @@ class Recorder:
         features: Tensor | None,
         course: Sequence[Moment],
         splits: Measured,
+        predictions: Predictions,
         others: Iterable[str] = (),
         how: str = "",
-        predictions: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         """As :meth:`record`; ``others`` are names of metrics that have no place, and ``how`` says how they get one."""
         with self._guarded() as going:
@@ -221,7 +230,7 @@ class Recorder:
             look = self._tables.look(epoch, features)
             between = [row for row in self._between if row.at is not None and row.at <= epoch]
             if standing.admits(epoch, rows, look):
-                self._write(epoch, [*moments(course), *between, *rows], look, predictions or {})
+                self._write(epoch, [*moments(course), *between, *rows], look, predictions)
             self._between = [row for row in self._between if row not in between]
             others = list(others)
             if not self._named and (others or any(row.split == "validation" for row in rows)):
@@ -288,11 +297,11 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._guarded() as going:
-            self._use.in_block = False
+            self._use.told()
             if going:
                 self.writer.__exit__(kind, error, trace)
 
-    def _write(self, epoch: int, rows: list[Row], look: Look, predictions: Mapping[str, Mapping[str, Any]]) -> None:
+    def _write(self, epoch: int, rows: list[Row], look: Look, predictions: Predictions) -> None:
         due = self._predictions.of_epoch(epoch, predictions)
         tables = {**look.tables, "predictions": due.table, "drop_predictions": due.gone}
         self.writer.write_epoch(epoch, metrics=columns_of(rows), **tables)
@@ -334,3 +343,11 @@ class Recorder:
             f"Recording of run {self.run_id} ended, and training goes on; what comes after epoch "
             f"{max(self.writer.committed, 0)} is lost: {why}"
         )
+
+
+def _planned(store: Store, run_id: str) -> int | None:
+    """The epochs that a run was begun with; None if there is none."""
+    try:
+        return store.run(run_id).manifest.planned_epochs
+    except StoreError:
+        return None

@@ -21,16 +21,16 @@ from ncore.errors import NcoreError, StoreError
 from ncore.store import _checkpoints
 from ncore.store._background import Background, Job
 from ncore.store._columns import LATEST, Columns, Factors, arrow_table, factor_table, latest
-from ncore.store._compaction import compact
+from ncore.store._compaction import Compaction
 from ncore.store._folder import Folder
 from ncore.store._inventory import remove_leftovers
 from ncore.store._lock import is_lost
 from ncore.store._parquet import encode, entry_of
-from ncore.store.layout import LOCK, MANIFEST, parse_table_file, part_file
+from ncore.store.layout import LOCK, MANIFEST, part_file
 from ncore.store.listing import check_summary
 from ncore.store.manifest import MOST_BYTES, FileEntry, Manifest, Status, check_costs, check_digests, plain
 from ncore.store.schema import TABLES
-from ncore.store.spans import MOST, MOST_EPOCH
+from ncore.store.spans import MOST, MOST_EPOCH, count_in
 
 __all__ = ["RunWriter"]
 
@@ -55,6 +55,7 @@ class RunWriter:
         self._open = True
         self._process = os.getpid()
         self._manifest_lock = threading.Lock()
+        self._compaction = Compaction(folder)
         self._pool = ThreadPoolExecutor(len(TABLES))  # a sync, or an upload, is mostly waiting
         self._background = (
             Background(_DEPTH, idle=self._show_life, period=_HEARTBEAT.total_seconds()) if asynchronous else None
@@ -135,21 +136,15 @@ class RunWriter:
         self._check_open()
         self._wait()
         before = self._manifest
-        numbers = {path: (parse_table_file(path) or ("", None))[1] for path in before.files}
-        gone = {path for path, number in numbers.items() if number is not None and number >= epoch}
-        self._change(
-            files={path: entry for path, entry in before.files.items() if path not in gone},
-            tables={
-                name: kept
-                for name, held in before.tables.items()
-                if (kept := [number for number in held if number < epoch])
-            },
-            epochs=[number for number in before.epochs if number < epoch],
-            summary={name: value for name, value in before.summary.items() if name not in LATEST},
-        )
+        tables = {name: [number for number in held if number < epoch] for name, held in before.tables.items()}
+        with self._still_there():
+            self._switch(
+                self._compaction.before(before, epoch),
+                tables={name: kept for name, kept in tables.items() if kept},
+                epochs=[number for number in before.epochs if number < epoch],
+                summary={name: value for name, value in before.summary.items() if name not in LATEST},
+            )
         self._last_epoch = self._manifest.last_epoch
-        for path in gone:
-            self._folder.remove(path)
 
     def describe(
         self,
@@ -205,7 +200,7 @@ class RunWriter:
         self._wait()
         summary = {**self._manifest.summary, **news}
         with self._still_there():
-            files = compact(self._folder, self._manifest)
+            files = self._compaction.of_end(self._manifest)
             self._change(status="finished", reason=None, summary=summary, files=files)
             try:
                 remove_leftovers(self._folder, self._manifest)
@@ -260,19 +255,33 @@ class RunWriter:
             written = dict(self._pool.map(put, tables))
         except RuntimeError:  # the interpreter is ending and lets no thread begin
             written = dict(map(put, tables))
+        for name in tables:
+            self._compaction.keep(name, epoch, tables[name])
         listed = {**before.tables, **{name: [*before.tables.get(name, ()), epoch] for name in tables}}
-        gone: set[str] = set()
+        files = {**before.files, **written}
         if dropped and "predictions" in listed:
-            listed["predictions"] = [number for number in listed["predictions"] if number not in dropped]
-            gone = {part_file("predictions", number) for number in dropped} & set(before.files)
-        self._change(
-            files={path: entry for path, entry in {**before.files, **written}.items() if path not in gone},
+            left = [number for number in listed["predictions"] if number not in dropped]
+            listed["predictions"] = left
+            for path, held in before.files_of("predictions").items():
+                if not count_in(left, held):
+                    del files[path]
+        self._switch(
+            files,
             tables=listed,
             epochs=[*before.epochs, epoch],
             summary={**before.summary, **news},
         )
-        for path in gone:
-            self._folder.remove(path)
+        joined = self._compaction.of_now(self._manifest)
+        if joined != self._manifest.files:
+            self._switch(joined)
+
+    def _switch(self, files: dict[str, FileEntry], **values: Any) -> None:
+        """Have the manifest list other files; only then are those removed that it lists no longer."""
+        before = self._manifest.files
+        self._change(files=files, **values)
+        for path in before:
+            if path not in files:
+                self._folder.remove(path)
 
     def _change(self, **values: Any) -> None:
         """Write the manifest with some values replaced; a sign of life may be due at the same moment."""

@@ -101,7 +101,7 @@ class Session:
             loss: The training loss.
             seed: Of the trainer.
             epochs: How many it plans.
-            call: Of the trainer, in which all of its training happens, where it tells nobody of exceptions.
+            call: Of the trainer, in which all of its training happens, if it tells nobody of exceptions.
             done: Epochs that it has done already, where it goes on from a checkpoint.
 
         Raises:
@@ -122,15 +122,18 @@ class Session:
             loss=loss,
             **options,
         )
-        if call is None:
-            recorder.__enter__()
-        else:
+        if call is not None:
             recorder._use.during(call)
         self._recorder, self._ended, self.run_id = recorder, None, recorder.run_id
         if done >= recorder.last_epoch > 0:
             recorder.continues()  # the trainer's word, also in the middle of an epoch
             if done > recorder.last_epoch:
                 recorder.writer.warn(f"Epochs {recorder.last_epoch + 1} to {done} were trained, but not recorded.")
+
+    def enter(self) -> None:
+        """The trainer tells how training ends, whatever that is, as a ``with`` block does."""
+        if self._recorder is not None:
+            self._recorder.__enter__()
 
     def epoch_ended(self, epoch: int, step: int) -> None:
         """The model is now what it is after ``epoch``, and ``step`` steps; it is recorded by the next flush."""
@@ -147,7 +150,7 @@ class Session:
         splits = {split: values for split, values in self._splits(logged).items() if split not in stale}
         others = [key for key in logged if key not in self._places and place_of(key) is None and "acc" in key.lower()]
         how = f'say which it is with metrics={{"{(others or ["my_accuracy"])[0]}": "validation/accuracy"}}'
-        self._recorder._record(epoch, step, None, (), splits, () if stale else others, how)
+        self._recorder._record(epoch, step, None, (), splits, {}, () if stale else others, how)
 
     def finish(self) -> None:
         """Complete the run."""

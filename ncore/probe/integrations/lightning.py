@@ -85,6 +85,7 @@ class NcoreCallback(Callback):
         self._validated = False
         seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
         self._session.begin(pl_module, self._loss, seed, planned, done=trainer.current_epoch)
+        self._session.enter()
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """Metrics of the validation are of this epoch."""
