@@ -32,7 +32,8 @@ from ncore.probe.images import ImageShape, InputSpec
 from ncore.probe.sources import model_hf, model_python, model_timm, model_torchvision
 from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.candidate_spec import CandidateSpec, Factory, split_source
-from ncore.probe.sources.models import Features, Loaded, Request, load_exactly, remover
+from ncore.probe.sources.models import Features, Loaded, Request, remover
+from ncore.probe.sources.weights import load_exactly
 
 __all__ = [
     "BUILTIN_SIZE",
@@ -66,6 +67,7 @@ class Backbone:
         name: Its label.
         pretrained: Whether its weights come from a file or a download.
         parameters: How many, without the output layer.
+        output: Which of its outputs its features are; empty if it has only one.
         warnings: What to know before trusting runs of it, a sentence each.
     """
 
@@ -76,6 +78,7 @@ class Backbone:
     name: str
     pretrained: bool
     parameters: int
+    output: str = ""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -116,7 +119,7 @@ def load_candidate(
             load_exactly(loaded, weights.expanduser(), spec.name)
         elif loaded.remove is not None:
             loaded.remove(loaded.model)
-        module = Features(loaded.model, loaded.read).float().eval()
+        module = Features(loaded.model, loaded.read, spec.output, spec.layout).float().eval()
         input_spec = resolve_input(spec, loaded.input, image)
         feature_dim = probe(module, input_spec, spec.name)
     return Backbone(
@@ -127,7 +130,8 @@ def load_candidate(
         name=spec.name,
         pretrained=spec.pretrained,
         parameters=sum(parameter.numel() for parameter in module.parameters()),
-        warnings=doubts(spec, loaded, input_spec),
+        output=module.read_from,
+        warnings=doubts(spec, loaded, input_spec, image.oblong),
     )
 
 
@@ -156,7 +160,7 @@ def follow(spec: CandidateSpec, image: ImageShape) -> ImageShape:
     text = spec.architecture if isinstance(spec.architecture, str) else spec.source
     small = split_source(text)[0] == "builtin"
     own = max(builtin.MIN_SIZE, min(image.size, BUILTIN_SIZE)) if small else min(image.size, PLAIN_SIZE)
-    return ImageShape(spec.channels or image.channels, spec.input_size or own)
+    return ImageShape(spec.channels or image.channels, spec.input_size or own, image.oblong)
 
 
 def construct(spec: CandidateSpec, image: ImageShape) -> Loaded:
@@ -206,15 +210,24 @@ def resolve_input(spec: CandidateSpec, own: Mapping[str, Any], image: ImageShape
         mean=per_channel(spec.mean, "mean"),
         std=per_channel(spec.std, "std"),
         interpolation=interpolation,
-        order=own.get("order", "rgb") if channels == 3 else "rgb",
+        order=(spec.order or own.get("order", "rgb")) if channels == 3 else "rgb",
+        crop_pct=spec.crop_pct,
+        crop_mode=spec.crop_mode or "center",
         source="recipe" if spec.mean or spec.std else own.get("source", "default"),
     )
 
 
-def doubts(spec: CandidateSpec, loaded: Loaded, found: InputSpec) -> list[str]:
-    """What to know of a candidate's input before trusting runs of it."""
+def doubts(spec: CandidateSpec, loaded: Loaded, found: InputSpec, oblong: bool = False) -> list[str]:
+    """What to know of a candidate's weights and input before trusting runs of it.
+
+    Args:
+        spec: The candidate.
+        loaded: What its source gave.
+        found: The input that it gets.
+        oblong: Whether the dataset has pictures that are no squares.
+    """
     own, name = loaded.input, spec.name
-    said = list(own.get("warnings", []))
+    said = [*loaded.warnings, *own.get("warnings", [])]
     values = f"mean {list(found.mean)} and std {list(found.std)}"
     foreign = spec.weights is not None or spec.kind == "file"  # than those that the preprocessing belongs to
     if found.source == "recipe":
@@ -230,6 +243,24 @@ def doubts(spec: CandidateSpec, loaded: Loaded, found: InputSpec) -> list[str]:
                 f"The weights of {name} come without their preprocessing: {values} are those of its architecture, "
                 "which the recipe can change."
             )
+    if spec.pretrained and not foreign and "source" in own:
+        said += _other_crop(spec, own, oblong)
+    return said
+
+
+def _other_crop(spec: CandidateSpec, own: Mapping[str, Any], oblong: bool) -> list[str]:
+    """What of a picture the model's authors show, where that is something else than what is shown here."""
+    said, theirs = [], own.get("crop_pct", 1.0)
+    if spec.crop_pct is None and theirs != 1:
+        said.append(
+            f"The preprocessing of {spec.name} shows the middle {theirs:.0%} of a picture's side; here all of it is "
+            f"shown, unless the recipe says `crop_pct: {theirs:g}`."
+        )
+    if spec.crop_mode is None and oblong and own.get("crop_mode") == "squash":
+        said.append(
+            f"The preprocessing of {spec.name} squeezes oblong pictures into a square; here their middle is cut out, "
+            "unless the recipe says `crop_mode: squash`."
+        )
     return said
 
 

@@ -205,6 +205,7 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
     info = {
         "parameters": backbone.parameters + sum(p.numel() for p in unit.parameters()),
         "feature_dim": backbone.feature_dim,
+        "output": backbone.output,
         "input": {"size": backbone.input.size, "channels": backbone.input.channels},
         "images": {name: len(split) for name, split in examples.items()},
         "left_out": data.left_out,

@@ -117,7 +117,7 @@ def identity_of(settings: BaseModel, without: Collection[str] = ()) -> dict[str,
     All fields with their values, so that a default that is changed later is told apart from the one before. A field
     that was added after runs had been recorded is listed in the class's ``ADDED``, with the value that stands for what
     was done before there was such a field: with that value it has no part in the id, and those runs stay found. One
-    that is listed in ``ASIDE`` has no part in it with any value.
+    that is listed in ``ASIDE`` has no part in it with any value. So it is with the fields of settings within settings.
 
     Args:
         settings: Any settings or spec.
@@ -125,6 +125,9 @@ def identity_of(settings: BaseModel, without: Collection[str] = ()) -> dict[str,
     """
     added: Mapping[str, Any] = getattr(type(settings), "ADDED", {})
     values = settings.model_dump(mode="json", exclude={*without, *getattr(type(settings), "ASIDE", ())})
+    for name in values:
+        if isinstance(inner := getattr(settings, name), BaseModel):
+            values[name] = identity_of(inner)
     return {name: value for name, value in values.items() if name not in added or value != added[name]}
 
 

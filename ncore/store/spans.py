@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 __all__ = ["MOST", "MOST_EPOCH", "count_in", "epochs_of", "spans_of"]
@@ -15,7 +15,7 @@ MOST_EPOCH = 2**31 - 1
 """Tables keep epochs as int32."""
 
 
-def spans_of(epochs: Iterable[int]) -> list[list[int]]:
+def spans_of(epochs: Sequence[int]) -> list[list[int]]:
     """Epochs, ascending, as spans.
 
     Example:
@@ -24,6 +24,8 @@ def spans_of(epochs: Iterable[int]) -> list[list[int]]:
         >>> spans_of([7]), spans_of([])
         ([[7, 7, 1]], [])
     """
+    if epochs and epochs[-1] - epochs[0] == len(epochs) - 1 and epochs == list(range(epochs[0], epochs[-1] + 1)):
+        return [[epochs[0], epochs[-1], 1]]  # as of nearly every run, so without a loop
     spans: list[list[int]] = []
     for epoch in epochs:
         if spans and (span := spans[-1])[0] == span[1] < epoch:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from ncore.errors import NcoreError, SchemaVersionError, StoreError
 from ncore.store._folder import Entry, Folder, folder_at
+from ncore.store._footer import check_footer, footer_bytes
 from ncore.store._inventory import DROPPINGS, has_tables, left_out, unlisted
 from ncore.store._lock import is_alive
 from ncore.store._marker import check_marker
@@ -294,10 +295,11 @@ def _check_file(folder: Folder, path: str, entry: FileEntry) -> None:
             check_table(found, table, where)  # it may be sound, but not what belongs here
             groups = (found.metadata.row_group(number) for number in range(found.num_row_groups))
             problem = next(filter(None, map(too_large, groups)), "")
+            check_footer(footer_bytes(file), found.schema)
     except (FileNotFoundError, NcoreError):
         raise  # the first: replaced by a writer between the two reads, which the caller looks into
     except Exception as error:
-        raise damage or DamagedFileError(where, "corrupt", "it is no Parquet file") from error
+        raise damage or DamagedFileError(where, "corrupt", f"it is no sound Parquet file, {in_line(error)}") from error
     if damage is not None:
         raise damage
     if problem:

@@ -1,7 +1,8 @@
-"""What a model's own preprocessing does to pixels: read off what it makes of pictures of one colour."""
+"""What a model's own preprocessing does to pictures: read off what it makes of plain ones and of ramps."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -35,14 +36,14 @@ LUMINANCE = (0.299, 0.587, 0.114)
 def measure(
     process: Callable[[Image.Image], torch.Tensor], label: str, *, grey: bool, stated: dict[str, Any]
 ) -> dict[str, Any]:
-    """Channels, size, mean, std and channel order of a preprocessing.
+    """Channels, size, mean, std, channel order and crop of a preprocessing.
 
     Args:
         process: From a picture to a tensor (C, H, W).
         label: What the preprocessing is called in messages.
         grey: Whether it is given grey pictures.
-        stated: Its ``mean`` and ``std`` as its configuration has them, which are exact, while what is read off has the
-            digits of float32: they are handed back where they explain what is seen.
+        stated: Its ``mean``, ``std`` and ``crop_pct`` as its configuration has them, which are exact, while what is
+            read off has the digits of float32: they are handed back where they explain what is seen.
 
     Returns:
         An own input, as ``Loaded`` has it.
@@ -73,7 +74,55 @@ def measure(
         found["warnings"].append(
             f"The preprocessing of {label} gives {height}x{width} pixels; here pictures are squares of {found['size']}."
         )
+    elif "size" in found:
+        found |= _crop(process, label, grey, found, stated.get("crop_pct"))
     return found
+
+
+def _crop(
+    process: Callable[[Image.Image], torch.Tensor],
+    label: str,
+    grey: bool,
+    found: dict[str, Any],
+    stated: float | None,
+) -> dict[str, Any]:
+    """Which part of an oblong picture is shown, read off where a ramp along each side begins and ends."""
+    size, sides = found["size"], (SIDES[1], SIDES[0])
+    shown, middle = [], []
+    for axis, side in enumerate(sides):
+        ramp = (255 * (np.arange(side) + 0.5) / side).round().astype(np.uint8)
+        pixels = np.broadcast_to(ramp[None, :] if axis == 0 else ramp[:, None], sides[::-1])
+        picture = Image.fromarray(np.ascontiguousarray(pixels))
+        try:
+            made = process(picture if grey else picture.convert("RGB"))[0].double()
+        except Exception as error:
+            raise InputError(_said(label, f"fails on an oblong picture ({first_line(error)})")) from error
+        if made.shape != (size, size):
+            raise InputError(
+                _said(label, f"gives {tuple(made.shape)} for an oblong picture, but {size}x{size} of others")
+            )
+        line = (made.median(axis).values * found["std"][0] + found["mean"][0]).numpy()
+        inner = slice(size // 8, size - size // 8)  # borders may be padded, or blurred by the filter
+        where = (np.arange(size) + 0.5) / size
+        slope, start = np.polyfit(where[inner], line[inner], 1)
+        shown.append(float(slope))
+        middle.append(float(start + slope / 2))
+    width, height = shown
+    near = 2 / size + 0.005  # sides are whole numbers of pixels, and a ramp has 256 steps
+    if max(shown) > 1 + near or min(shown) < 0.05 or max(abs(at - 0.5) for at in middle) > near:
+        return {"warnings": [*found["warnings"], _unlike(label)]}
+    mode = "squash" if abs(width - height) < near else "center"
+    if mode == "center" and abs(width * sides[0] / (height * sides[1]) - 1) > 2 * near:
+        return {"warnings": [*found["warnings"], _unlike(label)]}
+    resized = max(round(size / height), size)
+    if stated is not None and abs(math.floor(size / stated + 1e-9) - resized) <= 1:
+        return {"crop_mode": mode, "crop_pct": float(stated)}
+    # Rounded down, so that it gives back as many pixels.
+    return {"crop_mode": mode, "crop_pct": math.floor(size / resized * 1e4 + 1e-6) / 1e4}
+
+
+def _unlike(label: str) -> str:
+    return f"The preprocessing of {label} shows another part of a picture than its middle, or pads it; here it is that."
 
 
 def _affine(colours: np.ndarray, seen: np.ndarray, label: str, grey: bool, stated: dict[str, Any]) -> dict[str, Any]:
