@@ -11,9 +11,11 @@ from ncore.errors import InputError
 from ncore.probe._course import Moment
 from ncore.store.metric_names import NAMES, SPLITS, canonical_name, canonical_split, place_of
 
-__all__ = ["Measured", "Row", "columns_of", "measured", "moments", "not_finite", "unnamed"]
+__all__ = ["OF_TRAINING", "Measured", "Row", "columns_of", "measured", "moments", "not_finite", "unnamed"]
 
 _ACCURACY = "accuracy"
+OF_TRAINING = ("train", "probe")
+"""Splits that say nothing of data that are not trained on."""
 
 
 @dataclass(frozen=True)
@@ -64,18 +66,17 @@ def columns_of(rows: Iterable[Row]) -> dict[str, Any]:
 
 
 def unnamed(rows: Iterable[Row], others: Iterable[str] = (), how: str = "") -> str:
-    """What to say where something was measured on validation data, but no accuracy; empty if that is not so.
+    """What to say where something was measured on other data than of training, but no validation accuracy; else empty.
 
     Args:
         rows: Of an epoch.
         others: Names of what was seen but has no place in a run.
         how: Where one says which is the accuracy.
     """
-    seen = {row.name for row in rows if row.split == "validation"}
-    others = sorted(others)
-    if _ACCURACY in seen or not (seen or others):
+    seen = {(row.split, row.name) for row in rows if row.split not in OF_TRAINING}
+    if ("validation", _ACCURACY) in seen or not (seen or others):
         return ""
-    found = [f"validation {name}" for name in sorted(seen)] + others
+    found = [f"{split} {name}" for split, name in sorted(seen)] + sorted(others)
     return (
         f"No validation accuracy was seen, which rankings are made of, but {', '.join(found)}: "
         + (how or 'give it as validation={"accuracy": 0.9}')

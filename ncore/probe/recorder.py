@@ -15,7 +15,7 @@ from ncore.errors import InputError, NcoreError, StoreError
 from ncore.network.losses import Loss
 from ncore.probe import _loops
 from ncore.probe._course import Moment
-from ncore.probe._metric_rows import Measured, Row, columns_of, measured, moments, not_finite, unnamed
+from ncore.probe._metric_rows import OF_TRAINING, Measured, Row, columns_of, measured, moments, not_finite, unnamed
 from ncore.probe._observing import bare, read_probe
 from ncore.probe._predictions import KeptPredictions
 from ncore.probe._resuming import Policy, Standing, check_policy
@@ -233,7 +233,7 @@ class Recorder:
                 self._write(epoch, [*moments(course), *between, *rows], look, predictions)
             self._between = [row for row in self._between if row not in between]
             others = list(others)
-            if not self._named and (others or any(row.split == "validation" for row in rows)):
+            if not self._named and (others or any(row.split not in OF_TRAINING for row in rows)):
                 self._named = True
                 if self._tables.of_classes and (said := unnamed(rows, others, how)):
                     self._tell(said)

@@ -223,12 +223,21 @@ def test_metrics_by_names_that_hold_their_split(tmp_path):
     assert found == {"validation accuracy", "train loss", "validation f1", "validation loss"}
 
 
-def test_validation_without_an_accuracy_is_said_once(tmp_path):
+@pytest.mark.parametrize(
+    ("splits", "said"),
+    [
+        ({"validation": {"loss": 1.0, "f1": 0.3}}, "validation f1, validation loss"),
+        ({"validate_set": {"accuracy": 0.5}, "train": {"accuracy": 0.6}}, "validate_set accuracy"),
+        ({"test": {"acc": 0.5}, "val": {"loss": 1.0}}, "test accuracy, validation loss"),
+    ],
+)
+def test_no_validation_accuracy_is_said_once(tmp_path, splits, said):
     with recorder(tmp_path, network()) as record:
-        with pytest.warns(RuntimeWarning, match="validation f1, validation loss"):
-            record.record(validation={"loss": 1.0, "f1": 0.3})
-        record.record(validation={"loss": 1.0, "f1": 0.3})
-    assert "No validation accuracy was seen" in row(tmp_path)["warnings"]
+        record.record(train={"accuracy": 0.5})
+        with pytest.warns(RuntimeWarning, match=f"No validation accuracy was seen.* but {said}"):
+            record.record(**splits)
+        record.record(**splits)
+    assert said in row(tmp_path)["warnings"]
 
 
 # Predictions of single examples

@@ -40,8 +40,9 @@ class NcoreCallback(TrainerCallback):
     Args:
         store: Folder, URL or an open store; made if it does not exist.
         unit: The dense head, or its dotted name inside the model.
-        probe: (inputs, targets), fixed over the run, inputs being the model's first argument, such as pixel values
-            (``forward`` passes them otherwise); 512 samples or more are advised.
+        probe: (inputs, targets), fixed over the run, inputs being the model's first argument, such as pixel values, or
+            arguments by name, such as ``{"input_ids": ..., "attention_mask": ...}`` (``forward`` passes them as you
+            like); 512 samples or more are advised.
         candidate, dataset: Names, as the ranking will show them.
         loss: The training loss; by default cross-entropy with the label smoothing of the training arguments.
         **options: See :class:`ncore.probe.integrations._session.Options`.
