@@ -275,6 +275,11 @@ def _other_crop(spec: CandidateSpec, own: Mapping[str, Any], oblong: bool) -> li
             f"The preprocessing of {spec.name} squeezes oblong pictures into a square; here their middle is cut out, "
             "unless the recipe says `crop_mode: squash`."
         )
+    if spec.crop_mode is None and oblong and own.get("crop_mode") == "other":
+        said.append(
+            f"The preprocessing of {spec.name} pads oblong pictures, or leaves them oblong; here their middle is cut "
+            "out, or they are squeezed into a square if the recipe says `crop_mode: squash`."
+        )
     return said
 
 
