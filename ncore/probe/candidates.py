@@ -109,6 +109,7 @@ def load_candidate(
         (84, 8, 43576)
     """
     spec = CandidateSpec.parse(spec)
+    shown = image
     image = follow(spec, image or ImageShape(3, BUILTIN_SIZE))
     with seeded(seed):
         loaded = construct(spec, image)
@@ -135,7 +136,7 @@ def load_candidate(
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         output=module.read_from,
         warnings=[
-            *doubts(spec, loaded, input_spec, image.oblong),
+            *doubts(spec, loaded, input_spec, shown),
             *(classes_as_features(loaded.model, feature_dim, spec.name) if whole else ()),
         ],
     )
@@ -223,14 +224,14 @@ def resolve_input(spec: CandidateSpec, own: Mapping[str, Any], image: ImageShape
     )
 
 
-def doubts(spec: CandidateSpec, loaded: Loaded, found: InputSpec, oblong: bool = False) -> list[str]:
+def doubts(spec: CandidateSpec, loaded: Loaded, found: InputSpec, shown: ImageShape | None) -> list[str]:
     """What to know of a candidate's weights and input before trusting runs of it.
 
     Args:
         spec: The candidate.
         loaded: What its source gave.
         found: The input that it gets.
-        oblong: Whether the dataset has pictures that are no squares.
+        shown: The dataset's own pictures, if they are known.
     """
     own, name = loaded.input, spec.name
     said = [*loaded.warnings, *own.get("warnings", [])]
@@ -241,6 +242,11 @@ def doubts(spec: CandidateSpec, loaded: Loaded, found: InputSpec, oblong: bool =
             theirs, ours = own.get(key, ()), getattr(found, key)
             if "source" in own and not foreign and not np.allclose(theirs, ours, atol=5e-3):
                 said.append(f"The recipe's {key} {list(ours)} of {name} stands in place of its own {list(theirs)}.")
+    elif own.get("trained") and not spec.pretrained:
+        said.append(
+            f"{name} has the same weights whatever the seed, as trained ones are, and comes without their "
+            f"preprocessing: {values} are a default, which the recipe can change."
+        )
     elif spec.pretrained and split_source(_built(spec))[0] != "builtin":
         if found.source == "default":
             said.append(f"{name} comes without its preprocessing: {values} are a default, which the recipe can change.")
@@ -250,7 +256,9 @@ def doubts(spec: CandidateSpec, loaded: Loaded, found: InputSpec, oblong: bool =
                 "which the recipe can change."
             )
     if spec.pretrained and not foreign and "source" in own:
-        said += _other_crop(spec, own, oblong)
+        said += _other_crop(spec, own, shown is not None and shown.oblong)
+    if found.channels == 1 and shown is not None and shown.channels == 3 and spec.channels is None:
+        said.append(f"{name} takes grey pictures, so that the colours of the dataset's are lost on it.")
     return said
 
 
@@ -266,6 +274,11 @@ def _other_crop(spec: CandidateSpec, own: Mapping[str, Any], oblong: bool) -> li
         said.append(
             f"The preprocessing of {spec.name} squeezes oblong pictures into a square; here their middle is cut out, "
             "unless the recipe says `crop_mode: squash`."
+        )
+    if spec.crop_mode is None and oblong and own.get("crop_mode") == "other":
+        said.append(
+            f"The preprocessing of {spec.name} pads oblong pictures, or leaves them oblong; here their middle is cut "
+            "out, or they are squeezed into a square if the recipe says `crop_mode: squash`."
         )
     return said
 

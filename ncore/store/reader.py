@@ -65,7 +65,9 @@ class Run:
     @property
     def status(self) -> str:
         """How the run stands now: "running", "finished", "failed" or "interrupted"."""
-        return status_now(self._folder, self._load())
+        status = status_now(self._folder, self._load())
+        # Between the two looks it may have ended.
+        return status_now(self._folder, self._load()) if status == "interrupted" else status
 
     @property
     def tags(self) -> list[str]:

@@ -121,7 +121,8 @@ class Decider:
     def _other_weights(self, job: Job, manifest: Manifest, data: DataNow) -> str:
         """How they differ; those that a hub keeps under a name are only looked at once they are loaded to go on."""
         then = manifest.digests.get("weights")
-        key = f"{job.base} {job.candidate.model_dump_json()} {job.seed} {data.image} {then}"
+        seed = "" if job.candidate.pretrained else job.seed  # weights that are loaded are the same for all
+        key = f"{job.base} {job.candidate.model_dump_json()} {seed} {data.image} {then}"
         if not then or key in self._weights:
             return self._weights.get(key, "")
         why = ""

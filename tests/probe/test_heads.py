@@ -176,3 +176,43 @@ def test_a_classifier_without_a_layer_for_its_labels_is_refused(transformers, tm
         loaded.remove(loaded.model)
     about = json.loads((tmp_path / "config.json").read_text())
     assert about["architectures"] == ["ResNetForImageClassification"]
+
+
+@pytest.mark.parametrize("how", ["random", "trained", "seeds itself", "once"])
+def test_weights_of_a_factory_that_are_the_same_whatever_the_seed_are_trained_ones(nets, how):
+    kept, calls = Own().state_dict(), []
+
+    def make():
+        calls.append(1)
+        if how == "once" and len(calls) > 1:
+            raise RuntimeError("no more")
+        if how == "seeds itself":
+            torch.manual_seed(3)
+        model = Own()
+        if how == "trained":
+            model.load_state_dict(kept)
+        return model
+
+    nets.make = make
+    spec = {"source": "python:own_heads:make", "input_size": 32}
+    backbone = load_candidate(spec, seed=4, image=SHAPE)
+    told = [text for text in backbone.warnings if "whatever the seed" in text]
+    assert bool(told) == (how in ("trained", "seeds itself"))
+    calls.clear()
+    assert not load_candidate({**spec, "mean": [0.4], "std": [0.2]}, image=SHAPE).warnings
+    calls.clear()
+    same = load_candidate(spec, seed=4, image=SHAPE).module.state_dict()
+    assert all(torch.equal(value, same[key]) for key, value in backbone.module.state_dict().items())
+
+
+def test_colours_that_are_lost_on_a_grey_model_are_said(transformers, tmp_path):
+    grey = transformers.ResNetConfig(embedding_size=4, layer_type="basic", num_channels=1, **CONVOLUTIONS)
+    transformers.ResNetForImageClassification(grey).save_pretrained(tmp_path)
+
+    def lost(image, **spec):
+        said = load_candidate({"source": f"hf:{tmp_path}", "input_size": 32, **spec}, image=image).warnings
+        return any("so that the colours" in text for text in said)
+
+    assert lost(SHAPE)
+    assert not lost(ImageShape(1, 32))
+    assert not lost(SHAPE, channels=1)

@@ -39,7 +39,6 @@ def ended(place):
     until = time.monotonic() + 60
     while ncore.open_store(place).runs().iloc[0]["status"] == "running" and time.monotonic() < until:
         time.sleep(0.02)
-    time.sleep(0.1)  # between the lock and the manifest, a run that is just ended may look interrupted
     row = ncore.open_store(place).runs().iloc[0]
     return row["status"], row["reason"]
 

@@ -90,9 +90,11 @@ def test_of_any_course_the_first_the_best_so_far_and_the_last_are_kept(right, sp
         if epoch == split_at:
             kept = KeptPredictions(3, len(right), {one: right[one - 1] / 5 for one in listed})
         columns = {"label": np.zeros(5, int), "predicted": np.arange(5) >= count}
-        table, gone = kept.take(epoch, {"validation": columns})
-        assert len(table["label"]) == 5
-        listed = (listed | {epoch}) - set(gone)
+        kept.of_epoch(epoch, {"validation": {**columns, "predicted": np.zeros(5, int)}})  # which is not written
+        due = kept.of_epoch(epoch, {"validation": columns})
+        kept.written(due)
+        assert len(due.table["label"]) == 5
+        listed = (listed | {epoch}) - set(due.gone)
         assert listed == {1, right.index(max(right[:epoch])) + 1, epoch}
 
 

@@ -138,15 +138,18 @@ def load_parquet(
     listing = [f"{split}/{file.name}:{file.stat().st_size}" for split, group in sets.items() for file in group]
     what = path or next(iter(sets["train"])).name
     pools, names = numbered(pools, class_names, what)
-    return Raw(pools, names, digest(*listing))
+    root = _root(path) if path else None
+    hidden = len(list(root.rglob("*.parquet"))) - len(_visible(root)) if root else 0
+    said = (f"Of the Parquet files in {path}, {hidden} hidden ones were left out.",) if hidden else ()
+    return Raw(pools, names, digest(*listing), said)
 
 
 def _visible(root: Path) -> list[Path]:
-    """The Parquet files below a folder, without hidden ones and those in hidden folders."""
+    """The Parquet files below a folder, without hidden ones and those in hidden folders, such as ``_delta_log``."""
     return [
         file
         for file in root.rglob("*.parquet")
-        if not any(part.startswith((".", "__")) for part in file.relative_to(root).parts)
+        if not any(part.startswith((".", "_")) for part in file.relative_to(root).parts)
     ]
 
 

@@ -57,8 +57,8 @@ class Loaded:
     Args:
         model: As constructed, output layer included.
         input: Some of channels, size, mean, std, interpolation, order, crop_pct, crop_mode, and their source; what is
-            absent follows the dataset. Besides, ``warnings``, and a ``refusal`` where the model's own preprocessing
-            can't be followed.
+            absent follows the dataset. Besides, ``warnings``, a ``refusal`` where the model's own preprocessing can't
+            be followed, and ``trained`` where weights seem to be trained that nothing else is known of.
         remove: Takes the output layer off; None where there is none.
         read: Calls the model; its result holds the features.
         warnings: What to know of its weights, a sentence each.
