@@ -80,7 +80,7 @@ def test_other_data_under_the_same_name_are_refused(tmp_path, until):
     (row,) = plan(recipe.jobs, recipe.store_place).to_dict("records")
     (result,) = go(recipe.jobs, recipe.store_place)
     assert row["action"] == "refuse"
-    assert result.outcome == "failed"
+    assert result.outcome == "refused"
     assert result.reason == row["reason"]
     assert "other data than 'd' has now" in result.reason
 
