@@ -294,11 +294,10 @@ def load_dataset(
 def _seen_and_missed(splits: Mapping[str, Split], class_names: Sequence[str]) -> list[str]:
     """Classes that a set lacks, pictures that several classes have, and those of several frames."""
     said = []
-    train = splits["train"]
-    chosen = np.unique(np.linspace(0, len(train) - 1, LOOKED_AT).astype(int)).tolist()
-    frames = max(getattr(train.decode(index), "n_frames", 1) for index in chosen)
-    if frames > 1:
-        said.append(f"Pictures have up to {frames} frames or pages: the first of each is used, and the rest left out.")
+    frames = np.concatenate([split.content["frames"] for split in splits.values()])
+    if count := int((frames > 1).sum()):
+        said.append(f"{count} pictures have up to {frames.max()} frames or pages: the first of each is used, and the "
+                    "rest left out.")  # fmt: skip
     for name, split in splits.items():
         counts = np.bincount(split.labels, minlength=len(class_names)).tolist()
         missing = [class_name for class_name, count in zip(class_names, counts, strict=True) if not count]
