@@ -66,7 +66,7 @@ class Split:
     contents: Contents
     conversion: Conversion = field(default_factory=Conversion)
     warnings: list[str] = field(default_factory=list)
-    _last: tuple[tuple[int, int, str], torch.Tensor] | None = field(default=None, repr=False)
+    _last: tuple[tuple[Any, ...], torch.Tensor] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -98,13 +98,13 @@ class Split:
         The last one made is kept and handed out again, so it must not be written to.
 
         Args:
-            spec: Channels, size and interpolation.
+            spec: Channels, size, interpolation and crop.
             memory_limit_gb: Refuse more than this; by default the environment's NCORE_MEMORY_GB, or 8.
 
         Raises:
             InputError: It would be too large, or a picture is broken.
         """
-        key = (spec.channels, spec.size, spec.interpolation)
+        key = (spec.channels, spec.size, spec.interpolation, spec.crop_pct, spec.crop_mode)
         if self._last is None or self._last[0] != key:
 
             def pixels(index: int) -> np.ndarray:

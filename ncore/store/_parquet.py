@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from ncore.errors import NcoreError, SchemaVersionError
 from ncore.store._folder import Folder
+from ncore.store._footer import check_footer, footer_bytes
 from ncore.store.damage import DamagedFileError, in_line
 from ncore.store.layout import checksum
 from ncore.store.manifest import Extent, FileEntry
@@ -21,7 +22,6 @@ from ncore.store.migrations import is_readable, known_versions, lift_rows, schem
 from ncore.store.schema import SCHEMA_VERSION, TABLE_KEY, TABLES, VERSION_KEY
 
 __all__ = [
-    "MANY",
     "WHOLE",
     "CheckedSink",
     "Groups",
@@ -47,10 +47,6 @@ _MOST_ROWS = 1 << 20  # of a row group; tables have thousands
 
 Wanted = Mapping[str, np.ndarray]
 """Column name -> sorted values; only rows that have one of them in every column are wanted."""
-
-
-MANY = 256
-"""Row groups from which on a reader keeps what it knows of them: asking all of them takes longer than reading some."""
 
 
 class Groups:
@@ -130,7 +126,7 @@ def stream_writer(name: str, sink: CheckedSink) -> Iterator[pq.ParquetWriter]:
 
 @contextlib.contextmanager
 def open_table(
-    folder: Folder, path: str, name: str, entry: FileEntry, metadata: pq.FileMetaData | None = None
+    folder: Folder, path: str, name: str, entry: FileEntry, groups: Groups | None = None, choosing: bool = False
 ) -> Iterator[pq.ParquetFile]:
     """A listed Parquet file, opened with the checks.
 
@@ -139,7 +135,8 @@ def open_table(
         path: Of the file, in the folder.
         name: Of the table that it must hold.
         entry: What the manifest says of it.
-        metadata: What its footer was read as before, if it was.
+        groups: What its footer was read as before, if it was.
+        choosing: Whether the footer will be asked for more than how many rows there are, as by :func:`read_rows`.
 
     Raises:
         FileNotFoundError: It is not there.
@@ -150,8 +147,11 @@ def open_table(
     with contextlib.ExitStack() as stack:
         try:
             source = _in_pieces(folder, path, entry, stack) or _whole(folder, path, entry)
-            file = pq.ParquetFile(source, metadata=metadata, page_checksum_verification=True, pre_buffer=False)
+            known = groups and groups.metadata
+            file = pq.ParquetFile(source, metadata=known, page_checksum_verification=True, pre_buffer=False)
             check_table(file, name, where)
+            if choosing and known is None:
+                check_footer(footer_bytes(source), file.schema)
             yield file
         except (FileNotFoundError, NcoreError):
             raise
@@ -271,7 +271,7 @@ def read_rows(
     Args:
         file: Opened by :func:`open_table`.
         name: Of its table.
-        wanted: What rows are chosen by; empty for all.
+        wanted: What rows are chosen by; empty for all, else the file was opened for choosing.
         columns: To return, in this order.
         groups: What is known of the file's row groups.
     """
@@ -326,7 +326,7 @@ def _longer(extent: Extent, data: Any) -> Extent:
 def _undecided(group: Any, wanted: Wanted) -> dict[str, np.ndarray] | None:
     """Of what is wanted, that which rows of a row group have still to be chosen by; None if it holds nothing."""
     left = {}
-    for number in range(group.num_columns):
+    for number in range(group.num_columns) if wanted else ():
         column = group.column(number)
         if column.path_in_schema not in wanted:
             continue

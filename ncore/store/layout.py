@@ -6,12 +6,14 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
 from ncore._validation import shown
 from ncore.errors import InputError
 from ncore.store.schema import TABLES
+from ncore.store.spans import MOST_EPOCH
 
 __all__ = [
     "ANNOTATIONS",
@@ -38,13 +40,13 @@ ANNOTATIONS = "annotations.json"
 LOCK = ".lock"
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_TABLE_FILE = re.compile(rf"({'|'.join(TABLES)})(?:/([0-9]{{5,10}}))?\.parquet")
+_TABLE_FILE = re.compile(rf"({'|'.join(TABLES)})(?:/([0-9]{{5,10}})(?:-([0-9]{{5,10}}))?)?\.parquet")
 _CHECKPOINT = re.compile(r"checkpoint-([0-9]{6,})-([0-9a-f]{8})\.safetensors")
 
 
-def part_file(table: str, epoch: int) -> str:
-    """Where one epoch of a table is while its run is being recorded."""
-    return f"{table}/{epoch:05d}.parquet"
+def part_file(table: str, first: int, last: int | None = None) -> str:
+    """Where an epoch of a table, or some that follow each other, is while its run is being recorded."""
+    return f"{table}/{first:05d}.parquet" if last in (None, first) else f"{table}/{first:05d}-{last:05d}.parquet"
 
 
 def table_file(table: str) -> str:
@@ -52,10 +54,23 @@ def table_file(table: str) -> str:
     return f"{table}.parquet"
 
 
-def parse_table_file(path: str) -> tuple[str, int | None] | None:
-    """Table and epoch (None: all) of a path inside a run; None if no table can be there."""
+@lru_cache(4096)
+def parse_table_file(path: str) -> tuple[str, range] | None:
+    """Table of a path inside a run, and the epochs that can be there; None if no table can be.
+
+    Example:
+        >>> parse_table_file("metrics/00016-00031.parquet")
+        ('metrics', range(16, 32))
+    """
     match = _TABLE_FILE.fullmatch(path)
-    return match and (match[1], None if match[2] is None else int(match[2]))
+    if match is None:
+        return None
+    if match[2] is None:
+        return match[1], range(MOST_EPOCH + 1)
+    first, last = int(match[2]), int(match[3] or match[2])
+    if not first <= last <= MOST_EPOCH or path != part_file(match[1], first, last):
+        return None
+    return match[1], range(first, last + 1)
 
 
 def checkpoint_file(number: int, data: bytes) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import PurePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AwareDatetime,
@@ -25,6 +26,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_core import from_json
 
@@ -34,7 +36,7 @@ from ncore.store.damage import DamagedFileError, in_line
 from ncore.store.layout import checksum, parse_table_file
 from ncore.store.migrations import is_readable, known_versions, lift_manifest
 from ncore.store.schema import SCHEMA_VERSION
-from ncore.store.spans import epochs_of, spans_of
+from ncore.store.spans import count_in, epochs_of, spans_of
 
 __all__ = [
     "MOST_BYTES",
@@ -165,13 +167,22 @@ class Manifest(BaseModel):
             raise ValueError(str(error)) from error
         return values
 
-    @field_validator("files")
-    @classmethod
-    def _inside(cls, files: dict[str, FileEntry]) -> dict[str, FileEntry]:
-        for path in files:
-            if parse_table_file(path) is None:
+    @model_validator(mode="after")
+    def _covered(self) -> Self:
+        """Every listed epoch of a table is in one file, and none in two."""
+        held: dict[str, list[range]] = {}
+        for path in self.files:
+            if (parsed := parse_table_file(path)) is None:
                 raise ValueError(f"it lists {path!r}, which cannot be a file of a run")
-        return files
+            held.setdefault(parsed[0], []).append(parsed[1])
+        for name, ranges in held.items():
+            for before, after in pairwise(sorted(ranges, key=lambda some: some.start)):
+                if after.start < before.stop:
+                    raise ValueError(f"it lists two files of the table {name} that hold epoch {after.start}")
+        for name, epochs in self.tables.items():
+            if sum(count_in(epochs, some) for some in held.get(name, ())) < len(epochs):
+                raise ValueError(f"it lists epochs of the table {name} that are in none of its files")
+        return self
 
     @property
     def last_epoch(self) -> int:
@@ -187,14 +198,17 @@ class Manifest(BaseModel):
         """A copy with some values replaced, updated now."""
         return self.model_copy(update={"updated": datetime.now(UTC), **values})
 
-    def files_of(self, table: str, epochs: set[int] | None = None) -> list[str]:
-        """Listed files of a table, in order of epoch, that can hold rows of ``epochs`` (None: all)."""
-        found = []
-        for path in self.files:
-            name, epoch = parse_table_file(path) or ("", None)
-            if name == table and (epochs is None or epoch is None or epoch in epochs):
-                found.append((-1 if epoch is None else epoch, path))
-        return [path for _, path in sorted(found)]
+    def files_of(self, table: str, epochs: Sequence[int] | None = None) -> dict[str, range]:
+        """Listed files of a table, in order of epoch, with the epochs that they can hold.
+
+        Args:
+            table: Its name.
+            epochs: Only files that can hold one of these, ascending.
+        """
+        parsed = ((path, parse_table_file(path) or ("", range(0))) for path in self.files)
+        found = [(held.start, held, path) for path, (name, held) in parsed if name == table]
+        found.sort(key=lambda item: item[0])
+        return {path: held for _, held, path in found if epochs is None or count_in(epochs, held)}
 
     @property
     def stopped_early(self) -> bool:

@@ -15,11 +15,12 @@ from ncore.network.strengths import DENSE, Strength
 from ncore.store._columns import factors_of_table
 from ncore.store._folder import Folder
 from ncore.store._lock import status_now
-from ncore.store._parquet import MANY, Groups, Wanted, open_table, read_rows
+from ncore.store._parquet import Groups, Wanted, open_table, read_rows
 from ncore.store.annotations import read_annotations
 from ncore.store.damage import DamagedFileError, kept_inside
 from ncore.store.layout import MANIFEST
 from ncore.store.manifest import MOST_BYTES, Manifest
+from ncore.store.metric_names import usually_named
 from ncore.store.schema import TABLES
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ Numbers: TypeAlias = int | Iterable[int] | None
 _T = TypeVar("_T")
 _SMALL = ("metrics", "capacitance")
 _TEXT = (*_SMALL, "predictions")
-_AGAIN = 5  # times that a writer may change files under a reader before it gives up
+_AGAIN = 20  # times that a writer may change files under a reader before it gives up
 
 
 class Run:
@@ -64,7 +65,9 @@ class Run:
     @property
     def status(self) -> str:
         """How the run stands now: "running", "finished", "failed" or "interrupted"."""
-        return status_now(self._folder, self._load())
+        status = status_now(self._folder, self._load())
+        # Between the two looks it may have ended.
+        return status_now(self._folder, self._load()) if status == "interrupted" else status
 
     @property
     def tags(self) -> list[str]:
@@ -88,11 +91,11 @@ class Run:
         return self._load().tables.get(table, [])
 
     def metrics(self) -> pd.DataFrame:
-        """The table ``metrics``: losses, accuracies, learning rates and times.
+        """The table ``metrics``: losses, accuracies, learning rates and times, by their usual names.
 
         ``at`` is the epochs of training done when a row was measured; always there, the row's epoch if nothing else.
         """
-        frame = self._frame("metrics")
+        frame = usually_named(self._frame("metrics"))
         return frame.assign(at=frame["at"].fillna(frame["epoch"]).astype("float64"))
 
     def capacitance(self) -> pd.DataFrame:
@@ -190,25 +193,28 @@ class Run:
         asked = dict(wanted or {})
 
         def read(manifest: Manifest) -> pa.Table:
-            epochs = set(asked["epoch"].tolist()) if "epoch" in asked else None
-            if epochs and (absent := sorted(epochs - set(manifest.tables.get(name, ())))):
+            listed, by = manifest.tables.get(name, []), asked
+            epochs = asked["epoch"].tolist() if "epoch" in asked else None
+            if epochs and (absent := sorted(set(epochs) - set(listed))):
                 raise StoreError(_not_recorded(self.id, name, absent[0], manifest))
+            if epochs is None and name == "predictions":  # files still hold what was dropped since
+                by = {**asked, "epoch": _numbers(listed)}
 
             def one(path: str) -> list[pa.RecordBatch]:
                 entry = manifest.files[path]
                 key = (path, entry.crc32)
                 if key not in self._kept:
                     known = self._groups.get(key)
-                    with open_table(self._folder, path, name, entry, known and known.metadata) as file:
-                        if known is None and file.num_row_groups >= MANY:
+                    with open_table(self._folder, path, name, entry, known, choosing=bool(by)) as file:
+                        if by and known is None:
                             known = self._groups[key] = Groups(file.metadata)
-                        batches = read_rows(file, name, asked, schema.names, known)
+                        batches = read_rows(file, name, by, schema.names, known)
                     if name not in _SMALL:
                         return batches
                     self._kept[key] = batches
                 return self._kept[key]
 
-            paths = manifest.files_of(name, epochs)
+            paths = list(manifest.files_of(name, epochs))
             if self._folder.local or len(paths) < 2:
                 parts = [one(path) for path in paths]
             else:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["MOST", "MOST_EPOCH", "epochs_of", "spans_of"]
+__all__ = ["MOST", "MOST_EPOCH", "count_in", "epochs_of", "spans_of"]
 
 MOST = 1_000_000
 """Epochs that a run may have recorded: a few bytes must not make a reader list more than fits into memory."""
@@ -14,7 +15,7 @@ MOST_EPOCH = 2**31 - 1
 """Tables keep epochs as int32."""
 
 
-def spans_of(epochs: Iterable[int]) -> list[list[int]]:
+def spans_of(epochs: Sequence[int]) -> list[list[int]]:
     """Epochs, ascending, as spans.
 
     Example:
@@ -23,6 +24,8 @@ def spans_of(epochs: Iterable[int]) -> list[list[int]]:
         >>> spans_of([7]), spans_of([])
         ([[7, 7, 1]], [])
     """
+    if epochs and epochs[-1] - epochs[0] == len(epochs) - 1 and epochs == list(range(epochs[0], epochs[-1] + 1)):
+        return [[epochs[0], epochs[-1], 1]]  # as of nearly every run, so without a loop
     spans: list[list[int]] = []
     for epoch in epochs:
         if spans and (span := spans[-1])[0] == span[1] < epoch:
@@ -59,3 +62,13 @@ def epochs_of(spans: Any) -> list[int]:
             raise ValueError(f"it lists more than {MOST} epochs")
         epochs.extend(range(first, last + 1, step))
     return epochs
+
+
+def count_in(epochs: Sequence[int], held: range) -> int:
+    """How many of some epochs, ascending, are in a range.
+
+    Example:
+        >>> count_in([0, 2, 4, 6], range(1, 5))
+        2
+    """
+    return bisect_left(epochs, held.stop) - bisect_left(epochs, held.start)

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from ncore.errors import NcoreError, SchemaVersionError, StoreError
 from ncore.store._folder import Entry, Folder, folder_at
+from ncore.store._footer import check_footer, footer_bytes
 from ncore.store._inventory import DROPPINGS, has_tables, left_out, unlisted
 from ncore.store._lock import is_alive
 from ncore.store._marker import check_marker
@@ -36,7 +37,7 @@ __all__ = ["Finding", "Report", "verify"]
 
 _COMPANIONS = (".md", ".txt", ".yaml", ".yml")
 _CHUNK = 4 << 20
-_AGAIN = 5  # times that a run is looked at while a writer changes it
+_AGAIN = 20  # times that a run is looked at while a writer changes it
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class _Check:
 
     def _run(self, folder: Folder, name: str | None) -> None:
         where = folder.name_of(MANIFEST)
-        before = None
+        before, sound = None, dict[str, FileEntry]()
         for _ in range(_AGAIN):
             try:
                 manifest = Manifest.from_bytes(folder.read(MANIFEST, MOST_BYTES), where)
@@ -189,7 +190,7 @@ class _Check:
             except StoreError as error:
                 self.add("unreadable", where, str(error))
                 return
-            found = self._files(folder, manifest)
+            found = self._files(folder, manifest, sound)
             # A writer may have replaced files meanwhile: then look again, at what there is now.
             if not found or manifest == before or manifest.status != "running":
                 break
@@ -211,13 +212,17 @@ class _Check:
         except StoreError as error:
             self.add("unreadable", folder.name_of(ANNOTATIONS), str(error), "the run itself")
 
-    def _files(self, folder: Folder, manifest: Manifest) -> list[Finding]:
+    def _files(self, folder: Folder, manifest: Manifest, sound: dict[str, FileEntry]) -> list[Finding]:
+        """Check the files that a manifest lists; those found ``sound`` are added there, and not read again."""
         found = []
         for path, entry in manifest.files.items():
+            if sound.get(path) == entry:
+                continue
             where = folder.name_of(path)
             try:
                 with kept_inside(where):
                     _check_file(folder, path, entry)
+                sound[path] = entry
             except FileNotFoundError:
                 found.append(Finding("missing", where, "the manifest lists it", _others(manifest, path)))
             except SchemaVersionError as error:
@@ -283,17 +288,18 @@ def _check_file(folder: Folder, path: str, entry: FileEntry) -> None:
             if size > entry.bytes:
                 break  # however long it goes on
     damage = content_damage(Extent(bytes=size, crc32=crc), entry, where)
-    table, _ = parse_table_file(path) or ("", None)
+    table, _ = parse_table_file(path) or ("", range(0))
     try:
         with folder.open(path) as file:
             found = pq.ParquetFile(file)
             check_table(found, table, where)  # it may be sound, but not what belongs here
             groups = (found.metadata.row_group(number) for number in range(found.num_row_groups))
             problem = next(filter(None, map(too_large, groups)), "")
+            check_footer(footer_bytes(file), found.schema)
     except (FileNotFoundError, NcoreError):
         raise  # the first: replaced by a writer between the two reads, which the caller looks into
     except Exception as error:
-        raise damage or DamagedFileError(where, "corrupt", "it is no Parquet file") from error
+        raise damage or DamagedFileError(where, "corrupt", f"it is no sound Parquet file, {in_line(error)}") from error
     if damage is not None:
         raise damage
     if problem:
@@ -342,7 +348,7 @@ def _ranges(numbers: list[int]) -> str:
 
 def _others(manifest: Manifest, path: str) -> str:
     """What else of the run can be read, in words."""
-    table, epoch = parse_table_file(path) or ("", None)
+    table, _ = parse_table_file(path) or ("", range(0))
     others = [name for name in manifest.tables if name != table]
-    said = [f"the other epochs of {table}"] if epoch is not None and len(manifest.tables.get(table, ())) > 1 else []
+    said = [f"the other epochs of {table}"] if len(manifest.files_of(table)) > 1 else []
     return ", ".join([*said, *(f"the table {name}" for name in others)])

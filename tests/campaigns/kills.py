@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ncore.errors import StoreError
-from ncore.store import create_store, open_store, verify
+from ncore.store import _compaction, create_store, open_store, verify
 from tests.campaigns._forks import call, call_and_kill
 from tests.store.data import WHO, check_tables, record, write
 from tests.store.test_crashes import OPERATIONS
@@ -134,6 +134,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="kills-"))
     undisturbed, moments, wrong, tries, number = folder / "undisturbed", Counter[str](), 0, 0, 0
     assert call(partial(prepare, undisturbed))[0] == 0
+    _compaction.FAN_OUT = 2  # so that files are joined after every other epoch
     counts, seconds = {}, {}
     for asynchronous in (False, True):
         began = time.monotonic()

@@ -3,7 +3,8 @@
     python -m tests.campaigns.mutants --tries 10000 --seed 0
 
 Every try is one mutant of one file. Whatever it is, readers either return or raise an ``NcoreError``, within a minute
-and 12 GB, and the run beside it is listed and read as before.
+and 12 GB, and the run beside it is listed and read as before. One in twenty goes through the report, too. With
+``--state`` a campaign that was ended goes on where it was.
 """
 
 from __future__ import annotations
@@ -18,47 +19,107 @@ import sys
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ncore_dashboard.report import report_html
 
 from ncore.errors import NcoreError
+from ncore.predict import bundled
 from ncore.predict.curves import curves_from_store
+from ncore.store import Store, create_store, open_store, verify
+from ncore.store import _compaction as compaction_module
 from ncore.store import _parquet as parquet_module
-from ncore.store import create_store, open_store, verify
 from ncore.store.layout import checkpoint_file, checksum, parse_checkpoint_file, parse_table_file
 from ncore.store.schema import TABLES
 from tests.campaigns._forks import call
-from tests.store.data import check_tables, record
+from tests.store.data import capacitance, check_tables, factors, metrics, trajectories
 
 BATCH = 50
+REPORTED = 20  # one in so many
 VALUES: tuple[Any, ...] = (
     None, True, -1, 0, 1, 2**31 - 1, 2**31, 2**63 - 1, 2**63, 2**64, -(2**63) - 1, 10**400, 0.5, 1e308, -1e-320, "",
     "x", "\0", "\U0001f600", "x" * 100_000, "../../secret", "a/b", "run", "00000000", "metrics/00000.parquet", [], {},
     "2200-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "2026-01-01T00:00:00", "inf", "NaN",
     [[]], "finished", "running", [0, 1, 2, 3], [3, 2, 1], [-1], [2**40], {"a": 1}, {"metrics": [0]},
-    {"metrics.parquet": {}},
+    {"metrics.parquet": {}}, [[0, 3, 1]], [[0, 2**31 - 1, 1]], [[0, 1, 0]], [[3, 1, 1]],
+    [[0, 0, 1], [0, 0, 1]], [[1, 1, 1]], [[-1, 0, 1]], [[0, 2**40, 1]],
+    ["keep", "keep"], ["x" * 101], ["\ud800"], "0" * 32, ["f" * 16, "0" * 16], 1.5e300,
 )  # fmt: skip
+
+
+ABOUT: dict[str, dict[str, Any]] = {
+    "good": {"candidate": "good", "seed": 0},
+    "whole": {"candidate": "whole", "seed": 0, "planned_epochs": 5},
+    "parts": {"candidate": "parts", "seed": 1, "config": {"a": {"b": [1]}}},
+}
+DESCRIBED: dict[str, Any] = {
+    "resolved": {"lr": 0.1, "preprocessing": {"mean": [0.5, 0.5, 0.5]}},
+    "digests": {"data": "0" * 32, "cut": "1" * 32, "sketch": ["0" * 16, "f" * 16], "weights": None},
+    "costs": {"parameters": 10, "bytes": 40, "multiply_adds": 9, "seconds_per_example": 0.1, "peak_bytes": None},
+}
+OF_PARTS = 5  # epochs: files of four, and of one
+
+
+def predictions(epoch: int) -> dict[str, Any]:
+    return {
+        "split": ["validation"] * 6 + ["test"] * 4,
+        "example": [*range(6), *range(4)],
+        "label": [0, 1] * 5,
+        "predicted": [epoch % 2] * 10,
+        "probability": np.linspace(0.5, 1, 10),
+        "label_probability": [None, *np.linspace(0, 1, 9)],
+    }
+
+
+def go_on(store: Store, run_id: str, epochs: int) -> None:
+    """As a process that resumes, and does not finish."""
+    writer = store.new_run(run_id=run_id, dataset="digits", mode="unit", resume=True, **ABOUT[run_id])
+    try:
+        writer.load_checkpoint()
+        for epoch in range(writer.last_epoch + 1, writer.last_epoch + 1 + epochs):
+            writer.write_epoch(
+                epoch,
+                metrics={**metrics(epoch), "at": [max(epoch - 0.5, 0), None, epoch, epoch, epoch]},
+                capacitance=capacitance(epoch),
+                trajectories=trajectories(epoch),
+                line_graph=factors(epoch) if epoch % 3 == 0 else None,
+                line_graph_scale=2.5,
+                predictions=predictions(epoch),
+                drop_predictions=[epoch - 1] if epoch % 2 else [],
+            )
+        writer.describe(**DESCRIBED)
+    finally:
+        writer.close()
+
+
+def finish(store: Store, run_id: str) -> None:
+    """As a process that resumes when all is done."""
+    writer = store.new_run(run_id=run_id, dataset="digits", mode="unit", resume=True, **ABOUT[run_id])
+    try:
+        writer.finish()
+    finally:
+        writer.close()
 
 
 def prepare(place: Path, pipe: int) -> None:
     """A store with a run that stays as it is, a finished one, and one in parts with a checkpoint."""
+    compaction_module.FAN_OUT = 2
     store = create_store(place)
-    record(store, 3, run_id="good", candidate="good")
-    record(store, 3, run_id="whole", candidate="whole", planned_epochs=5)
-    writer = store.new_run(
-        run_id="parts", candidate="parts", dataset="digits", seed=1, mode="unit", config={"a": {"b": [1]}}
-    )
-    writer.close()
-    record(store, 2, run_id="parts", candidate="parts", seed=1, finish=False, config={"a": {"b": [1]}})
-    writer = store.new_run(
-        run_id="parts", candidate="parts", dataset="digits", seed=1, mode="unit", config={"a": {"b": [1]}}, resume=True
-    )
+    for run_id in ("good", "whole"):
+        go_on(store, run_id, 3)
+        finish(store, run_id)
+    go_on(store, "parts", OF_PARTS)
+    writer = store.new_run(run_id="parts", dataset="digits", mode="unit", resume=True, **ABOUT["parts"])
     writer.save_checkpoint(b"state" * 100)
     writer.close()
+    store.annotate("whole", tags=["keep", "old"], notes="Notes.")
+    store.annotate("parts", tags=["second"])
+    files = set(store.run("parts").manifest.files)
+    assert {"metrics/00000-00003.parquet", "metrics/00004.parquet", "predictions/00004.parquet"} <= files, files
 
 
 # Ways to mutate bytes
@@ -112,6 +173,8 @@ def mutate_json(path: Path, rng: random.Random) -> str:
     """Another value, or none, or one more, somewhere in a manifest."""
     content = json.loads(path.read_bytes())
     at, steps = content, []
+    if path.name == "run.json" and rng.random() < 0.2:
+        return mutate_listing(path, content, rng)
     while True:
         key = rng.choice(list(at)) if isinstance(at, dict) else rng.randrange(len(at))
         steps.append(key)
@@ -127,10 +190,36 @@ def mutate_json(path: Path, rng: random.Random) -> str:
         at[str(value)[:300]] = at.pop(key)
     else:
         at[key] = value
+    write_json(path, content)
+    return "json"
+
+
+def write_json(path: Path, content: Any) -> None:
+    if path.name != "run.json" or not isinstance(content, dict):
+        path.write_text(json.dumps(content))
+        return
     content.pop("crc32", None)
     body = json.dumps(content).encode()[1:]
     path.write_bytes(b'{"crc32": "' + checksum(body).encode() + b'",\n' + body)
-    return "json"
+
+
+def mutate_listing(path: Path, content: dict[str, Any], rng: random.Random) -> str:
+    """Files that hold other epochs than they say, or the same as others, or are listed without being there."""
+    name = rng.choice(list(content["files"]))
+    table, entry = name.split("/")[0].removesuffix(".parquet"), content["files"][name]
+    first, last = sorted((rng.randrange(8), rng.randrange(8)))
+    others = (f"{table}/{first:05d}.parquet", f"{table}/{first:05d}-{last:05d}.parquet", f"{table}.parquet")
+    other = rng.choice((*others, *(f"{another}.parquet" for another in TABLES)))
+    if rng.random() < 0.5:
+        del content["files"][name]
+    content["files"][other] = entry
+    if rng.random() < 0.7 and not (path.parent / other).exists():
+        (path.parent / other).parent.mkdir(exist_ok=True)
+        shutil.copy(path.parent / name, path.parent / other)
+    if rng.random() < 0.5:
+        content["tables"][table] = rng.choice(([], [[first, last, 1]], [[0, 7, 1]], [[0, 2**31 - 1, 1]]))
+    write_json(path, content)
+    return "listing"
 
 
 def mutate_table(path: Path, rng: random.Random) -> str:
@@ -229,6 +318,8 @@ def make_right(root: Path, path: Path) -> None:
     manifest = run / "run.json"
     if path == manifest:
         body = data.split(b"\n", 1)[-1]
+    elif path.name == "annotations.json":
+        return
     else:
         content = json.loads(manifest.read_bytes())
         inside = str(path.relative_to(run))
@@ -265,8 +356,11 @@ def mutate(root: Path, rng: random.Random) -> str:
 # Reading
 
 
-def read_all(root: Path) -> tuple[int, list[str]]:
-    """Everything that reads; how often it was refused, and what was wrong: exceptions that are no NcoreError."""
+def read_all(root: Path, run_ids: Sequence[str], reported: bool) -> tuple[int, list[str]]:
+    """Everything that reads; how often it was refused, and what was wrong: exceptions that are no NcoreError.
+
+    Runs that are not among ``run_ids`` are listed and ranked, but not looked into.
+    """
     wrong: list[str] = []
     refused = 0
 
@@ -284,7 +378,7 @@ def read_all(root: Path) -> tuple[int, list[str]]:
 
     verified = attempt(lambda: verify(root))
     attempt(lambda: str(verified.findings) if verified else "")
-    for run_id in ("whole", "parts"):
+    for run_id in run_ids:
         attempt(lambda run_id=run_id: verify(root / run_id))
     store = attempt(lambda: open_store(root))
     if store is None:
@@ -293,22 +387,25 @@ def read_all(root: Path) -> tuple[int, list[str]]:
         table = attempt(store.runs)
         if table is None or "good" not in set(table.loc[table["status"] == "finished", "run"]):
             wrong.append(f"the good run is not listed: {table}")
-    check_tables(store.run("good"), 3)
+    if reported:
+        check_tables(store.run("good"), 3)
     attempt(lambda: table.to_json(date_format="iso"))
     curves = attempt(lambda: curves_from_store(store, dataset="digits", mode="unit"))
+    if reported:
+        attempt(lambda: report_html(store, dataset="digits", mode="unit", epochs=2, method="last"))
     if curves is not None and "good" not in {curve.candidate for curve in curves}:
         wrong.append("the good run has no curve")
-    for run_id in store.run_ids():
-        if run_id == "good":
-            continue
+    for run_id in run_ids:
         run = attempt(lambda run_id=run_id: store.run(run_id))
         if run is None:
             continue
         reads: list[Callable[[], Any]] = [
-            lambda run=run: (run.manifest, run.status, run.epochs, repr(run)),
+            lambda run=run: (run.manifest, run.status, run.epochs, repr(run), run.tags, run.notes),
             *(lambda run=run, name=name: run.recorded_epochs(name) for name in TABLES),
             run.metrics,
             run.capacitance,
+            run.predictions,
+            lambda run=run: run.predictions("test", epoch=[1]),
             run.trajectory,
             lambda run=run: run.trajectory(epoch=1),
             lambda run=run: run.trajectory(synapses=[0, 7], columns=["epoch", "weight"]),
@@ -318,24 +415,12 @@ def read_all(root: Path) -> tuple[int, list[str]]:
         for read in reads:
             attempt(read)
     reading = refused
-    for run_id in ("whole", "parts"):
-        attempt(lambda run_id=run_id: go_on(store, run_id))
+    for run_id in run_ids:
+        attempt(lambda run_id=run_id: store.annotate(run_id, tags=["new"]))
+        attempt(lambda run_id=run_id: go_on(store, run_id, 3 if reported else 1))
+        attempt(lambda run_id=run_id: finish(store, run_id))
     attempt(lambda: store.delete("whole"))
     return reading, wrong
-
-
-def go_on(store: Any, run_id: str) -> None:
-    """As a process that resumes."""
-    about = {
-        "whole": {"candidate": "whole", "seed": 0},
-        "parts": {"candidate": "parts", "seed": 1, "config": {"a": {"b": [1]}}},
-    }
-    writer = store.new_run(run_id=run_id, dataset="digits", mode="unit", resume=True, **about[run_id])
-    try:
-        writer.load_checkpoint()
-        writer.finish()
-    finally:
-        writer.close()
 
 
 def batch(original: Path, place: Path, seed: int, first: int, last: int, pipe: int) -> None:
@@ -343,13 +428,18 @@ def batch(original: Path, place: Path, seed: int, first: int, last: int, pipe: i
     import logging
 
     logging.getLogger("ncore.store").setLevel(logging.CRITICAL)
+    compaction_module.FAN_OUT = 2
+    os.fsync = lambda handle: None  # nobody pulls the plug here, and it takes most of the time
+    bundled._all_tasks = lambda: ()  # nor is there anything to learn from others for half a minute
     for number in range(first, last):
         rng, root = random.Random(f"{seed} {number}"), place / str(number)
         parquet_module.WHOLE = rng.choice((0, 4 << 20))
         shutil.copytree(original, root)
         what = mutate(root, rng)
         os.write(pipe, f"{number}\0{what}\n".encode())
-        refused, wrong = read_all(root)
+        reported, run_id = number % REPORTED == 0, what.split("/")[0]
+        looked_into = ("whole", "parts") if reported or run_id not in ("whole", "parts") else (run_id,)
+        refused, wrong = read_all(root, looked_into, reported)
         text = " | ".join(wrong).replace("\n", " // ")[:6000]
         os.write(pipe, f"{number}\0{'WRONG ' + text if wrong else 'refused' if refused else 'read'}\n".encode())
         shutil.rmtree(root)
@@ -361,10 +451,14 @@ def main() -> int:
     arguments.add_argument("--tries", type=int, default=10_000)
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("--first", type=int, default=0, help="number of the first mutant, to repeat one")
+    arguments.add_argument("--state", type=Path, help="file that says how far it came, to go on from there")
     given = arguments.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="mutants-"))
     assert call(partial(prepare, folder / "store"))[0] == 0
     ends, kinds, number, end = Counter[str](), Counter[str](), given.first, given.first + given.tries
+    if given.state and given.state.exists():
+        state = json.loads(given.state.read_text())
+        ends, kinds, number = Counter(state["ends"]), Counter(state["kinds"]), state["number"]
     while number < end:
         last = min(number + BATCH, end)
         code, said = call(partial(batch, folder / "store", folder, given.seed, number, last), patience=60.0)
@@ -386,6 +480,8 @@ def main() -> int:
             number += 1
         for left in folder.glob("[0-9]*"):
             shutil.rmtree(left, ignore_errors=True)
+        if given.state:
+            given.state.write_text(json.dumps({"number": number, "ends": ends, "kinds": kinds}))
         if number % 1000 < BATCH:
             print(f"{number - given.first} mutants: {dict(ends)}", flush=True)
     print(f"{number - given.first} mutants of seed {given.seed}: {dict(ends)}\n{dict(sorted(kinds.items()))}")

@@ -59,11 +59,11 @@ def test_a_reader_that_meets_a_compaction_reads_again(store: Store, monkeypatch:
     run = store.run("run")
     opened: list[str] = []
 
-    def finish_first(folder: object, path: str, *rest: object) -> object:
+    def finish_first(folder: object, path: str, *rest: object, **options: object) -> object:
         if not opened:
             writer.finish()  # between the manifest and the files that it lists
         opened.append(path)
-        return open_table(folder, path, *rest)
+        return open_table(folder, path, *rest, **options)
 
     monkeypatch.setattr("ncore.store.reader.open_table", finish_first)
     assert len(run.trajectory()) == 180

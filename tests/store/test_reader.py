@@ -19,16 +19,14 @@ EPOCHS, ROWS = 6, 200
 COLUMNS = ["epoch", "layer", "synapse", "source", "target", "weight", "rate"]
 
 
-@pytest.fixture(scope="module", params=["parts", "finished", "small row groups", "known row groups", "large file"])
+@pytest.fixture(scope="module", params=["parts", "finished", "small row groups", "large file"])
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """The same run in every shape that files can have."""
     store = create_store(tmp_path_factory.mktemp("store"))
     with pytest.MonkeyPatch.context() as patched:
-        if request.param in ("small row groups", "known row groups"):
+        if request.param == "small row groups":
             patched.setattr("ncore.store._parquet.TABLES", {**parquet_module.TABLES, "trajectories": _small()})
             patched.setattr("ncore.store._compaction.TABLES", {**parquet_module.TABLES, "trajectories": _small()})
-        if request.param == "known row groups":
-            patched.setattr("ncore.store.reader.MANY", 1)
         if request.param == "large file":
             patched.setattr("ncore.store._parquet.WHOLE", 0)
         yield record(store, EPOCHS, ROWS, finish=request.param != "parts")
@@ -39,7 +37,6 @@ def _as_shipped(patch: pytest.MonkeyPatch) -> None:
     for module in ("_parquet", "_compaction"):
         patch.setattr(f"ncore.store.{module}.TABLES", TABLES)
     patch.setattr("ncore.store._parquet.WHOLE", 4 << 20)
-    patch.setattr("ncore.store.reader.MANY", 256)
 
 
 def _small() -> object:
@@ -183,9 +180,9 @@ def test_parts_of_a_growing_run_are_read_once(store: Store, monkeypatch: pytest.
     opened: list[str] = []
     original = parquet_module.open_table
 
-    def counting(folder: object, path: str, *rest: object) -> object:
+    def counting(folder: object, path: str, *rest: object, **options: object) -> object:
         opened.append(path)
-        return original(folder, path, *rest)
+        return original(folder, path, *rest, **options)
 
     monkeypatch.setattr("ncore.store.reader.open_table", counting)
     with store.new_run(**WHO, run_id="run") as writer:

@@ -190,9 +190,8 @@ def test_a_full_disk_is_one_clear_error(store: Store, monkeypatch: pytest.Monkey
 
 
 def test_a_table_that_cannot_be_compacted_stays_in_parts(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    writer = store.new_run(**WHO, run_id="run")
-    for epoch in range(3):
-        write(writer, epoch)
+    record(store, 3, finish=False)
+    writer = store.new_run(**WHO, run_id="run", resume=True)
     part = Path(store.url) / "run" / "trajectories" / "00001.parquet"
     part.write_bytes(part.read_bytes()[:-20])
     writer.finish()

@@ -48,5 +48,5 @@ def lift_rows(table: str, rows: pa.Table) -> pa.Table:
 
 def _spans(epochs: Any) -> Any:
     """Spans of epochs, or what was there if that is no list of whole numbers."""
-    sound = isinstance(epochs, list) and all(type(epoch) is int for epoch in epochs)
+    sound = isinstance(epochs, list) and set(map(type, epochs)) <= {int}
     return spans_of(epochs) if sound else epochs
