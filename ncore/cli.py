@@ -415,9 +415,13 @@ def _open_dashboard(stores: list[str], port: int = 8501, browser: bool = True, l
 
 
 def _exit_if_failed(results: list[Any]) -> None:
-    failed = sum(result.outcome == "failed" for result in results)
-    if failed:
-        raise NcoreError(f"{failed} of {len(results)} runs failed; the others are recorded.")
+    ends = [result.outcome for result in results]
+    bad = [
+        f"{ends.count(end)} {said}" for end, said in (("failed", "failed"), ("refused", "were refused")) if end in ends
+    ]
+    if bad:
+        rest = "" if set(ends) <= {"failed", "refused"} else "; the others are recorded"
+        raise NcoreError(f"Of {len(ends)} runs {' and '.join(bad)}{rest}.")
 
 
 def _print_json(table: pd.DataFrame) -> None:

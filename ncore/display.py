@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +103,7 @@ def run_sweep(
                 progress.remove_task(bars.pop(result.run_id))
             name = escape(f"{result.job.candidate.name} · {result.job.dataset.name} · seed {result.job.seed}")
             mark = {"finished": "[green]done[/]", "skipped": "[dim]skipped[/]", "failed": "[red]failed[/]"}
+            mark["refused"] = "[red]refused[/]"
             mark["stopped"] = "[yellow]stopped early[/]"
             reason = f": {escape(result.reason)}" if result.reason else ""
             progress.console.print(f"{mark[result.outcome]} {name}{reason}", highlight=False)
@@ -134,12 +135,12 @@ def plan_table(table: pd.DataFrame, store: str, workers: int | None = None) -> N
     """What a sweep would do, a run a line, and what all of it takes; see :func:`ncore.sweep.plan.plan`."""
     from ncore.sweep.local import LocalEngine
 
+    notes = _Notes(table["candidate"], table["reason"])
     view = Table(header_style="bold", box=None, pad_edge=False)
-    for name in ("candidate", "dataset", "seed", "what"):
-        view.add_column(name)
-    for name in ("epochs", "about s", "MB"):
-        view.add_column(name, justify="right")
-    view.add_column("why", style="dim")
+    for name in ("candidate", "dataset"):
+        view.add_column(name, overflow="fold")
+    for name in ("seed", "what", "epochs", "about s", "MB", "memory MB", *(["why"] if notes.about else [])):
+        view.add_column(name, justify="left" if name in ("what", "why") else "right", no_wrap=True, overflow="fold")
     for row in table.to_dict("records"):
         view.add_row(
             escape(str(row["candidate"])),
@@ -149,19 +150,27 @@ def plan_table(table: pd.DataFrame, store: str, workers: int | None = None) -> N
             f"{row['epochs']}",
             _number(row["seconds"], ".0f"),
             _number(row["bytes"] / 1e6, ".2f"),
-            escape(row["reason"]),
+            ("> " if row["memory_from"] == "use" else "") + _number(row["memory"] / 1e6, ".0f"),
+            *([escape(notes.mark(row["reason"]))] if notes.about else []),
         )
     console.print(view)
+    notes.print()
     counts = table["action"].value_counts()
     at_once = LocalEngine(workers).workers
     known = table["seconds"].notna()
     took = f"about {table.loc[known, 'seconds'].sum() / at_once:.0f} s with {at_once} at a time, and "
     took += f"{table.loc[known, 'bytes'].sum() / 1e6:.1f} MB in {escape(store)}"
     unknown = int((~known).sum())
+    needed = table.loc[table["epochs"] > 0, ["memory", "memory_from"]]
+    memory = "; their tensors take a memory that is not known"
+    if needed["memory"].notna().any():
+        least = "at least" if (needed["memory_from"] != "estimate").any() else "about"
+        memory = f"; their tensors take {least} {needed['memory'].nlargest(at_once).sum() / 1e6:.0f} MB of memory"
     rest = f"; of {unknown} runs nothing like them is known yet" if unknown else ""
     console.print(
         f"{', '.join(f'{count} to {action}' for action, count in counts.items())}: {table['epochs'].sum()} epochs, "
-        f"{took if known.any() else 'for a time that nothing is known of yet'}{rest if known.any() else ''}.",
+        f"{took if known.any() else 'for a time that nothing is known of yet'}{rest if known.any() else ''}"
+        f"{memory if len(needed) else ''}.",
         highlight=False,
     )
 
@@ -205,11 +214,7 @@ def ranking_table(table: pd.DataFrame, title: str) -> None:
     """Candidates by predicted or measured final accuracy, in per cent; notes stand below, each once."""
     kinds = set(table["kind"])
     head = "predicted" if "measured" not in kinds else "accuracy" if "forecast" in kinds else "measured"
-    notes: dict[str, list[str]] = {}
-    for name, text in zip(table["candidate"], table["warning"], strict=True):
-        if isinstance(text, str) and text:
-            notes.setdefault(text, []).append(str(name))
-    marks = {text: f"[{number}]" for number, text in enumerate(notes, 1)}
+    notes = _Notes(table["candidate"], table["warning"])
     cells: dict[str, Callable[[Mapping[Any, Any]], str]] = {
         "rank": lambda row: f"{row['rank']:g}",
         "candidate": lambda row: str(row["candidate"]),
@@ -219,13 +224,13 @@ def ranking_table(table: pd.DataFrame, title: str) -> None:
         "observed %": lambda row: _percent(row["observed"]),
         "seeds": lambda row: f"{row['seeds']}",
         "kind": lambda row: str(row["kind"]),
-        "note": lambda row: marks.get(row["warning"], ""),
+        "note": lambda row: notes.mark(row["warning"]),
     }
     if head == "measured" or table["observed"].isna().all():
         del cells["observed %"]
     if head != "accuracy":
         del cells["kind"]
-    if not notes:
+    if not notes.about:
         del cells["note"]
     view = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for name in cells:
@@ -238,10 +243,7 @@ def ranking_table(table: pd.DataFrame, title: str) -> None:
     for row in table.to_dict("records"):
         view.add_row(*(escape(cell(row)) for cell in cells.values()))
     console.print(view)
-    for text, names in notes.items():
-        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-        whom = "all" if len(names) == len(table) > 1 else ", ".join(names[:4]) + more
-        console.print(f"[dim]{escape(marks[text])} {escape(whom)}: {escape(text)}[/]", highlight=False)
+    notes.print()
 
 
 def reading_hint(table: pd.DataFrame) -> None:
@@ -322,6 +324,35 @@ def findings_table(report: Report, store: str) -> None:
         console.print(f"[{colour}]{finding.kind}[/] {escape(str(finding))}", highlight=False)
     if report.ok:
         console.print(f"[green]intact[/] {escape(store)}", highlight=False)
+
+
+class _Notes:
+    """What is said of rows of a table: a mark in each row, and below the table each note once, with whom it is about.
+
+    Args:
+        names: Of the rows.
+        texts: Their notes; empty or missing where there is none.
+    """
+
+    def __init__(self, names: Iterable[Any], texts: Iterable[Any]) -> None:
+        self.about: dict[str, list[str]] = {}
+        self._rows = 0
+        for name, text in zip(names, texts, strict=True):
+            self._rows += 1
+            if isinstance(text, str) and text:
+                self.about.setdefault(text, []).append(str(name))
+
+    def mark(self, text: Any) -> str:
+        """The number of a note; empty where there is none."""
+        return f"[{list(self.about).index(text) + 1}]" if text in self.about else ""
+
+    def print(self) -> None:
+        """Print the notes."""
+        for text, names in self.about.items():
+            each = list(dict.fromkeys(names))
+            more = f" and {len(each) - 4} more" if len(each) > 4 else ""
+            whom = "all" if len(names) == self._rows > 1 else ", ".join(each[:4]) + more
+            console.print(f"[dim]{escape(self.mark(text))} {escape(whom)}: {escape(text)}[/]", highlight=False)
 
 
 def _missing(value: Any) -> bool:

@@ -17,7 +17,7 @@ from ncore.store.metric_names import canonical_split
 if TYPE_CHECKING:
     from ncore.store.reader import Run
 
-__all__ = ["COLUMNS", "KeptPredictions", "Predicted", "columns_of"]
+__all__ = ["COLUMNS", "Due", "KeptPredictions", "Predicted", "columns_of"]
 
 COLUMNS = ("example", "label", "predicted", "probability", "label_probability")
 _JUDGED = "validation"  # the split whose accuracy says which epoch is the best
@@ -43,6 +43,21 @@ def columns_of(parts: Sequence[Predicted], labels: Tensor) -> dict[str, np.ndarr
     }
 
 
+@dataclass(frozen=True)
+class Due:
+    """What becomes of predictions when an epoch is written.
+
+    Attributes:
+        table: To write with it, None for nothing.
+        gone: Epochs whose predictions are dropped for it.
+        accuracies: Of the epochs whose predictions are kept then.
+    """
+
+    table: dict[str, np.ndarray] | None
+    gone: tuple[int, ...]
+    accuracies: dict[int, float]
+
+
 @dataclass
 class KeptPredictions:
     """Of which epochs a run keeps the predictions: of all where these are few, else the first, the best and the last.
@@ -66,10 +81,8 @@ class KeptPredictions:
                 frame = run.predictions()
                 self.accuracies = {int(epoch): _accuracy(part) for epoch, part in frame.groupby("epoch")}
 
-    def take(
-        self, epoch: int, predictions: Mapping[str, Mapping[str, Any]]
-    ) -> tuple[dict[str, np.ndarray] | None, tuple[int, ...]]:
-        """What to write of an epoch that comes after all before, and the epochs to drop for it.
+    def of_epoch(self, epoch: int, predictions: Mapping[str, Mapping[str, Any]]) -> Due:
+        """What becomes of predictions when an epoch is written; nothing is noted before :meth:`written`.
 
         Args:
             epoch: Its number; those of it and of later ones, which it replaces, are dropped already.
@@ -78,20 +91,20 @@ class KeptPredictions:
         Raises:
             InputError: A split's columns are not those of predictions.
         """
+        before = {one: value for one, value in self.accuracies.items() if one < epoch}
         if not self.most or not predictions:
-            return None, ()
+            return Due(None, (), before)
         table = _joined(predictions)
         judged = np.count_nonzero(table["split"] == _JUDGED) or len(table["split"])
-        everything = self.planned is not None and judged * max(self.planned, epoch) <= self.most
-        self.accuracies = {one: value for one, value in self.accuracies.items() if one < epoch}  # some may be replaced
-        self.accuracies[epoch] = _accuracy(table)
-        if everything:
-            return table, ()
-        best = max(self.accuracies, key=lambda one: (self.accuracies[one], -one))
-        gone = tuple(sorted(set(self.accuracies) - {min(self.accuracies), best, epoch}))
-        for one in gone:
-            del self.accuracies[one]
-        return table, gone
+        known = before | {epoch: _accuracy(table)}
+        if self.planned is not None and judged * max(self.planned, epoch) <= self.most:
+            return Due(table, (), known)
+        kept = {min(known), max(known, key=lambda one: (known[one], -one)), epoch}
+        return Due(table, tuple(sorted(set(known) - kept)), {one: known[one] for one in known if one in kept})
+
+    def written(self, due: Due) -> None:
+        """The epoch has been written."""
+        self.accuracies = due.accuracies
 
 
 def _joined(predictions: Mapping[str, Mapping[str, Any]]) -> dict[str, np.ndarray]:

@@ -79,8 +79,9 @@ def lacking(manifest: Manifest, wanted: RecordingSettings, validation: int | Non
         validation: How many examples the validation set has, where that is known.
     """
     has, missing = manifest.recorded, []
-    known = {*has.get("strengths", ()), *has.get("left_out", ())}
-    if "strengths" in has:
+    taken, left_out = has.get("strengths"), has.get("left_out")  # which may be anything
+    if isinstance(taken, list):
+        known = [*taken, *(left_out if isinstance(left_out, Mapping) else ())]
         missing += [f"the strength {Strength(one)}" for one in wanted.strengths if one not in known]
     for table, setting in (("trajectories", "trajectories_every"), ("line_graph", "line_graph_every")):
         every, before = getattr(wanted, setting), has.get(setting)
@@ -90,13 +91,12 @@ def lacking(manifest: Manifest, wanted: RecordingSettings, validation: int | Non
         kept, epochs = manifest.tables.get("predictions", []), manifest.last_epoch
         images = manifest.info.get("images")
         count = validation or (images.get("validation") if isinstance(images, Mapping) else None)
+        count = count if isinstance(count, int) else 0
         if not kept:
             missing.append("predictions of single examples (`prediction_rows`)")
         elif count and count * epochs <= wanted.prediction_rows and len(kept) < epochs:
             missing.append("predictions of single examples of every epoch (`prediction_rows`)")
-    return (
-        f"without {' and '.join(missing)}, which {'are' if len(missing) > 1 else 'is'} asked for now" if missing else ""
-    )
+    return f"without {' and '.join(missing)}, which this asks for" if missing else ""
 
 
 def _flat(parts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

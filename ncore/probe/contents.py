@@ -27,12 +27,14 @@ class DataNow:
         fingerprint: Of how it was described, before there were digests.
         image: Its pictures' channels and size.
         images: How many there are, by set.
+        classes: How many.
     """
 
     digests: Mapping[str, Any]
     fingerprint: str
     image: ImageShape
     images: Mapping[str, int]
+    classes: int
 
 
 def data_now(spec: DatasetSpec, seed: int) -> DataNow:
@@ -49,7 +51,7 @@ def data_now(spec: DatasetSpec, seed: int) -> DataNow:
 
     data = load_dataset(spec, seed=seed)
     images = {name: len(split) for name, split in data.splits.items()}
-    return DataNow(digests_of(data), data.fingerprint, data.image, images)
+    return DataNow(digests_of(data), data.fingerprint, data.image, images, len(data.class_names))
 
 
 def has_weights_here(spec: CandidateSpec) -> bool:

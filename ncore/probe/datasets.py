@@ -39,6 +39,7 @@ from ncore.probe.sources.split_rules import PathGroup, TimeCut
 __all__ = ["LOOKED_AT", "ImageDataset", "Split", "assemble", "load_dataset"]
 
 LOOKED_AT = 16  # pictures opened to learn their channels and size
+_MOST_NAMED = 5
 _LATER = {"train": "the validation or the test set has", "validation": "the test set has"}
 
 
@@ -290,6 +291,30 @@ def load_dataset(
     return assemble(loaders[kind](), spec.name, spec.classes, sizes, seed, conversion, rules)
 
 
+def _seen_and_missed(splits: Mapping[str, Split], class_names: Sequence[str]) -> list[str]:
+    """Classes that a set lacks, pictures that several classes have, and those of several frames."""
+    said = []
+    train = splits["train"]
+    chosen = np.unique(np.linspace(0, len(train) - 1, LOOKED_AT).astype(int)).tolist()
+    frames = max(getattr(train.decode(index), "n_frames", 1) for index in chosen)
+    if frames > 1:
+        said.append(f"Pictures have up to {frames} frames or pages: the first of each is used, and the rest left out.")
+    for name, split in splits.items():
+        counts = np.bincount(split.labels, minlength=len(class_names)).tolist()
+        missing = [class_name for class_name, count in zip(class_names, counts, strict=True) if not count]
+        if missing:
+            shown = ", ".join(map(repr, missing[:_MOST_NAMED]))
+            rest = f" and {len(missing) - _MOST_NAMED} more classes" if len(missing) > _MOST_NAMED else ""
+            said.append(f"{name} has no pictures of {shown}{rest}, so that nothing is known of them there.")
+    digests = np.concatenate([split.content["digest"] for split in splits.values()])
+    labels = np.concatenate([split.labels for split in splits.values()])
+    kinds, which = np.unique(digests, return_inverse=True)
+    pairs = np.unique(np.stack([which, labels]), axis=1)
+    if several := int((np.bincount(pairs[0], minlength=len(kinds)) > 1).sum()):
+        said.append(f"{several} pictures stand in several classes, pixel by pixel the same: look at their labels.")
+    return said
+
+
 def assemble(
     raw: Raw,
     name: str,
@@ -324,6 +349,7 @@ def assemble(
             contents[pool],
             conversion or Conversion(),
         )
+    said += _seen_and_missed(splits, class_names)
     content = [f"{split.name}<{split.pool}".encode() + split.indices.tobytes() for split in splits.values()]
     content += [split.labels.tobytes() for split in splits.values()]
     fingerprint = digest(raw.identity, *class_names, *content)

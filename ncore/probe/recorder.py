@@ -302,10 +302,10 @@ class Recorder:
                 self.writer.__exit__(kind, error, trace)
 
     def _write(self, epoch: int, rows: list[Row], look: Look, predictions: Predictions) -> None:
-        kept, dropped = self._predictions.take(epoch, predictions)
-        self.writer.write_epoch(
-            epoch, metrics=columns_of(rows), **look.tables, predictions=kept, drop_predictions=dropped
-        )
+        due = self._predictions.of_epoch(epoch, predictions)
+        tables = {**look.tables, "predictions": due.table, "drop_predictions": due.gone}
+        self.writer.write_epoch(epoch, metrics=columns_of(rows), **tables)
+        self._predictions.written(due)
         for said in dict.fromkeys(not_finite(rows)):
             self.writer.warn(said)
         if self._planned is not None and epoch > self._planned:

@@ -24,6 +24,7 @@ from ncore.probe._state import State, check_tensors, metadata
 from ncore.probe.settings import TrainingSettings
 
 __all__ = [
+    "EVALUATION_BATCH",
     "MEMORY_FORMATS",
     "CheckpointClock",
     "Examples",
@@ -35,7 +36,8 @@ __all__ = [
 ]
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-_EVALUATION_BATCH = 256
+EVALUATION_BATCH = 256
+"""Examples that are looked at together in evaluation mode, where memory lasts for them."""
 
 _T = TypeVar("_T")
 
@@ -89,7 +91,7 @@ class Trainer:
         self.steps_per_epoch = sum(1 for _ in _batches(torch.arange(len(train)), settings.batch_size))
         self.step, self.micro_batch = 0, settings.batch_size
         self.moments: list[Moment] = []
-        self._evaluated = _EVALUATION_BATCH
+        self._evaluated = EVALUATION_BATCH
         self._one = torch.ones((), device=self.device)
         self._format = MEMORY_FORMATS[settings.memory_format]
         self._precision = _precision(settings.precision, self.device)
@@ -318,7 +320,7 @@ def frozen_features(backbone: nn.Module, examples: Examples, device: torch.devic
         return backbone(examples.prepare(examples.inputs[rows].to(device))).float().cpu()
 
     with torch.no_grad():
-        parts, _ = by_parts(part, len(examples), _EVALUATION_BATCH)
+        parts, _ = by_parts(part, len(examples), EVALUATION_BATCH)
     return Examples(torch.cat(parts), examples.labels, lambda x: x)
 
 

@@ -7,8 +7,9 @@
       RUN/
         run.json                    manifest: all about the run, with size and checksum of every file
         annotations.json            tags and notes, if anybody wrote some
-        metrics/00003.parquet       one file a table and epoch while the run is being recorded ...
-        metrics.parquet             ... and one a table when it is finished
+        metrics/00016.parquet       while the run is being recorded an epoch of a table is a file,
+        metrics/00000-00015.parquet sixteen of those become one, and so on,
+        metrics.parquet             and when it is finished all of them
         capacitance.parquet  trajectories.parquet  line_graph.parquet  predictions.parquet
         checkpoint-000004-1a2b3c4d.safetensors   of an unfinished run
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Action", "Decider", "Decision"]
 
+_DOWNLOADED = ("torchvision", "hf")  # sources of data that a look at them may fetch
+
 
 class Action(StrEnum):
     """What is done with a job."""
@@ -52,18 +54,20 @@ class Decider:
     refused, and said: what was learned from other data is no beginning, and no end, of this.
 
     Args:
-        store: Where the runs are.
+        store: Where the runs are; None if there is none yet.
         retry_failed: Repeat runs that failed before, instead of skipping them.
         keep_stopped: Leave alone what an earlier sweep stopped, instead of going on with it.
     """
 
-    def __init__(self, store: Store, retry_failed: bool = False, keep_stopped: bool = False) -> None:
+    def __init__(self, store: Store | None, retry_failed: bool = False, keep_stopped: bool = False) -> None:
         self._store, self._retry, self._keep_stopped = store, retry_failed, keep_stopped
         self._data: dict[str, DataNow | NcoreError] = {}
         self._weights: dict[str, str] = {}
 
     def decide(self, job: Job, run_id: str) -> Decision:
         """What is done with a job whose run has this id."""
+        if self._store is None:
+            return Decision(Action.RUN)
         try:
             manifest = self._store.run(run_id).manifest
         except StoreError:
@@ -77,6 +81,9 @@ class Decider:
         if why := self._differs(job, manifest, data):
             return Decision(Action.REFUSE, f"{'finished' if finished else 'begun'} {why}: {REMEDY}")
         if finished:
+            images = data.images if isinstance(data, DataNow) else {}
+            if less := lacking(manifest, job.recording, images.get("validation")):
+                return Decision(Action.REFUSE, f"finished {less}: ask for less in `recording`, {REMEDY}")
             unseen = f" ({_unseen(data)})" if isinstance(data, NcoreError) and _knows_its_data(manifest) else ""
             return Decision(Action.SKIP, f"finished before{unseen}")
         if self._keep_stopped and manifest.stopped_early:
@@ -85,8 +92,7 @@ class Decider:
 
     def data_of(self, job: Job) -> DataNow | NcoreError:
         """A job's data as they are now, or why they can't be looked at."""
-        seed = job.dataset.cut_seed(job.seed)
-        key = f"{job.base} {job.dataset.model_dump_json()} {seed}"
+        seed, key = job.dataset.cut_seed(job.seed), _key_of_data(job)
         if key not in self._data:
             with contextlib.chdir(job.base):
                 try:
@@ -95,21 +101,28 @@ class Decider:
                     self._data[key] = error
         return self._data[key]
 
+    def data_here(self, job: Job) -> DataNow | None:
+        """The same where nothing is downloaded for it, and they can be looked at."""
+        if job.dataset.source.partition(":")[0] in _DOWNLOADED and _key_of_data(job) not in self._data:
+            return None
+        data = self.data_of(job)
+        return data if isinstance(data, DataNow) else None
+
     def _differs(self, job: Job, manifest: Manifest, data: DataNow | NcoreError | None) -> str:
         """Why a run can be neither taken for this job nor gone on with."""
-        why = other_settings(manifest, job.resolved)
+        why = ""
         if isinstance(data, DataNow):
-            why = other_data(manifest, data.digests, data.fingerprint, job.dataset.name) or why
+            why = other_data(manifest, data.digests, data.fingerprint, job.dataset.name)
+        why = why or other_settings(manifest, job.resolved)
+        if isinstance(data, DataNow):
             why = why or self._other_weights(job, manifest, data)
-        if manifest.status == "finished":
-            validation = data.images.get("validation") if isinstance(data, DataNow) else None
-            why = why or lacking(manifest, job.recording, validation)
         return why
 
     def _other_weights(self, job: Job, manifest: Manifest, data: DataNow) -> str:
         """How they differ; those that a hub keeps under a name are only looked at once they are loaded to go on."""
         then = manifest.digests.get("weights")
-        key = f"{job.base} {job.candidate.model_dump_json()} {job.seed} {data.image} {then}"
+        seed = "" if job.candidate.pretrained else job.seed  # weights that are loaded are the same for all
+        key = f"{job.base} {job.candidate.model_dump_json()} {seed} {data.image} {then}"
         if not then or key in self._weights:
             return self._weights.get(key, "")
         why = ""
@@ -120,6 +133,10 @@ class Decider:
                 why = trained_from_other_weights(manifest, candidate, job.seed, data.image)
         self._weights[key] = why
         return why
+
+
+def _key_of_data(job: Job) -> str:
+    return f"{job.base} {job.dataset.model_dump_json()} {job.dataset.cut_seed(job.seed)}"
 
 
 def _knows_its_data(manifest: Manifest) -> bool:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ncore.errors import InputError
 from ncore.probe.candidates import load_candidate
 from ncore.probe.images import ImageShape, InputSpec, shape_of
 from ncore.probe.sources import _measured
@@ -161,8 +162,32 @@ def test_what_is_neither_is_said(what):
         return torch.from_numpy(np.asarray(picture) / np.float32(255)).permute(2, 0, 1)
 
     found = _measured.measure(process, "a model", grey=False, stated={})
-    assert "crop_pct" not in found
-    assert "another part of a picture" in found["warnings"][0]
+    if what == "border":  # squares are shown whole
+        assert (found["crop_pct"], found["crop_mode"], found["warnings"]) == (1.0, "other", [])
+    else:
+        assert "crop_pct" not in found
+        assert "another part of a picture" in found["warnings"][0]
+
+
+def test_pictures_that_stay_oblong_are_said_where_some_are(folder):
+    about = {"image_processor_type": "YolosImageProcessor", "size": {"shortest_edge": 64, "longest_edge": 120}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(about))
+    assert not load_candidate(f"hf:{folder}", image=ImageShape(3, 64)).warnings
+    assert "leaves them oblong" in load_candidate(f"hf:{folder}", image=OBLONG).warnings[0]
+
+
+@pytest.mark.parametrize("what", ["patch", "strip"])
+def test_what_is_no_picture_any_more_is_refused(what):
+    def process(picture):
+        shape = (14, 14) if what == "patch" else (14, 1400)
+        return (
+            torch.from_numpy(np.asarray(picture) / np.float32(255))
+            .permute(2, 0, 1)
+            .repeat(1, 1, 5)[:, : shape[0], : shape[1]]
+        )
+
+    with pytest.raises(InputError, match="set `mean`, `std` and `input_size`"):
+        _measured.measure(process, "a model", grey=False, stated={})
 
 
 def test_a_recipe_without_them_shows_what_was_shown_before():

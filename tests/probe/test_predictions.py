@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import tempfile
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ncore
@@ -89,9 +90,11 @@ def test_of_any_course_the_first_the_best_so_far_and_the_last_are_kept(right, sp
         if epoch == split_at:
             kept = KeptPredictions(3, len(right), {one: right[one - 1] / 5 for one in listed})
         columns = {"label": np.zeros(5, int), "predicted": np.arange(5) >= count}
-        table, gone = kept.take(epoch, {"validation": columns})
-        assert len(table["label"]) == 5
-        listed = (listed | {epoch}) - set(gone)
+        kept.of_epoch(epoch, {"validation": {**columns, "predicted": np.zeros(5, int)}})  # which is not written
+        due = kept.of_epoch(epoch, {"validation": columns})
+        kept.written(due)
+        assert len(due.table["label"]) == 5
+        listed = (listed | {epoch}) - set(due.gone)
         assert listed == {1, right.index(max(right[:epoch])) + 1, epoch}
 
 
@@ -168,3 +171,23 @@ def test_columns_that_do_not_fit_are_one_sentence(tmp_path, missing, name):
                 own.record(predictions={"validation": columns})
             assert "\n" not in str(caught.value)
         own.record(predictions={"validation": whole})
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=4), st.lists(st.integers(0, 2), min_size=4, max_size=4))
+@settings(max_examples=8, deadline=None)
+def test_epochs_that_are_replaced_take_their_predictions_with_them(before, after):
+    def columns(right):
+        return {"validation": {"label": [0, 1], "predicted": [0 if right > 0 else 1, 1 if right > 1 else 0]}}
+
+    with tempfile.TemporaryDirectory() as folder:
+        first = recorder(folder, epochs=4, rows=3)
+        for right in before:
+            first.record(predictions=columns(right))
+        first.writer.close()
+        with recorder(folder, epochs=4, rows=3, resume=True, when_recorded="replace") as own:
+            for epoch, right in enumerate(after, 1):
+                own.record(epoch, predictions=columns(right))
+        run = ncore.open_store(folder).run(own.run_id)
+        assert run.recorded_epochs("predictions") == sorted({1, after.index(max(after)) + 1, 4})
+        for epoch, rows in run.predictions().groupby("epoch"):
+            assert (rows["label"] == rows["predicted"]).sum() == after[epoch - 1]

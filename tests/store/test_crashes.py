@@ -14,7 +14,7 @@ from ncore.errors import StoreError
 from ncore.store import Store, create_store, verify
 from tests.store.data import WHO, check_tables, write
 
-EPOCHS = 3
+EPOCHS = 2
 OPERATIONS = ((os, "fsync"), (os, "replace"), (os, "unlink"), (os, "mkdir"), (shutil, "rmtree"))
 
 
@@ -67,7 +67,7 @@ def session(store: Store) -> None:
 
 def test_every_crash_leaves_a_sound_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda handle: None)  # nobody pulls the plug here
-    monkeypatch.setattr("ncore.store._compaction.FAN_OUT", 2)  # files are joined after the second and the last epoch
+    monkeypatch.setattr("ncore.store._compaction.FAN_OUT", 2)  # files are joined after the second epoch
     whole = create_store(tmp_path / "whole")
     with pytest.MonkeyPatch.context() as patched:
         counting = Crashing(patched, None)

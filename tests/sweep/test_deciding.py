@@ -99,7 +99,7 @@ def test_other_pictures_under_the_same_name_are_refused(tmp_path, change, until)
     (row,) = plan(asked.jobs, asked.store_place).to_dict("records")
     (result,) = go(asked)
     assert row["action"] == "refuse"
-    assert (result.outcome, result.reason) == ("failed", row["reason"])
+    assert (result.outcome, result.reason) == ("refused", row["reason"])
     assert ("finished" if until is None else "begun") in row["reason"]
     assert "'data' has now (digest " in row["reason"]
     assert "`ncore delete`" in row["reason"]
@@ -182,7 +182,7 @@ def test_other_weights_under_the_same_name_are_refused(tmp_path, kind, until):
     sys.modules.pop(module, None)
     assert row["action"] == "refuse"
     assert "with other weights than 'mine' has now" in row["reason"]
-    assert (result.outcome, result.reason) == ("failed", row["reason"])
+    assert (result.outcome, result.reason) == ("refused", row["reason"])
 
 
 def test_a_factory_that_gives_others_each_time_is_not_refused_for_it(tmp_path):
@@ -220,7 +220,7 @@ def test_a_finished_run_that_recorded_less_than_is_asked_for_is_not_skipped(tmp_
     assert run_id(then.jobs[0]) == run_id(asked.jobs[0])
     go(then)
     (result,) = go(asked)
-    assert result.outcome == ("failed" if told else "skipped")
+    assert result.outcome == ("refused" if told else "skipped")
     assert told in result.reason
 
 
@@ -232,7 +232,7 @@ def test_a_setting_that_changed_meanwhile_is_said(tmp_path):
     path = tmp_path / "runs" / run_id(asked.jobs[0]) / "run.json"
     _rewrite(path, lambda content: content["resolved"]["training"].update(weight_decay=0.5, threads=64))
     (result,) = go(asked)
-    assert result.outcome == "failed"
+    assert result.outcome == "refused"
     assert "with other settings than now (training.weight_decay 0.5, not 0.01)" in result.reason
 
 
@@ -255,7 +255,7 @@ def test_runs_from_before_are_compared_by_what_they_have(tmp_path, left, changed
     if changed:
         one_more(tmp_path / "data")
     (result,) = go(asked)
-    assert result.outcome == ("failed" if changed and left == "fingerprint" else "skipped")
+    assert result.outcome == ("refused" if changed and left == "fingerprint" else "skipped")
 
 
 def _rewrite(path, change):

@@ -18,7 +18,7 @@ from ncore.probe.images import INTERPOLATIONS
 from ncore.probe.sources._measured import measure
 from ncore.probe.sources._offline import fetching, first_line, hub, is_offline, require
 from ncore.probe.sources._trust import REMOTE_CODE, own_code_refused, without_remote_code
-from ncore.probe.sources.models import Loaded, Read, Request, replace
+from ncore.probe.sources.models import Loaded, Read, Request, remove_timm, replace
 from ncore.probe.sources.weights import first_three, quantised
 
 __all__ = [
@@ -59,7 +59,13 @@ def load(request: Request) -> Loaded:
     warnings: list[str] = []
     fetched = fetching(request.label, "the hub", ADVICE) if local else hub(request.label, ADVICE)
     with fetched, quiet(transformers), own_code_refused(request.label, OWN_CODE):
-        config = transformers.AutoConfig.from_pretrained(where, trust_remote_code=False, **kwargs)
+        config, unused = transformers.AutoConfig.from_pretrained(
+            where, trust_remote_code=False, return_unused_kwargs=True, **kwargs
+        )
+        if lost := sorted(set(unused) & set(kwargs)):
+            raise InputError(
+                f"`kwargs` of {request.label} has {lost[0]!r}, which a {type(config).__name__} lacks: correct the name."
+            )
         config.return_dict = True  # outputs are told by their names
         input_spec = own_input(transformers, where, config, request.label)
         if is_classifier(transformers, config):
@@ -169,13 +175,30 @@ def remove_classifier(model: nn.Module) -> None:
 
     One of a model with a teacher's second head (DeiT, LeViT) leaves the mean of what its two heads are fed, as its
     authors average the two heads' answers.
+
+    Raises:
+        InputError: There is none.
     """
-    labels, inside = getattr(model.config, "num_labels", None), getattr(model, "base_model_prefix", "")
+    from transformers import PreTrainedModel
+
+    children = dict(model.named_children())
+    if "timm_model" in children:
+        remove_timm(children["timm_model"])
+        return
+    labels = getattr(model.config, "num_labels", None)
+    # A layer of a backbone, which is a model of its own, may have as many outputs by chance.
+    inside = {name for name, child in children.items() if isinstance(child, PreTrainedModel)}
+    inside.add(getattr(model, "base_model_prefix", ""))
     heads = {
         name.partition(".")[0]: name
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module.out_features == labels and name.partition(".")[0] != inside
+        if isinstance(module, nn.Linear) and module.out_features == labels and name.partition(".")[0] not in inside
     }
+    if not heads and labels:
+        raise InputError(
+            f"a {type(model).__name__} has no Linear layer with as many outputs as its {labels} labels: name its "
+            "output layer with `remove`."
+        )
     for name in heads.values():
         replace(model, name)
 

@@ -17,6 +17,7 @@ __all__ = [
     "Features",
     "Loaded",
     "Read",
+    "Removed",
     "Request",
     "channels_last",
     "remove_last_linear",
@@ -56,8 +57,8 @@ class Loaded:
     Args:
         model: As constructed, output layer included.
         input: Some of channels, size, mean, std, interpolation, order, crop_pct, crop_mode, and their source; what is
-            absent follows the dataset. Besides, ``warnings``, and a ``refusal`` where the model's own preprocessing
-            can't be followed.
+            absent follows the dataset. Besides, ``warnings``, a ``refusal`` where the model's own preprocessing can't
+            be followed, and ``trained`` where weights seem to be trained that nothing else is known of.
         remove: Takes the output layer off; None where there is none.
         read: Calls the model; its result holds the features.
         warnings: What to know of its weights, a sentence each.
@@ -141,6 +142,17 @@ def _known_sizes(model: nn.Module) -> list[int]:
     return [size for size in found if isinstance(size, int)]
 
 
+class Removed(nn.Identity):
+    """What stands in place of an output layer, and whether a picture has come by."""
+
+    called = False
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """The same."""
+        self.called = True
+        return input
+
+
 def remove_last_linear(model: nn.Module) -> None:
     """Replace the output layer by an identity: the last ``Linear`` in order of registration.
 
@@ -175,7 +187,7 @@ def replace(model: nn.Module, name: str) -> None:
         children = ", ".join(child for child, _ in model.named_children())
         raise InputError(f"`remove` names {name!r}, which the model lacks: it has {children}.") from error
     parent, _, leaf = name.rpartition(".")
-    setattr(model.get_submodule(parent), leaf, nn.Identity())
+    setattr(model.get_submodule(parent), leaf, Removed())
 
 
 def remover(names: str | Sequence[str]) -> Callable[[nn.Module], None]:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,11 +14,11 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ncore.errors import InputError
 from ncore.probe.sources._offline import first_line
-from ncore.probe.sources.split_names import split_of
+from ncore.probe.sources.split_names import nfc, split_of
 
 __all__ = [
     "SETTLED",
@@ -116,7 +117,8 @@ class FilePictures:
 
     def describe(self, index: int) -> str:
         """Its path."""
-        return f"the file {str(self.paths[index])!r}"
+        path = str(self.paths[index])
+        return f"the file {path!r}"
 
     def stamps(self, rows: np.ndarray) -> tuple[str, list[bytes]]:
         """By the files, and the folder that they are in."""
@@ -146,8 +148,9 @@ def naming(pictures: Pictures, index: int) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        what = pictures.describe(index)
-        raise InputError(f"{what} cannot be decoded ({first_line(error)}): replace or remove it.") from error
+        # Pillow's own words have an address of memory in them.
+        why = "it is no picture that Pillow reads" if isinstance(error, UnidentifiedImageError) else first_line(error)
+        raise InputError(f"{pictures.describe(index)} cannot be decoded ({why}): replace or remove it.") from error
 
 
 def numbered(
@@ -163,6 +166,7 @@ def numbered(
     Raises:
         InputError: Labels that are neither, missing or beyond the names; an empty set; fewer than two classes.
     """
+    pools = {split: replace(pool, labels=_plain(pool.labels, f"{what}: {split}")) for split, pool in pools.items()}
     for split, pool in pools.items():
         kind = pool.labels.dtype.kind
         if pool.labels.ndim != 1 or kind not in "iubUTS":
@@ -187,9 +191,39 @@ def numbered(
         highest = max(int(code.max()) for code in codes.values())
         if highest >= len(names):
             raise InputError(f"{what}: a label is {highest}, but only {len(names)} class names are given.")
+    if twice := [name for name, count in Counter(map(nfc, names)).items() if count > 1]:
+        raise InputError(f"{what}: two classes are called {twice[0]!r}: give each a name of its own.")
     if len(names) < 2:
         raise InputError(f"{what}: there is only {len(names)} class, but two or more were expected.")
     return {split: replace(pool, labels=codes[split].astype(np.int64)) for split, pool in pools.items()}, names
+
+
+def _plain(labels: np.ndarray, what: str) -> np.ndarray:
+    """Labels that are text, in whatever array they came, in one Unicode form and without blanks around them.
+
+    Raises:
+        InputError: One is masked, empty, or no text where others are.
+    """
+    if np.ma.is_masked(labels):
+        missing = int(np.ma.getmaskarray(labels).sum())
+        raise InputError(f"{what} has {missing} pictures whose label is masked: leave them out.")
+    labels = np.asarray(labels)
+    if labels.dtype.kind == "O" and labels.ndim == 1 and labels.size:
+        kinds = set(map(type, labels.tolist()))
+        if kinds <= {str, bytes} or kinds == {int}:
+            labels = np.array(labels.tolist())
+        elif kinds & {str, bytes, int, type(None), float}:
+            named = ", ".join(sorted("nothing" if kind is type(None) else kind.__name__ for kind in kinds))
+            raise InputError(f"{what} has labels of several types ({named}): give one name or one whole number each.")
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8", "replace")
+    if labels.dtype.kind in "UT" and labels.ndim == 1:
+        values, which = np.unique(labels, return_inverse=True)
+        values = np.array([nfc(str(value).strip()) for value in values.tolist()])
+        labels = values[which]
+        if empty := int((labels == "").sum()):
+            raise InputError(f"{what} has {empty} pictures whose label is empty: name their class, or leave them out.")
+    return labels
 
 
 def by_split(names: Sequence[str], what: str) -> dict[str, str]:
@@ -220,7 +254,7 @@ def digest(*parts: str | bytes | memoryview) -> str:
     """Sixteen hexadecimal digits that depend on every part."""
     state = hashlib.sha256()
     for part in parts:
-        data = part.encode() if isinstance(part, str) else part
+        data = part.encode(errors="surrogateescape") if isinstance(part, str) else part
         state.update(len(data).to_bytes(8, "little"))
         state.update(data)
     return state.hexdigest()[:16]
