@@ -288,7 +288,7 @@ def rank(
     told = f"after {table.attrs['epochs']} epochs, method {method or DEFAULT_METHOD!r}"
     ranking_table(table, f"{'Final' if (table['kind'] == MEASURED).all() else 'Predicted final'} accuracy {told}")
     reading_hint(table)
-    if known := table.attrs["held_out"]:
+    if known := table.attrs.get("held_out"):
         typer.echo(f"These are pictures of {', '.join(known)}: what past runs on them taught was left out.")
 
 

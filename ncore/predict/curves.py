@@ -14,6 +14,7 @@ from ncore.predict.sketches import Sketch, sketch_of
 
 __all__ = [
     "PROBE_LOGME",
+    "WEIGHTS",
     "Curve",
     "FloatArray",
     "Group",
@@ -29,6 +30,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
+#: Among the `settings` of a `Curve`: which weights a candidate began with whose weights are a file.
+WEIGHTS = "digests.weights"
 #: LogME of the features of the probe before training, among the `scores` of a `Curve`.
 PROBE_LOGME = "probe_logme"
 #: Series of a `Curve` that a run may lack.
@@ -327,6 +330,13 @@ def _made_with(manifest: Any) -> dict[str, Any]:
             flat[name] = value
 
     config, info, digests = (getattr(manifest, name, {}) for name in ("config", "info", "digests"))
+    candidate = config.get("candidate")
+    # Weights that are all loaded from a file are the same for all seeds, unless it was replaced.
+    from_file = isinstance(candidate, Mapping) and (
+        candidate.get("weights") or str(candidate.get("source")).startswith("file:")
+    )
+    if from_file and digests.get("weights"):
+        flat[WEIGHTS] = str(digests["weights"])[:8]
     walk("", {part: value for part, value in config.items() if part != "recording"})
     return {
         "settings": flat,

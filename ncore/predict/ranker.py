@@ -215,7 +215,8 @@ class Ranker:
         table = table[list(COLUMNS)]
         table.attrs = {"method": predictor.name, "label": predictor.label, "epochs": k, "level": level}
         table.attrs["own"] = apart_sds
-        table.attrs["held_out"] = list(recognised(curve.sketch for curve in curves if curve.sketch))
+        if held_out := recognised(curve.sketch for curve in curves if curve.sketch):
+            table.attrs["held_out"] = list(held_out)
         return table
 
 

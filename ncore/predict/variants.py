@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ncore.predict.curves import Curve
+from ncore.predict.curves import WEIGHTS, Curve
 
 __all__ = ["told_apart"]
 
@@ -52,13 +52,23 @@ def told_apart(curves: Iterable[Curve]) -> list[Curve]:
 
 
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names of the settings that are not the same everywhere."""
+    """Names of the settings that are not the same everywhere, or, of weights, wherever they are known."""
     names = dict.fromkeys(name for one in settings for name in one)
-    return [name for name in names if len({repr(one.get(name, _MISSING)) for one in settings}) > 1]
+
+    def values(name: str) -> set[str]:
+        return {repr(one.get(name, _MISSING)) for one in settings if name in one or name != WEIGHTS}
+
+    return [name for name in names if len(values(name)) > 1]
 
 
 def _variant(curve: Curve, differing: Sequence[str]) -> Curve:
-    told = [f"{name.rpartition('.')[2]} {curve.settings.get(name, _MISSING)}" for name in differing]
+    told = [
+        f"{name.rpartition('.')[2]} {curve.settings.get(name, _MISSING)}"
+        for name in differing
+        if name in curve.settings or name != WEIGHTS
+    ]
+    if not told:
+        return curve
     rest = f" and {len(told) - _MOST} more settings" if len(told) > _MOST else ""
     name = f"{curve.candidate} ({', '.join(told[:_MOST])}{rest})"
     warning = f"{curve.candidate} has runs with other settings, which are ranked apart by {', '.join(differing)}"

@@ -18,10 +18,11 @@ from ncore.probe.sources.pictures import Pictures
 
 __all__ = ["MOST_BYTES", "RECORD", "ContentCache", "cache_folder"]
 
-#: What is known of a picture: the digest of its pixels, and its perceptual hash with whether that tells anything.
-RECORD = np.dtype([("digest", "S16"), ("hash", "<u8"), ("telling", "?")])
+#: What is known of a picture: the digest of its pixels, its perceptual hash and whether that tells anything, and how
+#: many frames or pages its file has.
+RECORD = np.dtype([("digest", "S16"), ("hash", "<u8"), ("telling", "?"), ("frames", "<u2")])
 _KEPT = np.dtype([("stamp", "S16"), *RECORD.descr])
-_FORMAT = f"2-pillow-{PIL.__version__}"
+_FORMAT = f"3-pillow-{PIL.__version__}"
 MOST_BYTES = 256_000_000  # of all files of the cache: the oldest go first
 
 

@@ -114,7 +114,7 @@ class Split:
 
             made = stack(pixels, len(self), spec, memory_limit_gb)
             try:
-                self.warnings = check_range(made, self.name, self._deepest(), self.conversion)
+                self.warnings = check_range(made, self.name, *self._extremes())
             except InputError as error:
                 if self.name == "train":
                     raise
@@ -122,14 +122,17 @@ class Split:
             self._last = (key, made)
         return self._last[1]
 
-    def _deepest(self) -> int:
-        """The largest value in a few of the pictures, as they are in their files."""
+    def _extremes(self) -> tuple[tuple[int, int], Conversion, int]:
+        """The smallest and largest value in a few of the pictures as they are in their files, and what is white."""
         chosen = np.unique(np.linspace(0, len(self) - 1, LOOKED_AT).astype(int))
         opened = [self.decode(int(index)) for index in chosen]
-        colours = [
-            image if image.mode.startswith(("I", "F")) else image.convert("RGBA").convert("RGB") for image in opened
+        deep = any(image.mode.startswith("I") for image in opened)
+        values = [
+            np.asarray(image if image.mode.startswith(("I", "F")) else image.convert("RGBA").convert("RGB"))
+            for image in opened
         ]
-        return max(int(np.asarray(image).max()) for image in colours)
+        extremes = min(int(one.min()) for one in values), max(int(one.max()) for one in values)
+        return extremes, self.conversion, 65_535 if deep else 255
 
 
 @dataclass(eq=False)
@@ -294,11 +297,10 @@ def load_dataset(
 def _seen_and_missed(splits: Mapping[str, Split], class_names: Sequence[str]) -> list[str]:
     """Classes that a set lacks, pictures that several classes have, and those of several frames."""
     said = []
-    train = splits["train"]
-    chosen = np.unique(np.linspace(0, len(train) - 1, LOOKED_AT).astype(int)).tolist()
-    frames = max(getattr(train.decode(index), "n_frames", 1) for index in chosen)
-    if frames > 1:
-        said.append(f"Pictures have up to {frames} frames or pages: the first of each is used, and the rest left out.")
+    frames = np.concatenate([split.content["frames"] for split in splits.values()])
+    if count := int((frames > 1).sum()):
+        said.append(f"{count} pictures have up to {frames.max()} frames or pages: the first of each is used, and the "
+                    "rest left out.")  # fmt: skip
     for name, split in splits.items():
         counts = np.bincount(split.labels, minlength=len(class_names)).tolist()
         missing = [class_name for class_name, count in zip(class_names, counts, strict=True) if not count]

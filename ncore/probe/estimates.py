@@ -89,7 +89,7 @@ def _backbone(spec: CandidateSpec, image: ImageShape) -> tuple[nn.Module, ImageS
         remove = remover(spec.remove) if spec.remove is not None else loaded.remove
         if remove is not None:
             remove(loaded.model)
-    module = Features(loaded.model, loaded.read).to("meta").eval()
+    module = Features(loaded.model, loaded.read, spec.output, spec.layout).to("meta").float().eval()
     size = spec.input_size or loaded.input.get("size", image.size)
     return module, ImageShape(spec.channels or loaded.input.get("channels", image.channels), size)
 

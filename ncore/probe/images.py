@@ -212,14 +212,17 @@ def as_mode(image: Image.Image, mode: str) -> Image.Image:
     return Conversion()(image).convert(mode)
 
 
-def check_range(pictures: torch.Tensor, what: str, deepest: int, conversion: Conversion) -> list[str]:
+def check_range(
+    pictures: torch.Tensor, what: str, extremes: tuple[int, int], conversion: Conversion, largest: int = 255
+) -> list[str]:
     """Whether pictures use the range of their pixels.
 
     Args:
         pictures: Uint8 (N, C, S, S), as models see them.
         what: They are called in messages.
-        deepest: The largest value in a few of them as they are in their files.
+        extremes: The smallest and the largest value in a few of them as they are in their files.
         conversion: How they became 8 bits.
+        largest: The value that was taken for white where the conversion names none.
 
     Returns:
         What to know before trusting what is learned from them, a sentence each.
@@ -227,7 +230,7 @@ def check_range(pictures: torch.Tensor, what: str, deepest: int, conversion: Con
     Raises:
         InputError: All are of one colour, or so dark that they must have been meant otherwise.
     """
-    flat = pictures.flatten(1)
+    flat, (shallowest, deepest) = pictures.flatten(1), extremes
     low, high = flat.amin(1), flat.amax(1)
     darkest, brightest = int(low.min()), int(high.max())
     if darkest == brightest and (brightest > NEARLY_BLACK or deepest <= brightest):
@@ -241,8 +244,25 @@ def check_range(pictures: torch.Tensor, what: str, deepest: int, conversion: Con
             f"in the files {deepest}: say which value is white, as in `white: {_white_for(deepest)}`."
         )
     warnings = []
+    if shallowest < 0:
+        warnings.append(f"Pixels of {what} go down to {shallowest}: all below 0 are black; shift them in the files.")
+    if deepest > (conversion.white or largest):
+        warnings.append(
+            f"Pixels of {what} go up to {deepest}, and all above {conversion.white or largest} are white; say which "
+            f"value is, as in `white: {_white_for(deepest)}`."
+        )
     if brightest < DARK:
         warnings.append(f"The brightest pixel of {what} is {brightest} of 255; `white` says which value is white.")
+    elif brightest - darkest < DARK:
+        warnings.append(
+            f"The pixels of {what} lie between {darkest} and {brightest} of 255, so that models see little contrast: "
+            "stretch them in the files."
+        )
+    black = int((high <= NEARLY_BLACK).sum())
+    if black > MANY_ALIKE * len(pictures):
+        warnings.append(
+            f"{black} of the {len(pictures)} pictures of {what} are nearly black: look at how they are saved."
+        )
     alike = int((low == high).sum())
     if alike > MANY_ALIKE * len(pictures):
         warnings.append(f"{alike} of the {len(pictures)} pictures of {what} are of one colour throughout.")

@@ -162,12 +162,12 @@ class Recorder:
                 run = opened.run(self.run_id)
                 self._elapsed = run.manifest.summary.get("seconds", 0.0)
                 self._predictions.go_on(run)
+            if planned is not None and epochs is not None and planned != epochs:
+                self.writer.describe(info={"planned_before": planned})
+                self.writer.warn(f"The run was begun with {planned} planned epochs, and went on with {epochs}.")
         except BaseException:
             self.writer.close()
             raise
-        if planned is not None and epochs is not None and planned != epochs:
-            self.writer.describe(info={"planned_before": planned})
-            self.writer.warn(f"The run was begun with {planned} planned epochs, and went on with {epochs}.")
         self._use = _loops.Use(self, self.writer, opened.url, epochs)
 
     @property

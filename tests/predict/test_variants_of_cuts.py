@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ncore.predict import Ranker
-from ncore.predict.curves import Curve
+from ncore.predict.curves import WEIGHTS, Curve
 from ncore.predict.variants import told_apart
 
 
@@ -77,3 +77,14 @@ def test_what_is_not_known_is_not_told_apart() -> None:
     assert told_apart(curves)[2].candidate == "net"
     twice = [curve(0, data="d", content="a", cut="a"), curve(1, data="d", content="b", cut="b"), curve(2, data="d")]
     assert told_apart(twice)[2].candidate == "net"
+
+
+def test_seeds_from_another_file_of_weights_are_another_candidate() -> None:
+    """As when the file was replaced before further seeds were run; runs from before digests stay as they are."""
+    curves = [
+        Curve("net", seed, np.array([1]), np.array([0.5]), {}, 2, settings={"candidate.source": "file:a"} | own)
+        for seed, own in enumerate(({WEIGHTS: "1a"}, {WEIGHTS: "1a"}, {WEIGHTS: "2b"}, {}))
+    ]
+    names = [one.candidate for one in told_apart(curves)]
+    assert names == ["net (weights 1a)", "net (weights 1a)", "net (weights 2b)", "net"]
+    assert [one.candidate for one in told_apart([curves[0], curves[1], curves[3]])] == ["net"] * 3

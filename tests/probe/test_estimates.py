@@ -68,3 +68,27 @@ def test_larger_batches_take_more_and_frozen_backbones_less():
     assert of(batch=64) < of(batch=256) < of(batch=1024)
     assert of(mode="unit") < of(mode="all", batch=1024)
     assert of(optimizer="sgd", momentum=0.0) < of(optimizer="sgd") < of(optimizer="adamw")
+
+
+@pytest.mark.parametrize("own", [{"layout": "channels_last"}, {"output": "features"}, {"kwargs": {"kind": "double"}}])
+def test_a_candidate_is_called_as_it_will_be(tmp_path, monkeypatch, own):
+    (tmp_path / "odd_networks.py").write_text(
+        "import torch\nfrom torch import nn\n\nclass Odd(nn.Module):\n"
+        "    def __init__(self, kind):\n        super().__init__()\n"
+        "        self.layer = nn.Linear(3 if kind != 'map' else 32, 16).to(getattr(torch, kind, torch.float))\n\n"
+        "    def forward(self, x):\n        if x.shape[-1] != 3:\n            x = x.permute(0, 2, 3, 1)\n"
+        "        found = self.layer(x).mean((1, 2))\n"
+        "        return {'features': found, 'other': found[:, :2]}\n\n"
+        "def net(kind='float'):\n    return Odd(kind)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    values = {"source": "python:odd_networks:net", "name": "odd", "channels": 3, "input_size": 32, "output": "features"}
+    found = training_bytes(
+        CandidateSpec.parse(values | own),
+        TrainingSettings(mode="all", device="cpu"),
+        RecordingSettings(),
+        ImageShape(3, 32),
+        10,
+        SIZES,
+    )
+    assert found > 456 * 3 * 32 * 32

@@ -216,3 +216,26 @@ def test_colours_that_are_lost_on_a_grey_model_are_said(transformers, tmp_path):
     assert lost(SHAPE)
     assert not lost(ImageShape(1, 32))
     assert not lost(SHAPE, channels=1)
+
+
+def test_configuration_weights_and_processor_are_of_one_place(transformers, tmp_path):
+    """A folder and a folder in it hold models of one name; what is asked for holds for all of a model's files."""
+    places = {"": (tmp_path, 0.25), "inner": (tmp_path / "inner", 0.75)}
+    for place, mean in places.values():
+        model = transformers.ViTForImageClassification(transformers.ViTConfig(**TINY))
+        torch.nn.init.constant_(model.vit.embeddings.cls_token, mean)
+        model.save_pretrained(place)
+        about = {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32}}
+        (place / "preprocessor_config.json").write_text(json.dumps(about | {"image_mean": [mean] * 3}))
+    for subfolder, (_, mean) in places.items():
+        backbone = load_candidate({"source": f"hf:{tmp_path}", "kwargs": {"subfolder": subfolder}}, image=SHAPE)
+        assert backbone.input.mean == (mean,) * 3
+        assert backbone.module.model.vit.embeddings.cls_token.unique().tolist() == [mean]
+
+
+@pytest.mark.parametrize("name", ["token", "cache_dir", "force_download", "variant", "use_safetensors"])
+def test_what_only_the_configuration_would_heed_is_refused(transformers, tmp_path, name):
+    transformers.ViTForImageClassification(transformers.ViTConfig(**TINY)).save_pretrained(tmp_path)
+    values = {"token": "secret", "cache_dir": str(tmp_path), "variant": "fp16"}
+    with pytest.raises(InputError, match=f"'{name}'"):
+        load_candidate({"source": f"hf:{tmp_path}", "kwargs": {name: values.get(name, True)}}, image=SHAPE)

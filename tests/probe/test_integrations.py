@@ -446,6 +446,7 @@ def test_transformers_starts_over_by_itself_with_a_smaller_batch(transformers, t
     )
     run = only_run(tmp_path / "a")
     assert (run.status, run.epochs) == ("finished", [0, 1, 2])
+    assert "started over by itself" in " ".join(run.manifest.warnings)
     assert "replaced" in " ".join(run.manifest.warnings)
     assert trainer.state.train_batch_size < 16
     np.testing.assert_array_equal(unit_weights(run, 2), flat(trainer.model.classifier[1]))

@@ -273,7 +273,9 @@ def test_frames_that_are_not_used_are_said(tmp_path: Path, suffix: str) -> None:
         for at in range(9):
             frames = [Image.fromarray(rng.integers(0, 256, (9, 9), dtype=np.uint8)) for _ in range(3)]
             frames[0].save(tmp_path / name / f"{at}{suffix}", save_all=True, append_images=frames[1:])
-    assert "up to 3 frames or pages: the first of each is used" in " ".join(load_dataset(f"folder:{tmp_path}").warnings)
+    assert "18 pictures have up to 3 frames or pages: the first of each is used" in " ".join(
+        load_dataset(f"folder:{tmp_path}").warnings
+    )
 
 
 def test_a_class_that_a_set_lacks_is_said(tmp_path: Path) -> None:

@@ -112,6 +112,67 @@ def test_many_pictures_of_one_colour_are_counted() -> None:
     assert "pictures of train are of one colour throughout" in split.warnings[0]
 
 
+def between(low: int, high: int, kind: type) -> np.ndarray:
+    return RNG.integers(low, high + 1, (16, 16)).astype(kind)
+
+
+def warned(tmp_path: Path, pixels, **spec: object) -> str:
+    split = load_dataset(folder(tmp_path, pixels) | spec).splits["train"]
+    split.tensor(GREY)
+    return " ".join(split.warnings)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "kind"),
+    [
+        (100, 110, np.uint8),
+        (240, 255, np.uint8),
+        (60, 120, np.uint8),
+        (30_000, 31_000, np.uint16),
+        (64_000, 65_535, np.uint16),
+    ],
+)
+def test_little_contrast_is_said(tmp_path: Path, low: int, high: int, kind: type) -> None:
+    assert "The pixels of train lie between" in warned(tmp_path, lambda: between(low, high, kind))
+
+
+@pytest.mark.parametrize("top", [70_000, 10**6, 2**24])
+def test_what_is_beyond_sixteen_bits_is_said(tmp_path: Path, top: int) -> None:
+    def pixels() -> np.ndarray:
+        values = between(0, top, np.int32)
+        values[0, 0] = top
+        return values
+
+    white = 2 ** top.bit_length() - 1
+    assert f"all above 65535 are white; say which value is, as in `white: {white}`" in warned(tmp_path / "a", pixels)
+    assert "are white" not in warned(tmp_path / "b", pixels, white=white)
+
+
+@pytest.mark.parametrize("white", [100, 200])
+def test_a_white_that_cuts_pixels_off_is_said(tmp_path: Path, white: int) -> None:
+    said = warned(tmp_path, lambda: between(0, 255, np.uint8), white=white)
+    assert f"Pixels of train go up to 255, and all above {white} are white" in said
+
+
+@pytest.mark.parametrize("lowest", [-1, -1000])
+def test_pixels_below_zero_are_said(tmp_path: Path, lowest: int) -> None:
+    def pixels() -> np.ndarray:
+        values = between(lowest, 60_000, np.int32)
+        values[0, 0] = lowest
+        return values
+
+    assert f"go down to {lowest}: all below 0 are black" in warned(tmp_path, pixels)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_pictures_that_alone_are_nearly_black_are_counted(share: float) -> None:
+    x = RNG.integers(0, 256, (100, 8, 8)).astype(np.uint8)
+    x[: int(100 * share)] %= 10  # as 12 bits in 16 are, among others
+    split = ImageDataset.from_arrays(x, np.arange(100) % 2, split=["train"] * 90 + ["test"] * 10).splits["train"]
+    split.tensor(GREY)
+    assert "pictures of train are nearly black" in " ".join(split.warnings)
+
+
 @pytest.mark.parametrize(
     ("field", "values"), [("mean", (123.7, 116.3, 103.5)), ("std", (58.4, 57.1, 57.4)), ("mean", (2.0,))]
 )

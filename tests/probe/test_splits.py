@@ -451,3 +451,25 @@ def test_the_folder_of_the_dataset_may_be_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert load_dataset({**spec, "source": "folder:pets"}).fingerprint == load_dataset(spec).fingerprint
     assert Path("pets").is_dir()
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_metadata_parted_by_any_mark(tmp_path, mark):
+    names = pictures_in_folders(tmp_path)
+    suffix = ".tsv" if mark == "\t" else ".csv"
+    lines = [
+        mark.join(("file_name", "who")),
+        *(f"{name}{mark}{who}" for name, who in zip(names, PATIENTS, strict=True)),
+    ]
+    (tmp_path / "pets" / f"who{suffix}").write_text("\n".join(lines))
+    data = load_dataset({"source": f"folder:{tmp_path / 'pets'}", "group": "who", "metadata": f"who{suffix}"})
+    assert sum(map(len, data.splits.values())) == COUNT
+
+
+@pytest.mark.parametrize(("extra", "word"), [(",more", "more"), ("", "fewer")])
+def test_rows_of_another_length_are_refused(tmp_path, extra, word):
+    names = pictures_in_folders(tmp_path)
+    lines = ["file_name,who", *(f"{name},p1" for name in names[:-1]), f"{names[-1]},p2{extra}" if extra else names[-1]]
+    (tmp_path / "pets" / "metadata.csv").write_text("\n".join(lines))
+    with pytest.raises(InputError, match=f"row {COUNT} has {word} cells than the first line"):
+        load_dataset({"source": f"folder:{tmp_path / 'pets'}", "group": "who"})

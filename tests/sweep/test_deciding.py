@@ -320,3 +320,21 @@ def test_weights_of_a_hub_folder_are_files_too(tmp_path):
     save(1)
     (result,) = go(asked)
     assert "other weights" in result.reason
+
+
+@pytest.mark.parametrize("kind", ["file", "weights"])
+def test_further_seeds_from_a_file_that_was_replaced_are_ranked_apart(tmp_path, kind):
+    for seed in (0, 1):
+        weights(tmp_path / f"{seed}.safetensors", seed)
+    now = tmp_path / "now.safetensors"
+    candidate = {
+        "file": {"source": "file:now.safetensors", "architecture": "lenet-small", "name": "mine"},
+        "weights": {"source": "lenet-small", "pretrained": True, "weights": "now.safetensors", "name": "mine"},
+    }[kind]
+    digits = [{"source": "digits", "train": 60, "validation": 30, "test": 30}]
+    for seeds, weight in (([0, 1], 0), ([2], 1)):
+        now.write_bytes((tmp_path / f"{weight}.safetensors").read_bytes())
+        go(recipe(tmp_path, candidates=[candidate], datasets=digits, seeds=seeds))
+    table = ncore.rank(tmp_path / "runs", method="last")
+    assert sorted(table["seeds"]) == [1, 2]
+    assert table["candidate"].str.startswith("mine (weights ").all()

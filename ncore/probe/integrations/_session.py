@@ -125,6 +125,8 @@ class Session:
         if call is not None:
             recorder._use.during(call)
         self._recorder, self._ended, self.run_id = recorder, None, recorder.run_id
+        if starts_over:
+            recorder.writer.warn("The trainer started over by itself, as it does with a smaller batch.")
         if done >= recorder.last_epoch > 0:
             recorder.continues()  # the trainer's word, also in the middle of an epoch
             if done > recorder.last_epoch:

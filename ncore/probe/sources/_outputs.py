@@ -74,7 +74,8 @@ def _known(output: Any, of: str) -> tuple[Any, str]:
                          "factory that returns them.")  # fmt: skip
     known = "" if named(output) is None else f", none of which is called {', '.join(HEADS[:-1])} or {HEADS[-1]}"
     raise InputError(
-        f"{of} gives {described(output)}{known}: say which holds the features, as in `output: {next(iter(parts))}`."
+        f"{of} gives {described(output)}{known}: set `output` to the one that holds the features, of "
+        f"{', '.join(parts)}."
     )
 
 

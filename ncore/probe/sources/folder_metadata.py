@@ -95,9 +95,16 @@ def read_table(file: Path, columns: Mapping[str, str]) -> dict[str, dict[str, An
 
 
 def _csv(file: Path) -> list[dict[str, Any]]:
-    """As text throughout: patient 007 is not patient 7."""
+    """As text throughout: patient 007 is not patient 7. Parted by semicolons where the first line is."""
     with file.open(encoding="utf-8-sig", newline="") as lines:
-        return list(csv.DictReader(lines, delimiter="\t" if file.suffix.lower() == ".tsv" else ",", strict=True))
+        head = lines.readline()
+        lines.seek(0)
+        mark = "\t" if file.suffix.lower() == ".tsv" else ";" if ";" in head and "," not in head else ","
+        rows = list(csv.DictReader(lines, delimiter=mark, strict=True))
+    for number, row in enumerate(rows, start=1):
+        if None in row or None in row.values():
+            raise ValueError(f"row {number} has {'more' if None in row else 'fewer'} cells than the first line")
+    return rows
 
 
 def _json_lines(file: Path) -> list[dict[str, Any]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from ncore.probe.sources.weights import first_three, quantised
 __all__ = [
     "ADVICE",
     "OWN_CODE",
+    "PLACE",
     "build",
     "check_numbers",
     "is_classifier",
@@ -37,6 +39,8 @@ __all__ = [
 ]
 
 OWN_CODE = "read that code, and give it as a module of yours with `source: python:MODULE:FACTORY`"
+PLACE = ("revision", "subfolder")
+"""Of ``kwargs``, what says where the files are: for configuration, weights and processor alike."""
 ADVICE = "give a local folder with `source: hf:FOLDER`, or a built-in network"
 
 
@@ -53,25 +57,25 @@ def load(request: Request) -> Loaded:
     """
     kwargs = without_remote_code(request.kwargs, request.label, OWN_CODE)
     transformers = require("transformers", "hf", f"the candidate {request.label}")
+    place = {name: kwargs.pop(name) for name in PLACE if name in kwargs}
     folder = Path(request.name).expanduser()
     local = folder.is_dir()
     where = str(folder) if local else request.name
     warnings: list[str] = []
     fetched = fetching(request.label, "the hub", ADVICE) if local else hub(request.label, ADVICE)
     with fetched, quiet(transformers), own_code_refused(request.label, OWN_CODE):
-        config, unused = transformers.AutoConfig.from_pretrained(
-            where, trust_remote_code=False, return_unused_kwargs=True, **kwargs
-        )
-        if lost := sorted(set(unused) & set(kwargs)):
+        config = transformers.AutoConfig.from_pretrained(where, trust_remote_code=False, **place, **kwargs)
+        if lost := [name for name in kwargs if not hasattr(config, name)]:
             raise InputError(
-                f"`kwargs` of {request.label} has {lost[0]!r}, which a {type(config).__name__} lacks: correct the name."
+                f"`kwargs` of {request.label} has {lost[0]!r}, which is none of the settings of a "
+                f"{type(config).__name__}, nor {' or '.join(PLACE)}: correct the name or leave it out."
             )
         config.return_dict = True  # outputs are told by their names
-        input_spec = own_input(transformers, where, config, request.label)
+        input_spec = own_input(transformers, where, config, request.label, place)
         if is_classifier(transformers, config):
-            model = build(transformers.AutoModelForImageClassification, where, config, request, warnings)
+            model = build(transformers.AutoModelForImageClassification, where, config, request, warnings, place)
             return Loaded(model, input_spec, remove_classifier, reader(model), warnings)
-        model = build(transformers.AutoModel, where, config, request, warnings)
+        model = build(transformers.AutoModel, where, config, request, warnings, place)
         if hasattr(config, "vision_config"):  # the picture half of CLIP and its kin
             model = _picture_half(model, request.label)
     return Loaded(model, input_spec, None, reader(model), warnings)
@@ -108,7 +112,9 @@ def is_classifier(transformers: Any, config: Any) -> bool:
     return type(config) in transformers.AutoModelForImageClassification._model_mapping
 
 
-def build(auto: Any, where: str, config: Any, request: Request, warnings: list[str]) -> nn.Module:
+def build(
+    auto: Any, where: str, config: Any, request: Request, warnings: list[str], place: Mapping[str, Any]
+) -> nn.Module:
     """Construct from weights or from the configuration, and refuse weights that leave parts untrained.
 
     What transformers only logs goes to ``warnings``.
@@ -116,7 +122,7 @@ def build(auto: Any, where: str, config: Any, request: Request, warnings: list[s
     if not request.pretrained:
         return auto.from_config(config, trust_remote_code=False)
     model, info = auto.from_pretrained(
-        where, config=config, use_safetensors=True, output_loading_info=True, trust_remote_code=False
+        where, config=config, use_safetensors=True, output_loading_info=True, trust_remote_code=False, **place
     )
     missing = sorted(str(key) for key in info["missing_keys"])
     if missing and all("pooler" in key for key in missing):
@@ -128,7 +134,7 @@ def build(auto: Any, where: str, config: Any, request: Request, warnings: list[s
             f"the weights of {request.label} leave {len(wrong)} of its {len(model.state_dict())} tensors untrained "
             f"({first_three(wrong)}): choose another checkpoint."
         )
-    check_numbers(where, model, request.label)
+    check_numbers(where, model, request.label, place)
     inside = f"{getattr(model, 'base_model_prefix', '')}."
     # A model without its head leaves that of the checkpoint aside, and nothing else.
     whole = type(model).__name__ in (config.architectures or ())
@@ -142,7 +148,7 @@ def build(auto: Any, where: str, config: Any, request: Request, warnings: list[s
     return model
 
 
-def check_numbers(where: str, model: nn.Module, label: str) -> None:
+def check_numbers(where: str, model: nn.Module, label: str, place: Mapping[str, Any]) -> None:
     """Refuse a checkpoint whose files hold quantised numbers, which transformers would take for weights.
 
     Raises:
@@ -152,7 +158,7 @@ def check_numbers(where: str, model: nn.Module, label: str) -> None:
     from transformers.utils import cached_file
 
     def found(name: str) -> str | None:
-        return cached_file(where, name, local_files_only=True, _raise_exceptions_for_missing_entries=False)
+        return cached_file(where, name, local_files_only=True, _raise_exceptions_for_missing_entries=False, **place)
 
     files = [found("model.safetensors")]
     if index := found("model.safetensors.index.json"):
@@ -211,7 +217,7 @@ def reader(model: nn.Module) -> Read:
     return lambda model, images: model(images, **extra)
 
 
-def read_processor(transformers: Any, where: str, config: Any) -> Any:
+def read_processor(transformers: Any, where: str, config: Any, place: Mapping[str, Any]) -> Any:
     """The checkpoint's image processor; None if it has none.
 
     Raises:
@@ -220,13 +226,14 @@ def read_processor(transformers: Any, where: str, config: Any) -> Any:
     """
     written: dict[str, Any] = {}
     try:
-        written = transformers.ImageProcessingMixin.get_image_processor_dict(where)[0]
+        written = transformers.ImageProcessingMixin.get_image_processor_dict(where, **place)[0]
     except OSError as error:
         if is_offline(error):
             raise
         if getattr(config, "model_type", "") != "timm_wrapper":  # whose preprocessing is in the configuration
             return None
-    processor = transformers.AutoImageProcessor.from_pretrained(where, config=config, trust_remote_code=False)
+    made = transformers.AutoImageProcessor
+    processor = made.from_pretrained(where, config=config, trust_remote_code=False, **place)
     named = written.get("image_processor_type") or written.get("feature_extractor_type")
     if named and _bare(named) != _bare(type(processor).__name__):
         raise ValueError(f"transformers has no {named}")
@@ -238,13 +245,15 @@ def _bare(name: str) -> str:
     return name.replace("FeatureExtractor", "ImageProcessor").removesuffix("Fast").removesuffix("Pil")
 
 
-def own_input(transformers: Any, where: str, config: Any, label: str) -> dict[str, Any]:
+def own_input(
+    transformers: Any, where: str, config: Any, label: str, place: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
     """Input configuration, read off what the checkpoint's image processor makes of pictures of one colour."""
     vision = getattr(config, "vision_config", config)
     image_size = getattr(vision, "image_size", None) or 224
     own = {"channels": getattr(vision, "num_channels", None) or 3, "size": side(image_size)}
     try:
-        processor = read_processor(transformers, where, config)
+        processor = read_processor(transformers, where, config, place)
     except Exception as error:
         refusal = f"the image processor of {label} cannot be built ({first_line(error)})"
         if REMOTE_CODE in str(error):

@@ -41,9 +41,12 @@ def load(request: Request) -> Loaded:
 
 
 def alike(first: nn.Module, second: nn.Module) -> bool:
-    """Whether two models, built from two seeds, have the same weights, as those have that were trained before."""
+    """Whether two models, built from two seeds, have the same weights, as those have that were trained before.
+
+    Not so for models without data, which are built to learn what they will take.
+    """
     pairs = [(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=False) if a.ndim > 1]
-    return bool(pairs) and all(a.shape == b.shape and torch.equal(a, b) for a, b in pairs)
+    return bool(pairs) and all(a.shape == b.shape and not a.is_meta and torch.equal(a, b) for a, b in pairs)
 
 
 def load_factory(dotted: str, args: Sequence[Any], kwargs: Mapping[str, Any], label: str) -> Loaded:
