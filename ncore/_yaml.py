@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ncore.errors import InputError
 
-__all__ = ["read_yaml"]
+__all__ = ["read_yaml", "read_yaml_file"]
 
 
 class _Loader(yaml.SafeLoader):
@@ -53,3 +55,20 @@ def read_yaml(text: str, what: str) -> Any:
         raise InputError(f"{what}: {error}") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise InputError(f"{what} is not valid YAML: {' '.join(str(error).split())}.") from error
+
+
+def read_yaml_file(path: str | os.PathLike[str], what: str) -> tuple[Any, str]:
+    """The values of a YAML file, and its text.
+
+    Args:
+        path: Of the file.
+        what: It is called in errors.
+
+    Raises:
+        InputError: It cannot be read, is not YAML, or has a key twice.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{what} cannot be read: {error}.") from error
+    return read_yaml(text, what), text

@@ -58,7 +58,7 @@ EpochsOption = Annotated[
     typer.Option(
         parser=lambda given: _as_of(str(given)),
         metavar="EPOCH|now",
-        help="As of which epoch: what would have been said then; now: with all that is known.",
+        help="As of an earlier epoch: what would have been said then. By default now: with all that is known.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -266,7 +266,7 @@ def evaluate(
 def rank(
     store: StoreArgument,
     dataset: Annotated[str | None, typer.Option(help="Needed if the store has several.")] = None,
-    epochs: EpochsOption = 5,
+    epochs: EpochsOption = None,
     method: Annotated[str | None, typer.Option(help="Prediction method; --method help lists them.")] = None,
     mode: Annotated[str | None, typer.Option(help="Needed if the store has several: backbone, unit or all.")] = None,
     as_json: JsonOption = False,
@@ -288,6 +288,8 @@ def rank(
     told = f"after {table.attrs['epochs']} epochs, method {method or DEFAULT_METHOD!r}"
     ranking_table(table, f"{'Final' if (table['kind'] == MEASURED).all() else 'Predicted final'} accuracy {told}")
     reading_hint(table)
+    if known := table.attrs["held_out"]:
+        typer.echo(f"These are pictures of {', '.join(known)}: what past runs on them taught was left out.")
 
 
 @app.command()
@@ -295,7 +297,7 @@ def report(
     store: StoreArgument,
     output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")] = Path("report.html"),
     dataset: Annotated[str | None, typer.Option(help="Needed if the store has several.")] = None,
-    epochs: EpochsOption = 5,
+    epochs: EpochsOption = None,
     method: Annotated[str | None, typer.Option(help="Prediction method, as for `rank`.")] = None,
     mode: Annotated[str | None, typer.Option(help="Needed if the store has several: backbone, unit or all.")] = None,
 ) -> None:
@@ -413,9 +415,13 @@ def _open_dashboard(stores: list[str], port: int = 8501, browser: bool = True, l
 
 
 def _exit_if_failed(results: list[Any]) -> None:
-    failed = sum(result.outcome == "failed" for result in results)
-    if failed:
-        raise NcoreError(f"{failed} of {len(results)} runs failed; the others are recorded.")
+    ends = [result.outcome for result in results]
+    bad = [
+        f"{ends.count(end)} {said}" for end, said in (("failed", "failed"), ("refused", "were refused")) if end in ends
+    ]
+    if bad:
+        rest = "" if set(ends) <= {"failed", "refused"} else "; the others are recorded"
+        raise NcoreError(f"Of {len(ends)} runs {' and '.join(bad)}{rest}.")
 
 
 def _print_json(table: pd.DataFrame) -> None:

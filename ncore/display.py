@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +103,7 @@ def run_sweep(
                 progress.remove_task(bars.pop(result.run_id))
             name = escape(f"{result.job.candidate.name} · {result.job.dataset.name} · seed {result.job.seed}")
             mark = {"finished": "[green]done[/]", "skipped": "[dim]skipped[/]", "failed": "[red]failed[/]"}
+            mark["refused"] = "[red]refused[/]"
             mark["stopped"] = "[yellow]stopped early[/]"
             reason = f": {escape(result.reason)}" if result.reason else ""
             progress.console.print(f"{mark[result.outcome]} {name}{reason}", highlight=False)
@@ -134,12 +135,12 @@ def plan_table(table: pd.DataFrame, store: str, workers: int | None = None) -> N
     """What a sweep would do, a run a line, and what all of it takes; see :func:`ncore.sweep.plan.plan`."""
     from ncore.sweep.local import LocalEngine
 
+    notes = _Notes(table["candidate"], table["reason"])
     view = Table(header_style="bold", box=None, pad_edge=False)
-    for name in ("candidate", "dataset", "seed", "what"):
-        view.add_column(name)
-    for name in ("epochs", "about s", "MB"):
-        view.add_column(name, justify="right")
-    view.add_column("why", style="dim")
+    for name in ("candidate", "dataset"):
+        view.add_column(name, overflow="fold")
+    for name in ("seed", "what", "epochs", "about s", "MB", "memory MB", *(["why"] if notes.about else [])):
+        view.add_column(name, justify="left" if name in ("what", "why") else "right", no_wrap=True, overflow="fold")
     for row in table.to_dict("records"):
         view.add_row(
             escape(str(row["candidate"])),
@@ -149,19 +150,27 @@ def plan_table(table: pd.DataFrame, store: str, workers: int | None = None) -> N
             f"{row['epochs']}",
             _number(row["seconds"], ".0f"),
             _number(row["bytes"] / 1e6, ".2f"),
-            escape(row["reason"]),
+            ("> " if row["memory_from"] == "use" else "") + _number(row["memory"] / 1e6, ".0f"),
+            *([escape(notes.mark(row["reason"]))] if notes.about else []),
         )
     console.print(view)
+    notes.print()
     counts = table["action"].value_counts()
     at_once = LocalEngine(workers).workers
     known = table["seconds"].notna()
     took = f"about {table.loc[known, 'seconds'].sum() / at_once:.0f} s with {at_once} at a time, and "
     took += f"{table.loc[known, 'bytes'].sum() / 1e6:.1f} MB in {escape(store)}"
     unknown = int((~known).sum())
+    needed = table.loc[table["epochs"] > 0, ["memory", "memory_from"]]
+    memory = "; their tensors take a memory that is not known"
+    if needed["memory"].notna().any():
+        least = "at least" if (needed["memory_from"] != "estimate").any() else "about"
+        memory = f"; their tensors take {least} {needed['memory'].nlargest(at_once).sum() / 1e6:.0f} MB of memory"
     rest = f"; of {unknown} runs nothing like them is known yet" if unknown else ""
     console.print(
         f"{', '.join(f'{count} to {action}' for action, count in counts.items())}: {table['epochs'].sum()} epochs, "
-        f"{took if known.any() else 'for a time that nothing is known of yet'}{rest if known.any() else ''}.",
+        f"{took if known.any() else 'for a time that nothing is known of yet'}{rest if known.any() else ''}"
+        f"{memory if len(needed) else ''}.",
         highlight=False,
     )
 
@@ -202,30 +211,39 @@ def spent_hint(jobs: Sequence[Job], store: str) -> None:
 
 
 def ranking_table(table: pd.DataFrame, title: str) -> None:
-    """Candidates by predicted or measured final accuracy, in per cent."""
+    """Candidates by predicted or measured final accuracy, in per cent; notes stand below, each once."""
     kinds = set(table["kind"])
     head = "predicted" if "measured" not in kinds else "accuracy" if "forecast" in kinds else "measured"
+    notes = _Notes(table["candidate"], table["warning"])
+    cells: dict[str, Callable[[Mapping[Any, Any]], str]] = {
+        "rank": lambda row: f"{row['rank']:g}",
+        "candidate": lambda row: str(row["candidate"]),
+        f"{head} %": lambda row: _percent(row["predicted"]),
+        "90% interval": lambda row: f"{_percent(row['lower'])} – {_percent(row['upper'])}",
+        "P(best) %": lambda row: _percent(row["p_best"], 0),
+        "observed %": lambda row: _percent(row["observed"]),
+        "seeds": lambda row: f"{row['seeds']}",
+        "kind": lambda row: str(row["kind"]),
+        "note": lambda row: notes.mark(row["warning"]),
+    }
+    if head == "measured" or table["observed"].isna().all():
+        del cells["observed %"]
+    if head != "accuracy":
+        del cells["kind"]
+    if not notes.about:
+        del cells["note"]
     view = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    view.add_column("rank", justify="right")
-    view.add_column("candidate")
-    for name in (f"{head} %", "90% interval", "P(best) %", "observed %", "seeds"):
-        view.add_column(name, justify="right")
-    if head == "accuracy":
-        view.add_column("kind")
-    view.add_column("note", style="dim")
+    for name in cells:
+        if name == "candidate":
+            view.add_column(name, overflow="fold")
+        else:  # a number that is cut off is another number
+            view.add_column(
+                name, justify="left" if name in ("kind", "note") else "right", no_wrap=True, overflow="fold"
+            )
     for row in table.to_dict("records"):
-        view.add_row(
-            f"{row['rank']:g}",
-            escape(str(row["candidate"])),
-            _percent(row["predicted"]),
-            f"{_percent(row['lower'])} – {_percent(row['upper'])}",
-            _percent(row["p_best"], 0),
-            _percent(row["observed"]),
-            f"{row['seeds']}",
-            *([row["kind"]] if head == "accuracy" else []),
-            escape(row["warning"] if isinstance(row["warning"], str) else ""),
-        )
+        view.add_row(*(escape(cell(row)) for cell in cells.values()))
     console.print(view)
+    notes.print()
 
 
 def reading_hint(table: pd.DataFrame) -> None:
@@ -248,10 +266,12 @@ def reading_hint(table: pd.DataFrame) -> None:
                 + (" and is" if len(rows) == len(table) else ", the most of those that had not ended; it is")
                 + f" the best of all with probability {_percent(first['p_best'], 0)}%"
             )
+    measured = bool((table["kind"] == "measured").all())
     if said:
         console.print(
             f"[bold]How to read it:[/] {'; '.join(said)}. Read how sure the order is from P(best), as intervals hold "
-            "what is uncertain for all alike, too; 'observed' is what the runs really ended at on test data.",
+            "what is uncertain for all alike, too"
+            + ("." if measured else "; 'observed' is what the runs really ended at on test data."),
             highlight=False,
         )
 
@@ -261,29 +281,40 @@ def runs_table(table: pd.DataFrame, store: str) -> None:
     if len(table) == 0:
         console.print(f"{store} holds no runs yet: `ncore sweep recipe.yaml` or `ncore demo` makes some.")
         return
+    cells: dict[str, Callable[[Mapping[Any, Any]], str]] = {
+        "candidate": lambda row: str(row["run"] if _missing(row["candidate"]) else row["candidate"]),
+        "dataset": lambda row: _text(row["dataset"]),
+        "mode": lambda row: _text(row["mode"]),
+        "status": lambda row: str(row["status"]) + ("" if _missing(row["reason"]) else f": {row['reason']}"),
+        "seed": lambda row: _number(row["seed"], "g"),
+        "epochs": lambda row: (
+            _number(row["epochs"], "g") + ("" if _missing(row["planned_epochs"]) else f"/{row['planned_epochs']:g}")
+        ),
+        "validation %": lambda row: _percent(row["validation_accuracy"]),
+        "test %": lambda row: _percent(row["test_accuracy"]),
+        "beta_eff": lambda row: _number(row["beta_eff"], ".3g"),
+        "seconds": lambda row: _number(row["seconds"], ".1f"),
+        "MB": lambda row: "–" if _missing(row["bytes"]) else _number(row["bytes"] / 1e6, ".2f"),
+        "tags": lambda row: ", ".join(row["tags"]),
+    }
+    if not any(table["tags"]):
+        del cells["tags"]
+    left_out = ("beta_eff", "seconds", "MB") if console.width < 110 else ()
+    for name in left_out:
+        del cells[name]
+    shown = {name: [cell(row) for row in table.to_dict("records")] for name, cell in cells.items()}
     view = Table(header_style="bold", box=None, pad_edge=False)
-    for name in ("candidate", "dataset", "mode", "status"):
-        view.add_column(name)
-    for name in ("seed", "epochs", "validation %", "test %", "beta_eff", "seconds", "MB"):
-        view.add_column(name, justify="right")
-    if tagged := any(table["tags"]):
-        view.add_column("tags")
-    for row in table.to_dict("records"):
-        planned = "" if _missing(row["planned_epochs"]) else f"/{row['planned_epochs']:g}"
-        view.add_row(
-            escape(str(row["run"] if _missing(row["candidate"]) else row["candidate"])),
-            *("–" if _missing(row[name]) else escape(str(row[name])) for name in ("dataset", "mode")),
-            escape(str(row["status"]) + ("" if _missing(row["reason"]) else f": {row['reason']}")),
-            _number(row["seed"], "g"),
-            _number(row["epochs"], "g") + planned,
-            _percent(row["validation_accuracy"]),
-            _percent(row["test_accuracy"]),
-            _number(row["beta_eff"], ".3g"),
-            _number(row["seconds"], ".1f"),
-            "–" if _missing(row["bytes"]) else _number(row["bytes"] / 1e6, ".2f"),
-            *([escape(", ".join(row["tags"]))] if tagged else []),
-        )
+    for name, column in shown.items():
+        if name in ("candidate", "dataset", "status", "tags"):
+            view.add_column(name, overflow="fold")
+        else:  # a number that is cut off is another number
+            widest = max(map(len, [*name.split(), *column]))
+            view.add_column(name, justify="left" if name == "mode" else "right", min_width=widest)
+    for row in zip(*shown.values(), strict=True):
+        view.add_row(*map(escape, row))
     console.print(view)
+    if left_out:
+        console.print(f"[dim]Left out to fit {console.width} columns: {', '.join(left_out)}; --json has all.[/]")
 
 
 def findings_table(report: Report, store: str) -> None:
@@ -295,8 +326,41 @@ def findings_table(report: Report, store: str) -> None:
         console.print(f"[green]intact[/] {escape(store)}", highlight=False)
 
 
+class _Notes:
+    """What is said of rows of a table: a mark in each row, and below the table each note once, with whom it is about.
+
+    Args:
+        names: Of the rows.
+        texts: Their notes; empty or missing where there is none.
+    """
+
+    def __init__(self, names: Iterable[Any], texts: Iterable[Any]) -> None:
+        self.about: dict[str, list[str]] = {}
+        self._rows = 0
+        for name, text in zip(names, texts, strict=True):
+            self._rows += 1
+            if isinstance(text, str) and text:
+                self.about.setdefault(text, []).append(str(name))
+
+    def mark(self, text: Any) -> str:
+        """The number of a note; empty where there is none."""
+        return f"[{list(self.about).index(text) + 1}]" if text in self.about else ""
+
+    def print(self) -> None:
+        """Print the notes."""
+        for text, names in self.about.items():
+            each = list(dict.fromkeys(names))
+            more = f" and {len(each) - 4} more" if len(each) > 4 else ""
+            whom = "all" if len(names) == self._rows > 1 else ", ".join(each[:4]) + more
+            console.print(f"[dim]{escape(self.mark(text))} {escape(whom)}: {escape(text)}[/]", highlight=False)
+
+
 def _missing(value: Any) -> bool:
     return value is None or value != value  # NaN and NA differ from themselves
+
+
+def _text(value: Any) -> str:
+    return "–" if _missing(value) else str(value)
 
 
 def _percent(value: Any, digits: int = 1) -> str:

@@ -17,6 +17,14 @@ if os.environ.get("CI"):
     settings.load_profile("ci")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory):
+    """What tests learn of pictures is not left in the user's cache; child processes have it from the environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NCORE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def without_benchmark(monkeypatch, request):
     """Predictors know nothing of the committed benchmark, so that no expected number changes with its table.

@@ -12,6 +12,7 @@ from ncore.benchmark.table import curves as curves_of_table
 from ncore.errors import InputError
 from ncore.predict.curves import Curve, FloatArray, StoreLike, curves_from_store
 from ncore.predict.experience import Task
+from ncore.predict.sketches import groups
 
 __all__ = [
     "FEWEST",
@@ -110,6 +111,10 @@ def cases_from_store(store: StoreLike) -> list[Case]:
             np.interp(curve.epochs, *clocks[curve.candidate, curve.seed], left=np.nan, right=np.nan) for curve in curves
         )
         found.append(Case(str(dataset), str(dataset), str(mode), tuple(curves), seconds))
+    sets = {case.name: [curve.sketch for other in found if other.name == case.name for curve in other.curves]
+            for case in found}  # fmt: skip
+    group_of = groups(sets)
+    found = [replace(case, dataset=group_of[case.name]) for case in found]
     if not found:
         raise InputError(
             f"The store has no dataset and mode with {FEWEST} finished candidates or more: finish some runs first."
@@ -179,8 +184,10 @@ def as_if_unrelated(cases: Sequence[Case]) -> list[Case]:
 
 
 def _clock(metrics: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
-    """Epochs and seconds since the start, from a run's table."""
+    """Epochs and seconds since the start, from a run's table; NaN where none are recorded."""
     last = metrics[metrics["seconds"].notna()].groupby("epoch")["seconds"].max()
+    if last.empty:
+        return np.zeros(1), np.full(1, np.nan)
     return last.index.to_numpy(np.float64), last.to_numpy(np.float64)
 
 

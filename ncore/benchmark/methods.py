@@ -16,6 +16,7 @@ from ncore.predict import BASELINE, get_predictor, predictor_names, rank_curves
 from ncore.predict.calibration import Calibrated
 from ncore.predict.forecast import Family, Predictor, Reads
 from ncore.predict.predictors.registry import taught
+from ncore.predict.sketches import recognised
 
 __all__ = ["COLUMNS", "Kind", "Method", "among_strangers", "predictor_of", "predictors", "scores", "whole_training"]
 
@@ -113,7 +114,8 @@ def _of_predictor(name: str, memory: Memory, with_benchmark: bool = False) -> Me
         if key not in fitted:
             own = [other.experience for other in learned]
             teach = with_benchmark and not predictor.slow
-            fitted[key] = taught(name, case.mode, [case.name], own) if teach else predictor.fit(own)
+            datasets = [case.name, *recognised(curve.sketch for curve in case.curves)]
+            fitted[key] = taught(name, case.mode, datasets, own) if teach else predictor.fit(own)
         try:
             return _ranked(case, fitted[key], k)
         except MissingForecastError:

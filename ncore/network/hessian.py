@@ -99,7 +99,7 @@ class HessianSums:
         return tuple(self._layers)
 
     def add(self, inputs: Tensor, targets: Tensor) -> None:
-        """Add one chunk of the probe."""
+        """Add one chunk of the probe; where this fails, nothing is added."""
         if len(inputs) == 0 or len(targets) != len(inputs):
             raise InputError(f"There are {len(targets)} targets for {len(inputs)} inputs, but one a sample is needed.")
         tensors = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
@@ -113,10 +113,11 @@ class HessianSums:
             weights = {name: state[name] for names in groups for name in names}
             ones = {name: torch.ones_like(tensor) for name, tensor in weights.items()}
             gradient, product = hessian_product(cost, weights, ones)
-            _add(self._whole, product)
-            self._gross += sum(float(part.abs().sum()) for part in gradient.values())
-            if Strength.HESSIAN_CROSS in self.strengths:
-                _add(self._diagonal, diagonal_products(cost, groups))
+            diagonal = diagonal_products(cost, groups) if Strength.HESSIAN_CROSS in self.strengths else {}
+        # All or nothing, so that a chunk that memory was too small for can be added in parts.
+        _add(self._whole, product)
+        _add(self._diagonal, diagonal)
+        self._gross += sum(float(part.abs().sum()) for part in gradient.values())
         self.weight += cost.weight
         self._epsilon = max(torch.finfo(tensor.dtype).eps for tensor in weights.values())
         self.samples += len(inputs)

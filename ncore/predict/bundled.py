@@ -36,7 +36,8 @@ def benchmark_tasks(mode: str = "", unlike: Collection[str] = ()) -> tuple[Task,
 
     Args:
         mode: The training mode; empty for all of them.
-        unlike: Datasets to be predicted: no task that shares images with one of them is given, going by names.
+        unlike: Datasets to be predicted: no task that shares images with one of them is given, going by names; for what
+            pictures tell see ``ncore.predict.sketches``.
     """
     return tuple(
         task for own, task in _all_tasks() if mode in ("", own) and not any(_alike(name, task) for name in unlike)

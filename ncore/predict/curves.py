@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ncore.errors import InputError, NcoreError
+from ncore.predict.sketches import Sketch, sketch_of
 
 __all__ = [
     "PROBE_LOGME",
@@ -81,7 +82,10 @@ class Curve:
         scores: Transferability scores by name, known before training; "probe_logme" is what runs record at epoch 0.
         warnings: What to know before trusting the run, empty if nothing.
         settings: All that the run was made with but the seed and what was recorded, by dotted names; empty if unknown.
-        data: A digest of the data and of their cut, empty if unknown.
+        data: A digest of the data and of their cut as they were described, empty if unknown.
+        content: A digest of what the data hold, empty if unknown.
+        cut: A digest of who is in which set, empty if unknown.
+        sketch: The smallest digests of the pictures, ascending (see ``ncore.predict.sketches``); empty if unknown.
         test_images: How many images the final test accuracy was measured on, None where unknown.
 
     Raises:
@@ -112,6 +116,9 @@ class Curve:
     warnings: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     data: str = ""
+    content: str = ""
+    cut: str = ""
+    sketch: Sketch = ()
     test_images: int | None = None
 
     def __post_init__(self) -> None:
@@ -269,6 +276,9 @@ def read_curve(row: Mapping[Any, Any], run: Callable[[], RunLike], epochs: int |
         beta = _whole_graph(capacitance)
         before = _before_training(metrics)
     accuracy = series.get(("validation", "accuracy"), {})
+    if wrong := [f"{value:g} after epoch {epoch}" for epoch, value in accuracy.items() if not 0 <= value <= 1]:
+        status, accuracy = "unreadable", {}
+        reason = f"Its validation accuracy is {wrong[0]}, but a fraction in [0, 1] is needed."
     known = np.array([epoch for epoch in sorted(accuracy) if epochs is None or epoch <= epochs], dtype=np.int64)
     others: dict[str, Any] = {
         name: _at(known, series[key]) for name, key in zip(_OPTIONAL, _KEYS, strict=True) if key in series
@@ -279,7 +289,8 @@ def read_curve(row: Mapping[Any, Any], run: Callable[[], RunLike], epochs: int |
     if tables is not None:
         manifest = getattr(tables, "manifest", None)
         others["test_images"] = _test_images(manifest)
-        others["settings"], others["data"] = _made_with(manifest)
+        others |= _made_with(manifest)
+        others["sketch"] = sketch_of(getattr(manifest, "digests", {}).get("sketch"))
     return Curve(
         candidate=str(row["run"] if pd.isna(row["candidate"]) else row["candidate"]),
         seed=0 if pd.isna(row["seed"]) else int(row["seed"]),
@@ -304,8 +315,8 @@ def _test_images(manifest: Any) -> int | None:
     return count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else None
 
 
-def _made_with(manifest: Any) -> tuple[dict[str, Any], str]:
-    """Settings and digest of the data that the manifest of a run has; what it says may be anything."""
+def _made_with(manifest: Any) -> dict[str, Any]:
+    """Settings and digests of the data that the manifest of a run has; what it says may be anything."""
     flat: dict[str, Any] = {}
 
     def walk(name: str, value: Any) -> None:
@@ -315,9 +326,14 @@ def _made_with(manifest: Any) -> tuple[dict[str, Any], str]:
         else:
             flat[name] = value
 
-    config, info = getattr(manifest, "config", {}), getattr(manifest, "info", {})
+    config, info, digests = (getattr(manifest, name, {}) for name in ("config", "info", "digests"))
     walk("", {part: value for part, value in config.items() if part != "recording"})
-    return flat, str(info.get("dataset_fingerprint") or "")
+    return {
+        "settings": flat,
+        "data": str(info.get("dataset_fingerprint") or ""),
+        "content": str(digests.get("data") or ""),
+        "cut": str(digests.get("cut") or ""),
+    }
 
 
 def _by_epoch(metrics: pd.DataFrame) -> dict[tuple[str, str], dict[int, float]]:

@@ -8,6 +8,7 @@ from functools import partial
 import pandas as pd
 
 from ncore.predict.curves import Curve, StoreLike, read_curve
+from ncore.predict.sketches import Sketch, groups
 
 __all__ = ["Task", "finished", "finished_curves", "in_order", "tasks_from_store", "tasks_of"]
 
@@ -95,15 +96,19 @@ def finished_curves(store: StoreLike, mode: str, without: Sequence[str] = ()) ->
 def tasks_of(curves: Sequence[Curve]) -> list[Task]:
     """Sort curves into tasks by their dataset and mode; see ``tasks_from_store``.
 
-    The runs of a task are sorted, so that what is learned doesn't depend on the order in which they were listed.
+    Datasets that share pictures are one group. The runs of a task are sorted, so that what is learned doesn't depend on
+    the order in which they were listed.
     """
-    groups: dict[tuple[str, str], list[Curve]] = {}
+    found: dict[tuple[str, str], list[Curve]] = {}
+    sets: dict[str, list[Sketch]] = {}
     for curve in curves:
         if curve.dataset and math.isfinite(curve.observed):
-            groups.setdefault((curve.dataset, curve.mode), []).append(curve)
+            found.setdefault((curve.dataset, curve.mode), []).append(curve)
+            sets.setdefault(curve.dataset, []).append(curve.sketch)
+    group_of = groups(sets)
     return [
-        Task(f"{dataset}, {mode}" if mode else dataset, sorted(members, key=in_order), group=dataset)
-        for (dataset, mode), members in sorted(groups.items())
+        Task(f"{dataset}, {mode}" if mode else dataset, sorted(members, key=in_order), group=group_of[dataset])
+        for (dataset, mode), members in sorted(found.items())
         if len({curve.candidate for curve in members}) > 1
     ]
 

@@ -22,6 +22,7 @@ from ncore.predict.curves import Curve, StoreLike
 from ncore.predict.experience import Task, finished_curves, in_order, tasks_of
 from ncore.predict.forecast import Forecast, Predictor
 from ncore.predict.predictors.registry import DEFAULT_METHOD, get_predictor, taught
+from ncore.predict.sketches import Sketch, alike, recognised
 from ncore.predict.stopping import Standing, standing
 from ncore.predict.variants import told_apart
 
@@ -62,6 +63,7 @@ class Past:
         self.datasets, self.mode = sorted({name for name in datasets if name}), mode
         self._own = own
         self._taught: dict[str, Predictor] = {}
+        self._without: dict[frozenset[Sketch], Past] = {}
 
     @classmethod
     def of(cls, stores: StoreLike | Iterable[StoreLike], dataset: str, mode: str) -> Past:
@@ -84,6 +86,24 @@ class Past:
             own = self.own if get_predictor(method).learns else ()
             self._taught[method] = taught(method, self.mode, self.datasets, own)
         return self._taught[method]
+
+    def without(self, curves: Iterable[Curve]) -> Past:
+        """What of this past shares no pictures with what these curves were trained on, as far as runs tell."""
+        sketches = frozenset(curve.sketch for curve in curves if curve.sketch)
+        if not sketches:
+            return self
+        if sketches not in self._without:
+            known = recognised(sketches)
+
+            def own() -> list[Task]:
+                return [
+                    task
+                    for task in self.own
+                    if not any(alike(one.sketch, sketch) for one in task.curves for sketch in sketches)
+                ]
+
+            self._without[sketches] = Past([*self.datasets, *known], self.mode, own)
+        return self._without[sketches]
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,14 +146,18 @@ class Ranker:
         Raises:
             InputError: There is none of that name.
         """
-        return self.past.teach(self.method) if isinstance(self.method, str) else self.method
+        return self._taught(())
+
+    def _taught(self, curves: Iterable[Curve]) -> Predictor:
+        """The method, having learned of nothing that has the pictures of these curves."""
+        return self.past.without(curves).teach(self.method) if isinstance(self.method, str) else self.method
 
     def standing(self, curves: Sequence[Curve], seed: int = 0) -> Standing:
         """Who is the best with which probability, as :func:`ncore.predict.stopping.standing` says.
 
         Test accuracies have no part in it, also where they are known: what chooses by them can't be judged by them.
         """
-        return standing(curves, self.predictor, seed)
+        return standing(curves, self._taught(curves), seed)
 
     def rank(
         self, curves: Iterable[Curve], epochs: int | None = None, level: float = LEVEL, seed: int = 0
@@ -141,7 +165,7 @@ class Ranker:
         """Rank the candidates that these curves belong to; see :func:`ncore.predict.rank_curves`."""
         # Sorted, so that the result does not depend on the order in which runs were listed.
         curves = sorted(told_apart(curves), key=in_order)
-        predictor, k = self.predictor, _as_of(curves, epochs)
+        predictor, k = self._taught(curves), _as_of(curves, epochs)
         used = [curve.until(k) for curve in curves]
         usable = [curve for curve in used if curve.usable]
         _check(predictor, k, level, used, usable)
@@ -191,6 +215,7 @@ class Ranker:
         table = table[list(COLUMNS)]
         table.attrs = {"method": predictor.name, "label": predictor.label, "epochs": k, "level": level}
         table.attrs["own"] = apart_sds
+        table.attrs["held_out"] = list(recognised(curve.sketch for curve in curves if curve.sketch))
         return table
 
 

@@ -103,8 +103,9 @@ def rank_curves(
         - warning: what to know before trusting the row, empty if nothing;
         - kind: "measured" or "forecast".
 
-        ``attrs`` of the table holds the method, its label, the epochs, the level, and each candidate's standard
-        deviation of what it doesn't share with the others.
+        ``attrs`` of the table holds the method, its label, the epochs, the level, each candidate's standard deviation
+        of what it doesn't share with the others, and the datasets of the benchmark whose pictures the runs were
+        recognised to have, so that nothing was learned of them (``held_out``).
 
     Raises:
         InputError: There is no curve or none that can be ranked, or an argument is out of range, or the method

@@ -14,6 +14,9 @@ __all__ = ["told_apart"]
 _MISSING = "not set"
 _RESPLIT = "dataset.resplit"
 _MOST = 3  # settings that a name tells
+_ANEW = "each seed has its own cut of the data (resplit), so that their spread includes that of the cut"
+
+_Data = tuple[str, str]  # digests of the content and of the cut
 
 
 def told_apart(curves: Iterable[Curve]) -> list[Curve]:
@@ -24,8 +27,8 @@ def told_apart(curves: Iterable[Curve]) -> list[Curve]:
 
     Returns:
         Those of a candidate that has runs with several settings are renamed by what differs, as in
-        ``lenet (learning_rate 0.01)``; runs on other data than most have a warning. Runs of which neither is known
-        stay as they are.
+        ``lenet (learning_rate 0.01)``, and so are runs on other data, or another cut of them, than most, which have a
+        warning besides. Runs of which neither is known stay as they are.
 
     Example:
         >>> import numpy as np
@@ -63,26 +66,65 @@ def _variant(curve: Curve, differing: Sequence[str]) -> Curve:
 
 
 def _on_other_data(curves: list[Curve]) -> list[Curve]:
-    """Say of runs that they were on other data under the same name: those of most runs are the reference."""
-    anew = "each seed has its own cut of the data (resplit), so that their spread includes that of the cut"
-    curves = [
-        replace(curve, data="", warnings=_joined(curve.warnings, anew)) if curve.settings.get(_RESPLIT) else curve
-        for curve in curves
-    ]
-    counts = Counter(curve.data for curve in curves if curve.data)
-    if len(counts) < 2:
-        return curves
-    usual, most = counts.most_common(1)[0]
-    if list(counts.values()).count(most) > 1:
-        usual = ""  # as many each: none is the usual one
-    warning = f"the runs are on {len(counts)} different sets of data that have this name, so they can't be compared"
-    here = "trained on other data than most runs here, although the dataset has the same name: they can't be compared"
-    return [
-        replace(curve, warnings=_joined(curve.warnings, warning if not usual else here))
-        if curve.data and curve.data != usual
-        else curve
-        for curve in curves
-    ]
+    """Runs on other data, or on another cut of them, under the same name: named by that, and said."""
+    found = list(curves)
+    for resplit in (False, True):
+        members = [index for index, curve in enumerate(curves) if bool(curve.settings.get(_RESPLIT)) is resplit]
+        data = _data_of([curves[index] for index in members], resplit)
+        counts = Counter(filter(None, data))
+        most = [one for one, count in counts.items() if count == max(counts.values())]
+        usual = most[0] if len(most) == 1 else None  # as many each: none is the usual one
+        for index, own in zip(members, data, strict=True):
+            curve = curves[index]
+            if own is not None and own != usual and len(counts) > 1:
+                name, warning = _told(own, usual, list(counts))
+                curve = replace(
+                    curve, candidate=f"{curve.candidate} ({name})", warnings=_joined(curve.warnings, warning)
+                )
+            found[index] = replace(curve, warnings=_joined(curve.warnings, _ANEW)) if resplit else curve
+    return found
+
+
+def _data_of(curves: Sequence[Curve], resplit: bool) -> list[_Data | None]:
+    """What each was trained on, None where it is not known.
+
+    By content and cut; of runs from before these were recorded by how both were described, which is what later runs on
+    the same data say, too. Where each seed cuts the data anew, by content alone.
+    """
+    if resplit:
+        return [(curve.content, "") if curve.content else None for curve in curves]
+    described: dict[str, set[_Data]] = {}
+    for curve in curves:
+        if curve.content:
+            described.setdefault(curve.data, set()).add((curve.content, curve.cut))
+
+    def data_of(curve: Curve) -> _Data | None:
+        if curve.content:
+            return curve.content, curve.cut
+        alike = described.get(curve.data, set())
+        if not curve.data or len(alike) > 1:
+            return None
+        return next(iter(alike), (curve.data, ""))
+
+    return [data_of(curve) for curve in curves]
+
+
+def _told(own: _Data, usual: _Data | None, found: Sequence[_Data]) -> tuple[str, str]:
+    """What the name of a run on other data than the usual ones tells, and the warning."""
+    content, cut = own
+    parts = []
+    if content != (usual or ("",))[0] and len({data for data, _ in found}) > 1:
+        parts.append(f"data {content[:8]}")
+    if len({other for data, other in found if data == content}) > 1:
+        parts.append(f"cut {cut[:8]}")
+    what = "other data" if parts[0].startswith("data") else "another cut of the data"
+    if usual is None:
+        warning = f"the runs are on {len(found)} different sets of data that have this name, so they can't be compared"
+    else:
+        warning = (
+            f"trained on {what} than most runs here, although the dataset has the same name: they can't be compared"
+        )
+    return ", ".join(parts), warning
 
 
 def _joined(*texts: str) -> str:

@@ -12,11 +12,13 @@ from ncore.errors import UnsupportedError
 from ncore.network.hessian import HessianSums
 from ncore.network.losses import Loss
 from ncore.network.strengths import CURVATURE, Strength
+from ncore.probe._memory import by_parts
 
 __all__ = ["HessianRecorder"]
 
-_UNIT_CHUNK = 256  # probe samples at once
-_MODEL_CHUNK = 32  # a derivative needs all activations, and a second one twice that
+_CHUNKS = {False: 256, True: 32}
+"""Probe samples at once, of the unit and of the whole candidate: a derivative needs all activations, a second one twice
+that. Where memory is too small for them, fewer."""
 
 
 class HessianRecorder:
@@ -41,11 +43,12 @@ class HessianRecorder:
         unit: nn.Module,
         loss: Loss,
         strengths: Sequence[str],
-        probe: tuple[Tensor, Tensor],
+        probe: tuple[Any, Tensor],
     ) -> None:
         self._loss = loss
         self._wanted = {whole: _of(strengths, whole) for whole in (False, True)}
         self._modules = {False: unit, True: unit if model is None else _UnitOutputs(model, unit)}
+        self._chunks = dict(_CHUNKS)
         self.left_out: dict[str, str] = {}
         if self._wanted[True]:
             try:
@@ -53,7 +56,13 @@ class HessianRecorder:
                     raise UnsupportedError(
                         "The probe holds the unit's own inputs, so there is no whole candidate: record 'hessian'."
                     )
-                self._sums(True, probe[0][:1], probe[1][:1], 1)
+                if not isinstance(probe[0], Tensor):
+                    raise UnsupportedError(
+                        f"The inputs of the probe are a {type(probe[0]).__name__}, but the Hessian of a whole "
+                        "candidate needs one tensor: record 'hessian', or pass a module around the model that takes "
+                        "one."
+                    )
+                self._sums(True, probe[0][:1], probe[1][:1])
             except UnsupportedError as error:
                 self.left_out = dict.fromkeys(self._wanted[True], str(error))
                 self._wanted[True] = ()
@@ -68,22 +77,25 @@ class HessianRecorder:
         """Those that are taken."""
         return tuple(self.layers)
 
-    def rows(self, inputs: Tensor, features: Tensor, targets: Tensor) -> list[dict[str, Any]]:
+    def rows(self, inputs: Any, features: Tensor, targets: Tensor) -> list[dict[str, Any]]:
         """Rows of the table ``capacitance``; ``features`` are what the unit takes in on the probe."""
         found = []
-        for whole, batch, chunk in ((False, features, _UNIT_CHUNK), (True, inputs, _MODEL_CHUNK)):
+        for whole, batch in ((False, features), (True, inputs)):
             if self._wanted[whole]:
-                results = self._sums(whole, batch, targets, chunk).results()
+                results = self._sums(whole, batch, targets).results()
                 for strength in self._wanted[whole]:
                     found += replace(results[strength.of_unit], strength=strength).rows()
         return found
 
-    def _sums(self, whole: bool, inputs: Tensor, targets: Tensor, chunk: int) -> HessianSums:
+    def _sums(self, whole: bool, inputs: Tensor, targets: Tensor) -> HessianSums:
         sums = HessianSums(
             self._modules[whole], self._loss, strengths=[strength.of_unit for strength in self._wanted[whole]]
         )
-        for x, y in zip(inputs.split(chunk), targets.split(chunk), strict=True):
-            sums.add(x, y)
+
+        def add(rows: slice) -> None:
+            sums.add(inputs[rows], targets[rows])
+
+        _, self._chunks[whole] = by_parts(add, len(inputs), self._chunks[whole])
         return sums
 
 

@@ -3,52 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import blake2b
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import torch
-
-    from ncore.probe.datasets import Split
+from ncore.errors import InputError
 
 __all__ = ["leaks"]
 
 _ORDER = ("test", "validation", "train")  # who keeps a picture that several have
 
 
-def leaks(splits: Mapping[str, Split], pixels: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
-    """Rows of the training and the validation set whose pictures the later sets have too, byte by byte once decoded.
-
-    Pictures are compared as a model sees them, and those that are alike there, two by two, as they are in full.
+def leaks(digests: Mapping[str, np.ndarray], what: str) -> dict[str, np.ndarray]:
+    """Rows of the training and the validation set whose pictures the later sets have too, pixel by pixel.
 
     Args:
-        splits: Train, validation and test.
-        pixels: Of each, as :meth:`~ncore.probe.datasets.Split.tensor` makes them, for one input.
+        digests: Of the pictures of train, validation and test.
+        what: The dataset, for messages.
 
     Returns:
-        By name of the set, where there are any, the rows to leave out, ascending.
+        By name of the set, where there are any, the rows to leave out, ascending. Within one set, a picture may stand
+        twice.
+
+    Raises:
+        InputError: All pictures are the same.
     """
-    kept: dict[bytes, list[tuple[str, int]]] = {}
-    found: dict[str, np.ndarray] = {}
+    whole = np.concatenate(list(digests.values()))
+    if (whole == whole[0]).all():
+        raise InputError(
+            f"all {len(whole)} pictures of {what} are the same one, pixel by pixel, so there is nothing to learn: look "
+            "at the files."
+        )
+    later, found = np.empty(0, dtype="S16"), {}
     for name in _ORDER:
-        rows, own = [], []
-        for row, picture in enumerate(pixels[name].numpy()):
-            key = blake2b(np.ascontiguousarray(picture).data, digest_size=16).digest()
-            if any(_same(splits[name], row, splits[other], at) for other, at in kept.get(key, ())):
-                rows.append(row)
-            else:
-                own.append((key, row))
-        for key, row in own:  # after all of the set: within one, a picture may stand twice
-            kept.setdefault(key, []).append((name, row))
-        if rows:
-            found[name] = np.array(rows)
+        if (rows := np.flatnonzero(np.isin(digests[name], later))).size:
+            found[name] = rows
+        later = np.concatenate([later, digests[name]])
     return found
-
-
-def _same(one: Split, row: int, other: Split, at: int) -> bool:
-    first, second = one.decode(row), other.decode(at)
-    return first.size == second.size and np.array_equal(
-        np.asarray(first.convert("RGBA")), np.asarray(second.convert("RGBA"))
-    )

@@ -7,6 +7,7 @@ Train takes what is left, or a subsample of it. Test and validation don't depend
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -32,6 +33,8 @@ __all__ = [
 
 SPLITS = ("train", "validation", "test")
 SHARE = 0.2
+
+_NUMERAL = re.compile(r"[-+]?\d+(\.\d*)?")
 
 Classes = Sequence[str | int | Sequence[str | int]] | Mapping[str, str | int | Sequence[str | int]]
 Part = tuple[str, np.ndarray]  # the source's set it comes from, and indices within that
@@ -80,6 +83,11 @@ def number(old: str | int, class_names: Sequence[str]) -> int:
     """Number of a class given by name or number."""
     known, wanted = [nfc(name) for name in class_names], nfc(str(old))
     if isinstance(old, int) and wanted not in known:
+        if numerals := [name for name in known if _NUMERAL.fullmatch(name)]:  # 01 was written, and YAML made 1 of it
+            raise InputError(
+                f"`classes` uses the number {old}, which is no class's name, but others are numbers, as "
+                f"{numerals[0]!r}: write names, in quotes."
+            )
         if not 0 <= old < len(known):
             raise InputError(f"`classes` uses the class number {old}, but there are {len(known)} classes.")
         return old

@@ -28,11 +28,13 @@ from torch import nn
 
 from ncore.errors import InputError
 from ncore.probe import builtin
+from ncore.probe._trial import check_removed, classes_as_features, probe
 from ncore.probe.images import ImageShape, InputSpec
 from ncore.probe.sources import model_hf, model_python, model_timm, model_torchvision
 from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.candidate_spec import CandidateSpec, Factory, split_source
-from ncore.probe.sources.models import Features, Loaded, Request, load_exactly, remover
+from ncore.probe.sources.models import Features, Loaded, Request, remover
+from ncore.probe.sources.weights import load_exactly
 
 __all__ = [
     "BUILTIN_SIZE",
@@ -44,7 +46,6 @@ __all__ = [
     "follow",
     "load_builtin",
     "load_candidate",
-    "probe",
     "resolve_input",
     "save_backbone",
     "seeded",
@@ -66,6 +67,7 @@ class Backbone:
         name: Its label.
         pretrained: Whether its weights come from a file or a download.
         parameters: How many, without the output layer.
+        output: Which of its outputs its features are; empty if it has only one.
         warnings: What to know before trusting runs of it, a sentence each.
     """
 
@@ -76,6 +78,7 @@ class Backbone:
     name: str
     pretrained: bool
     parameters: int
+    output: str = ""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -106,9 +109,11 @@ def load_candidate(
         (84, 8, 43576)
     """
     spec = CandidateSpec.parse(spec)
+    shown = image
     image = follow(spec, image or ImageShape(3, BUILTIN_SIZE))
     with seeded(seed):
         loaded = construct(spec, image)
+        whole = spec.remove is None and loaded.remove is None
         if spec.remove is not None:
             loaded.remove = remover(spec.remove)
         weights = Path(spec.source.partition(":")[2]) if spec.kind == "file" else spec.weights
@@ -116,9 +121,11 @@ def load_candidate(
             load_exactly(loaded, weights.expanduser(), spec.name)
         elif loaded.remove is not None:
             loaded.remove(loaded.model)
-        module = Features(loaded.model, loaded.read).float().eval()
+        module = Features(loaded.model, loaded.read, spec.output, spec.layout).float().eval()
         input_spec = resolve_input(spec, loaded.input, image)
         feature_dim = probe(module, input_spec, spec.name)
+        if spec.remove is not None:
+            check_removed(loaded.model, spec.name)
     return Backbone(
         module=module.to(device),
         feature_dim=feature_dim,
@@ -127,7 +134,11 @@ def load_candidate(
         name=spec.name,
         pretrained=spec.pretrained,
         parameters=sum(parameter.numel() for parameter in module.parameters()),
-        warnings=doubts(spec, loaded, input_spec),
+        output=module.read_from,
+        warnings=[
+            *doubts(spec, loaded, input_spec, shown),
+            *(classes_as_features(loaded.model, feature_dim, spec.name) if whole else ()),
+        ],
     )
 
 
@@ -156,7 +167,7 @@ def follow(spec: CandidateSpec, image: ImageShape) -> ImageShape:
     text = spec.architecture if isinstance(spec.architecture, str) else spec.source
     small = split_source(text)[0] == "builtin"
     own = max(builtin.MIN_SIZE, min(image.size, BUILTIN_SIZE)) if small else min(image.size, PLAIN_SIZE)
-    return ImageShape(spec.channels or image.channels, spec.input_size or own)
+    return ImageShape(spec.channels or image.channels, spec.input_size or own, image.oblong)
 
 
 def construct(spec: CandidateSpec, image: ImageShape) -> Loaded:
@@ -206,15 +217,24 @@ def resolve_input(spec: CandidateSpec, own: Mapping[str, Any], image: ImageShape
         mean=per_channel(spec.mean, "mean"),
         std=per_channel(spec.std, "std"),
         interpolation=interpolation,
-        order=own.get("order", "rgb") if channels == 3 else "rgb",
+        order=(spec.order or own.get("order", "rgb")) if channels == 3 else "rgb",
+        crop_pct=spec.crop_pct,
+        crop_mode=spec.crop_mode or "center",
         source="recipe" if spec.mean or spec.std else own.get("source", "default"),
     )
 
 
-def doubts(spec: CandidateSpec, loaded: Loaded, found: InputSpec) -> list[str]:
-    """What to know of a candidate's input before trusting runs of it."""
+def doubts(spec: CandidateSpec, loaded: Loaded, found: InputSpec, shown: ImageShape | None) -> list[str]:
+    """What to know of a candidate's weights and input before trusting runs of it.
+
+    Args:
+        spec: The candidate.
+        loaded: What its source gave.
+        found: The input that it gets.
+        shown: The dataset's own pictures, if they are known.
+    """
     own, name = loaded.input, spec.name
-    said = list(own.get("warnings", []))
+    said = [*loaded.warnings, *own.get("warnings", [])]
     values = f"mean {list(found.mean)} and std {list(found.std)}"
     foreign = spec.weights is not None or spec.kind == "file"  # than those that the preprocessing belongs to
     if found.source == "recipe":
@@ -222,6 +242,11 @@ def doubts(spec: CandidateSpec, loaded: Loaded, found: InputSpec) -> list[str]:
             theirs, ours = own.get(key, ()), getattr(found, key)
             if "source" in own and not foreign and not np.allclose(theirs, ours, atol=5e-3):
                 said.append(f"The recipe's {key} {list(ours)} of {name} stands in place of its own {list(theirs)}.")
+    elif own.get("trained") and not spec.pretrained:
+        said.append(
+            f"{name} has the same weights whatever the seed, as trained ones are, and comes without their "
+            f"preprocessing: {values} are a default, which the recipe can change."
+        )
     elif spec.pretrained and split_source(_built(spec))[0] != "builtin":
         if found.source == "default":
             said.append(f"{name} comes without its preprocessing: {values} are a default, which the recipe can change.")
@@ -230,68 +255,37 @@ def doubts(spec: CandidateSpec, loaded: Loaded, found: InputSpec) -> list[str]:
                 f"The weights of {name} come without their preprocessing: {values} are those of its architecture, "
                 "which the recipe can change."
             )
+    if spec.pretrained and not foreign and "source" in own:
+        said += _other_crop(spec, own, shown is not None and shown.oblong)
+    if found.channels == 1 and shown is not None and shown.channels == 3 and spec.channels is None:
+        said.append(f"{name} takes grey pictures, so that the colours of the dataset's are lost on it.")
+    return said
+
+
+def _other_crop(spec: CandidateSpec, own: Mapping[str, Any], oblong: bool) -> list[str]:
+    """What of a picture the model's authors show, where that is something else than what is shown here."""
+    said, theirs = [], own.get("crop_pct", 1.0)
+    if spec.crop_pct is None and theirs != 1:
+        said.append(
+            f"The preprocessing of {spec.name} shows the middle {theirs:.0%} of a picture's side; here all of it is "
+            f"shown, unless the recipe says `crop_pct: {theirs:g}`."
+        )
+    if spec.crop_mode is None and oblong and own.get("crop_mode") == "squash":
+        said.append(
+            f"The preprocessing of {spec.name} squeezes oblong pictures into a square; here their middle is cut out, "
+            "unless the recipe says `crop_mode: squash`."
+        )
+    if spec.crop_mode is None and oblong and own.get("crop_mode") == "other":
+        said.append(
+            f"The preprocessing of {spec.name} pads oblong pictures, or leaves them oblong; here their middle is cut "
+            "out, or they are squeezed into a square if the recipe says `crop_mode: squash`."
+        )
     return said
 
 
 def _built(spec: CandidateSpec) -> str:
     """The source of the architecture."""
     return "python:factory:own" if isinstance(spec.architecture, Factory) else spec.architecture or spec.source
-
-
-def probe(module: nn.Module, input_spec: InputSpec, name: str) -> int:
-    """Number of features, by passing two pictures of noise through, one of them alone, and both again.
-
-    Raises:
-        InputError: The module refuses them, gives something else than features, or not the same the second time, or not
-            the same for a picture alone.
-    """
-    shape = (input_spec.channels, input_spec.size, input_spec.size)
-    pictures = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
-    kept = module.state_dict()
-    buffers = {key: value.clone() for key, value in module.named_buffers() if key in kept}
-    try:
-        with torch.no_grad():
-            features = module(pictures)
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"{name} does not take pictures of {'x'.join(map(str, shape))} ({first_line(error)}): "
-            "set `input_size` and `channels` to what it was built for, or `remove` to its output layer."
-        ) from error
-    if not isinstance(features, torch.Tensor) or features.ndim != 2 or len(features) != 2:
-        found = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features).__name__
-        raise InputError(f"{name} gives {found} for 2 pictures, but features (2, F) were expected: use `remove`.")
-    if not features.isfinite().all():
-        raise InputError(f"{name} gives features that are not finite for pictures of noise: look at its weights.")
-    try:
-        with torch.no_grad():
-            alone, again = module(pictures[:1]), module(pictures)
-        same = _alike(alone, features[:1])
-    except Exception:  # a norm of one picture's statistics, for one
-        same, again = False, features
-    if not _alike(again, features):
-        raise InputError(
-            f"{name} gives other features for the same pictures when it is asked again, as models do that mask or "
-            "sample their inputs: use one that is meant for classification, or a `python:` factory that turns this off."
-        )
-    if not same:
-        raise InputError(
-            f"{name} gives other features for a picture alone than among others, as norms do that use a batch's own "
-            "statistics in evaluation mode: use a `python:` factory that gives it `track_running_stats`."
-        )
-    changed = [key for key, value in module.named_buffers() if key in buffers and not value.equal(buffers[key])]
-    if changed:
-        raise InputError(
-            f"{name} changes {changed[0].removeprefix('model.')} in evaluation mode, so that what it gives depends on "
-            "what it saw before: use a `python:` factory that turns this off."
-        )
-    return features.shape[1]
-
-
-def _alike(first: torch.Tensor, second: torch.Tensor) -> bool:
-    """Whether features differ by no more than float32 does, against the largest of them."""
-    return torch.allclose(first, second, rtol=1e-3, atol=1e-4 * float(second.abs().max()))
 
 
 @contextmanager

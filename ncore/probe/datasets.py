@@ -15,8 +15,7 @@ How the three sets come about is told in ``ncore.probe._partition``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -25,19 +24,23 @@ import torch
 from PIL import Image
 
 from ncore.errors import InputError, NcoreError
-from ncore.probe._partition import SPLITS, Classes, partition, regroup
+from ncore.probe._content import Contents
+from ncore.probe._copies import near_copies
+from ncore.probe._leaks import leaks
+from ncore.probe._partition import SPLITS, Classes, check_counts, partition, regroup
 from ncore.probe._rules import Rules
 from ncore.probe.images import Conversion, ImageShape, InputSpec, check_range, shape_of, stack
 from ncore.probe.settings import read_settings
 from ncore.probe.sources import data_arrays, data_files, data_libraries
-from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.dataset_spec import DatasetSpec
-from ncore.probe.sources.pictures import Pictures, Raw, digest
+from ncore.probe.sources.pictures import Pictures, Raw, digest, naming
 from ncore.probe.sources.split_rules import PathGroup, TimeCut
 
 __all__ = ["LOOKED_AT", "ImageDataset", "Split", "assemble", "load_dataset"]
 
 LOOKED_AT = 16  # pictures opened to learn their channels and size
+_MOST_NAMED = 5
+_LATER = {"train": "the validation or the test set has", "validation": "the test set has"}
 
 
 @dataclass(eq=False)
@@ -50,6 +53,7 @@ class Split:
         pool: The source's own set that it is drawn from.
         indices: int64 (N,), ascending, within that.
         pictures: That set's pictures.
+        contents: What they hold, found out once for all that are drawn from that set.
         conversion: How their pixels become 8 bits.
         warnings: What was found when they were decoded, a sentence each.
     """
@@ -59,12 +63,23 @@ class Split:
     pool: str
     indices: np.ndarray
     pictures: Pictures
+    contents: Contents
     conversion: Conversion = field(default_factory=Conversion)
     warnings: list[str] = field(default_factory=list)
-    _last: tuple[tuple[int, int, str], torch.Tensor] | None = field(default=None, repr=False)
+    _last: tuple[tuple[Any, ...], torch.Tensor] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def content(self) -> np.ndarray:
+        """What is known of each picture: see :meth:`~ncore.probe._content.Contents.of`."""
+        return self.contents.of(self.indices)
+
+    def without(self, rows: np.ndarray) -> Split:
+        """The same set less some of its pictures."""
+        kept = np.setdiff1d(np.arange(len(self)), rows)
+        return replace(self, labels=self.labels[kept], indices=self.indices[kept], warnings=[], _last=None)
 
     def decode(self, index: int) -> Image.Image:
         """The picture at ``index`` of this set, decoded.
@@ -72,7 +87,7 @@ class Split:
         Raises:
             InputError: It is broken; names its file or place.
         """
-        with self._naming(index):
+        with naming(self.pictures, int(self.indices[index])):
             image = self.pictures[int(self.indices[index])]
             image.load()
             return image
@@ -83,18 +98,19 @@ class Split:
         The last one made is kept and handed out again, so it must not be written to.
 
         Args:
-            spec: Channels, size and interpolation.
+            spec: Channels, size, interpolation and crop.
             memory_limit_gb: Refuse more than this; by default the environment's NCORE_MEMORY_GB, or 8.
 
         Raises:
             InputError: It would be too large, or a picture is broken.
         """
-        key = (spec.channels, spec.size, spec.interpolation)
+        key = (spec.channels, spec.size, spec.interpolation, spec.crop_pct, spec.crop_mode)
         if self._last is None or self._last[0] != key:
 
             def pixels(index: int) -> np.ndarray:
-                with self._naming(index):
-                    return spec.pixels(self.conversion(self.pictures[int(self.indices[index])]))
+                row = int(self.indices[index])
+                with naming(self.pictures, row):
+                    return spec.pixels(self.conversion(self.pictures[row]))
 
             made = stack(pixels, len(self), spec, memory_limit_gb)
             try:
@@ -115,15 +131,6 @@ class Split:
         ]
         return max(int(np.asarray(image).max()) for image in colours)
 
-    @contextmanager
-    def _naming(self, index: int) -> Any:
-        """Say which picture an error is about."""
-        try:
-            yield
-        except Exception as error:
-            what = self.pictures.describe(int(self.indices[index]))
-            raise InputError(f"{what} cannot be decoded ({first_line(error)}): replace or remove it.") from error
-
 
 @dataclass(eq=False)
 class ImageDataset:
@@ -135,6 +142,9 @@ class ImageDataset:
         splits: Train, validation and test.
         fingerprint: Tells two datasets, subsamples or cuts apart; the same wherever the data lie.
         warnings: What to know before trusting runs on it, a sentence each.
+        left_out: How many pictures of a set were left out because a later one has them, too, by its name.
+        choice: Where each seed cuts the data anew, what it can choose from: contents and labels by the source's sets,
+            negative labels left out.
     """
 
     name: str
@@ -142,6 +152,8 @@ class ImageDataset:
     splits: dict[str, Split]
     fingerprint: str
     warnings: tuple[str, ...] = ()
+    left_out: dict[str, int] = field(default_factory=dict)
+    choice: dict[str, tuple[Contents, np.ndarray]] = field(default_factory=dict)
 
     @cached_property
     def image(self) -> ImageShape:
@@ -199,7 +211,7 @@ class ImageDataset:
             InputError: Shapes, ranges or counts that can't be used.
 
         Example:
-            >>> data = ImageDataset.from_arrays(np.zeros((10, 8, 8), np.uint8), np.arange(10) % 2)
+            >>> data = ImageDataset.from_arrays(np.arange(640).reshape(10, 8, 8) / 640, np.arange(10) % 2)
             >>> {name: len(split) for name, split in data.splits.items()}
             {'train': 6, 'validation': 2, 'test': 2}
         """
@@ -233,7 +245,7 @@ def load_dataset(
     test: int | None = None,
     seed: int = 0,
 ) -> ImageDataset:
-    """Find a dataset's pictures and cut it into train, validation and test; nothing is decoded yet.
+    """Find a dataset's pictures and cut it into train, validation and test, no picture in two of them.
 
     Args:
         spec: A string, a mapping, or what ``DatasetSpec.parse`` made of them.
@@ -279,6 +291,30 @@ def load_dataset(
     return assemble(loaders[kind](), spec.name, spec.classes, sizes, seed, conversion, rules)
 
 
+def _seen_and_missed(splits: Mapping[str, Split], class_names: Sequence[str]) -> list[str]:
+    """Classes that a set lacks, pictures that several classes have, and those of several frames."""
+    said = []
+    train = splits["train"]
+    chosen = np.unique(np.linspace(0, len(train) - 1, LOOKED_AT).astype(int)).tolist()
+    frames = max(getattr(train.decode(index), "n_frames", 1) for index in chosen)
+    if frames > 1:
+        said.append(f"Pictures have up to {frames} frames or pages: the first of each is used, and the rest left out.")
+    for name, split in splits.items():
+        counts = np.bincount(split.labels, minlength=len(class_names)).tolist()
+        missing = [class_name for class_name, count in zip(class_names, counts, strict=True) if not count]
+        if missing:
+            shown = ", ".join(map(repr, missing[:_MOST_NAMED]))
+            rest = f" and {len(missing) - _MOST_NAMED} more classes" if len(missing) > _MOST_NAMED else ""
+            said.append(f"{name} has no pictures of {shown}{rest}, so that nothing is known of them there.")
+    digests = np.concatenate([split.content["digest"] for split in splits.values()])
+    labels = np.concatenate([split.labels for split in splits.values()])
+    kinds, which = np.unique(digests, return_inverse=True)
+    pairs = np.unique(np.stack([which, labels]), axis=1)
+    if several := int((np.bincount(pairs[0], minlength=len(kinds)) > 1).sum()):
+        said.append(f"{several} pictures stand in several classes, pixel by pixel the same: look at their labels.")
+    return said
+
+
 def assemble(
     raw: Raw,
     name: str,
@@ -288,7 +324,7 @@ def assemble(
     conversion: Conversion | None = None,
     rules: Rules | None = None,
 ) -> ImageDataset:
-    """Choose classes, cut into the three sets, and fingerprint the result."""
+    """Choose classes, cut into the three sets, fingerprint the result, and keep every picture on one side only."""
     rules = rules or Rules()
     labels, class_names = {split: pool.labels for split, pool in raw.pools.items()}, raw.class_names
     if classes is not None:
@@ -300,13 +336,41 @@ def assemble(
     told, groups, said = rules.read(raw, labels, name)
     parts = partition(labels, sizes, seed, class_names, name, told, groups)
     said += rules.check(labels, sizes, parts, told is not None, class_names, name)
+    contents = {pool: Contents(own.pictures, len(own.labels)) for pool, own in raw.pools.items()}
     splits = {}
     for split in SPLITS:
         pool, indices = parts[split]
         splits[split] = Split(
-            split, labels[pool][indices], pool, indices, raw.pools[pool].pictures, conversion or Conversion()
+            split,
+            labels[pool][indices],
+            pool,
+            indices,
+            raw.pools[pool].pictures,
+            contents[pool],
+            conversion or Conversion(),
         )
+    said += _seen_and_missed(splits, class_names)
     content = [f"{split.name}<{split.pool}".encode() + split.indices.tobytes() for split in splits.values()]
     content += [split.labels.tobytes() for split in splits.values()]
     fingerprint = digest(raw.identity, *class_names, *content)
-    return ImageDataset(name, list(class_names), splits, fingerprint, (*raw.warnings, *said))
+    choice = {pool: (contents[pool], own) for pool, own in labels.items()} if rules.resplit else {}
+    twice = leaks({split: own.content["digest"] for split, own in splits.items()}, name)
+    for split, rows in twice.items():
+        splits[split] = splits[split].without(rows)
+        kept, what = (
+            splits[split].labels,
+            f"{name}, less the {len(rows)} pictures of {split} that later sets have, too,",
+        )
+        check_counts(kept, np.arange(len(kept)), 1, class_names, what)
+    said += [
+        f"{len(rows)} pictures of {split} were left out, as {_LATER[split]} them, too." for split, rows in twice.items()
+    ]
+    left_out = {split: len(rows) for split, rows in twice.items()}
+    detailed = {split: own.content[own.content["telling"]] for split, own in splits.items()}
+    near = near_copies(*({split: own[kind] for split, own in detailed.items()} for kind in ("digest", "hash")))
+    said += [
+        f"{count} pictures of {split} look like ones that {_LATER[split]}, as copies do that were resized or saved "
+        "again: look at them, and keep both on one side, with `group`, say."
+        for split, count in near.items()
+    ]
+    return ImageDataset(name, list(class_names), splits, fingerprint, (*raw.warnings, *said), left_out, choice)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -55,10 +56,11 @@ MANY_ALIKE = 0.05
 
 @dataclass(frozen=True)
 class ImageShape:
-    """Channels (1 grey, 3 RGB) and side in pixels of a dataset's own pictures."""
+    """Channels (1 grey, 3 RGB) and side in pixels of a dataset's own pictures, and whether some are no squares."""
 
     channels: int
     size: int
+    oblong: bool = field(default=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,9 @@ class InputSpec:
         std: Per channel, likewise.
         interpolation: A key of ``INTERPOLATIONS``.
         order: Of the channels, ``rgb`` or ``bgr``; ``mean`` and ``std`` are in this order.
+        crop_pct: The share of a picture's side that is shown, of its middle, cut out after it was resized; None to cut
+            out the largest square before that.
+        crop_mode: Oblong pictures are cut to a square, ``center``, or squeezed into one, ``squash``.
         source: What ``mean`` and ``std`` come from: the model's own ``processor``, its ``weights' transforms``, the
             ``recipe``, or else the ``default``.
 
@@ -90,6 +95,8 @@ class InputSpec:
     std: tuple[float, ...]
     interpolation: str = "bilinear"
     order: Literal["rgb", "bgr"] = "rgb"
+    crop_pct: float | None = None
+    crop_mode: Literal["center", "squash"] = "center"
     source: str = field(default="default", compare=False)
 
     def __post_init__(self) -> None:
@@ -120,12 +127,15 @@ class InputSpec:
         return (batch.float().div_(255.0) - mean).div_(std)
 
     def pixels(self, image: Image.Image) -> np.ndarray:
-        """Bring one picture to (channels, size, size) uint8: turned upright, largest centred square, resized."""
-        image.draft(None, (2 * self.size, 2 * self.size))  # a big JPEG is decoded at a fraction of its size
+        """Bring one picture to (channels, size, size) uint8: turned upright, its middle cut out, resized."""
+        least = math.ceil(2 * self.size / (self.crop_pct or 1))
+        image.draft(None, (least, least))  # a big JPEG is decoded at a fraction of its size
         if image.getexif().get(EXIF_ORIENTATION, 1) != 1:
             image = ImageOps.exif_transpose(image)
         image = as_mode(image, "L" if self.channels == 1 else "RGB")
-        if image.size != (self.size, self.size):
+        if self.crop_pct is not None or (self.crop_mode == "squash" and image.width != image.height):
+            image = self._seen(image)
+        elif image.size != (self.size, self.size):
             side = min(image.size)
             left, top = (image.width - side) // 2, (image.height - side) // 2
             if image.width != image.height:
@@ -133,6 +143,15 @@ class InputSpec:
             image = image.resize((self.size, self.size), INTERPOLATIONS[self.interpolation])
         array = np.asarray(image)
         return array[None] if self.channels == 1 else array.transpose(2, 0, 1)
+
+    def _seen(self, image: Image.Image) -> Image.Image:
+        """A picture resized first and then cut to its middle, pixel by pixel as the libraries do it."""
+        resized = math.floor(self.size / (self.crop_pct or 1) + 1e-9)
+        squash, short = self.crop_mode == "squash", min(image.size)
+        width, height = (resized if squash else int(resized * side / short) for side in image.size)
+        image = image.resize((width, height), INTERPOLATIONS[self.interpolation])
+        left, top = (round((side - self.size) / 2) for side in (width, height))
+        return image.crop((left, top, left + self.size, top + self.size))
 
 
 @dataclass(frozen=True)
@@ -236,9 +255,10 @@ def _white_for(largest: int) -> int:
 
 
 def shape_of(images: Sequence[Image.Image]) -> ImageShape:
-    """Channels and median short side of a few pictures: grey only if all of them are."""
+    """Channels and median short side of a few pictures: grey only if all of them are, oblong if one is."""
     grey = all(image.mode.split(";")[0] in GREY_MODES for image in images)
-    return ImageShape(1 if grey else 3, int(np.median([min(image.size) for image in images])))
+    oblong = any(image.width != image.height for image in images)
+    return ImageShape(1 if grey else 3, int(np.median([min(image.size) for image in images])), oblong)
 
 
 def stack(picture: Callable[[int], np.ndarray], count: int, spec: InputSpec, limit_gb: float | None) -> torch.Tensor:

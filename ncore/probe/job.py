@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from string import Template
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -20,8 +21,9 @@ from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, 
 
 if TYPE_CHECKING:
     from ncore.store import Store
+    from ncore.store.manifest import Manifest
 
-__all__ = ["Job", "data_digest", "expand", "filled_in"]
+__all__ = ["Job", "expand", "filled_in"]
 
 _Spec = TypeVar("_Spec", CandidateSpec, DatasetSpec)
 
@@ -64,6 +66,16 @@ class Job(Settings):
             "candidate": identity_of(self.candidate, {"training"}),
             "dataset": identity_of(self.dataset),
             "training": identity_of(self.settings, {"threads", "device", "memory_format"}),
+        }
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """All settings with their values, as JSON: what a run records beside what identifies it."""
+        return {
+            "candidate": self.candidate.model_dump(mode="json", exclude={"training"}),
+            "dataset": self.dataset.model_dump(mode="json"),
+            "training": self.settings.model_dump(mode="json"),
+            "recording": self.recording.model_dump(mode="json"),
         }
 
     @property
@@ -122,17 +134,6 @@ def expand(spec: _Spec) -> _Spec:
     return type(spec).parse(walk(spec.model_dump(exclude_unset=True) | {"name": spec.name}))
 
 
-def data_digest(job: Job) -> str | None:
-    """A digest of a job's data and of their cut, as its run records it; None where the data can't be looked at now."""
-    from ncore.probe.datasets import load_dataset
-
-    with contextlib.chdir(job.base):
-        try:
-            return load_dataset(expand(job.dataset), seed=job.dataset.cut_seed(job.seed)).fingerprint
-        except NcoreError:
-            return None
-
-
 def filled_in(text: str, of: str) -> str:
     """A text of a recipe with ``${NAME}`` replaced by environment variables.
 
@@ -155,12 +156,13 @@ def filled_in(text: str, of: str) -> str:
 
 def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callable[[Store, bool], str]:
     """Load everything; what is returned trains it."""
-    import numpy as np
     import torch
 
-    from ncore.probe._leaks import leaks
-    from ncore.probe._partition import check_counts
+    from ncore.probe._content import digests_of
+    from ncore.probe._costs import costs_of
+    from ncore.probe._weights import weights_digest
     from ncore.probe.candidates import load_candidate
+    from ncore.probe.contents import trained_from_other_weights
     from ncore.probe.datasets import load_dataset
     from ncore.probe.training import MEMORY_FORMATS, Examples, ProbedModel, Trainer, choose_device, frozen_features
     from ncore.probe.unit import NCPUnit
@@ -175,17 +177,12 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
     # Cut alike for all seeds, so that they are runs on the same data, unless it is asked to be cut anew for each.
     data = load_dataset(dataset, seed=dataset.cut_seed(job.seed))
     backbone = load_candidate(candidate, seed=job.seed, image=data.image, device=device)
+    digests = digests_of(data) | {"weights": weights_digest(backbone.module)}
     pixels = {name: split.tensor(backbone.input) for name, split in data.splits.items()}
     examples = {
         name: Examples(pixels[name], torch.from_numpy(split.labels), backbone.input.normalise)
         for name, split in data.splits.items()
     }
-    twice = leaks(data.splits, pixels)
-    for name, rows in twice.items():
-        examples[name] = examples[name].drawn(np.setdiff1d(np.arange(len(examples[name])), rows))
-        check_counts(
-            examples[name].labels.numpy(), np.arange(len(examples[name])), 1, data.class_names, f"{data.name}: {name}"
-        )
     unit = NCPUnit(
         backbone.feature_dim,
         len(data.class_names),
@@ -195,29 +192,42 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
         seed=settings.unit.seed,
     ).to(device)
     module = backbone.module.to(memory_format=MEMORY_FORMATS[settings.memory_format])
+    first = examples["train"].inputs[:1].to(device)
+    costs = partial(costs_of, torch.nn.Sequential(module, unit), examples["train"].prepare(first))
     if settings.mode == "unit":
         test = examples["test"]
         examples = {name: frozen_features(module, examples[name], device) for name in ("train", "validation")}
         # Those of the test set only when it is their turn: a run that is stopped before never pays for them.
-        examples["test"] = Examples(test.inputs, test.labels, partial(_frozen, module, test.prepare, device.type))
+        prepare = partial(_frozen, module, test.prepare, device.type)
+        examples["test"] = Examples(test.inputs, test.labels, prepare)
         module = torch.nn.Identity()
     trainer = Trainer(ProbedModel(module, unit, settings.mode), examples["train"], settings, job.seed)
     info = {
         "parameters": backbone.parameters + sum(p.numel() for p in unit.parameters()),
         "feature_dim": backbone.feature_dim,
+        "output": backbone.output,
         "input": {"size": backbone.input.size, "channels": backbone.input.channels},
         "images": {name: len(split) for name, split in examples.items()},
-        "left_out": {name: len(rows) for name, rows in twice.items()},
+        "left_out": data.left_out,
         "classes": [str(name) for name in data.class_names],
         "dataset_fingerprint": data.fingerprint,
+    }
+    resolved = job.resolved | {
+        "training": job.resolved["training"] | {"device": str(device), "threads": torch.get_num_threads()},
+        "input": asdict(backbone.input),
+        "cut": {"seed": dataset.cut_seed(job.seed)} | {name: len(split) for name, split in data.splits.items()},
     }
     return partial(
         _train,
         job=job,
+        about=_About(resolved, digests, data.fingerprint, costs),
+        others=lambda manifest: trained_from_other_weights(
+            manifest, candidate, job.seed, data.image, digests["weights"]
+        ),
         trainer=trainer,
         examples=examples,
         info=info,
-        warnings=[*_found(data), *_said(twice), *backbone.warnings],
+        warnings=[*_found(data), *backbone.warnings],
         started=started,
     )
 
@@ -225,14 +235,6 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
 def _found(data: Any) -> list[str]:
     """What was found when the data were looked for, and when they were decoded."""
     return [*data.warnings, *(warning for split in data.splits.values() for warning in split.warnings)]
-
-
-def _said(twice: Mapping[str, Any]) -> list[str]:
-    """What was left out because a later set has it, too."""
-    later = {"train": "the validation or the test set has", "validation": "the test set has"}
-    return [
-        f"{len(rows)} pictures of {name} were left out, as {later[name]} them, too." for name, rows in twice.items()
-    ]
 
 
 def _frozen(backbone: Any, prepare: Callable[[Any], Any], device: str, batch: Any) -> Any:
@@ -243,11 +245,23 @@ def _frozen(backbone: Any, prepare: Callable[[Any], Any], device: str, batch: An
         return backbone(prepare(batch)).float()
 
 
+@dataclass(frozen=True)
+class _About:
+    """What is recorded of a run beside what identifies it; ``costs`` measures what its candidate costs to use."""
+
+    resolved: dict[str, Any]
+    digests: dict[str, Any]
+    fingerprint: str
+    costs: Callable[[], dict[str, Any]]
+
+
 def _train(
     store: Store,
     take_over: bool,
     *,
     job: Job,
+    about: _About,
+    others: Callable[[Manifest], str],
     trainer: Any,
     examples: dict[str, Any],
     info: dict[str, Any],
@@ -257,6 +271,7 @@ def _train(
     import torch
 
     from ncore.probe._partition import probe_rows
+    from ncore.probe.agreement import REMEDY, other_data, other_settings
     from ncore.probe.recorder import Recorder
     from ncore.probe.training import CheckpointClock
 
@@ -267,9 +282,18 @@ def _train(
     counts = torch.bincount(probe.labels, minlength=len(info["classes"]))
     info |= {"probe_rows": rows.tolist(), "probe_classes": counts.tolist()}
     identity, prepared = job.identity, job.now() - started
-    if micro_batch := _recorded(store, identity).get("micro_batch"):  # memory was too small before
-        trainer.micro_batch = micro_batch
-        info |= {"micro_batch": micro_batch}
+    former = _former(store, identity)
+    if former is not None and former.status != "finished" and former.last_epoch >= 0:
+        if why := (
+            other_data(former, about.digests, about.fingerprint, job.dataset.name)
+            or others(former)
+            or other_settings(former, about.resolved)
+        ):
+            raise StoreError(f"Run {former.run} was begun {why}, so it is not gone on with: {REMEDY}.")
+        if micro_batch := former.info.get("micro_batch"):  # memory was too small before
+            trainer.micro_batch = micro_batch
+            info |= {"micro_batch": micro_batch}
+    costs = about.costs() if former is None or not former.costs else {}
     recorder = Recorder(
         store,
         None if settings.mode == "unit" else model,
@@ -282,11 +306,13 @@ def _train(
         info=info | {"device": str(trainer.device), "threads": torch.get_num_threads()},
         warnings=warnings,
         resume=True,
+        when_recorded="skip",
         take_over=take_over,
         clock=job.now,
         **{**identity, "config": job.config},
     )
     with recorder, torch.random.fork_rng():
+        recorder.writer.describe(resolved=about.resolved, digests=about.digests, costs=costs)
         recorder.seconds += prepared
         first, clock = 1, CheckpointClock()
         saved = recorder.writer.load_checkpoint() if recorder.last_epoch > 0 else None
@@ -295,6 +321,7 @@ def _train(
                 first = trainer.load(saved, recorder.last_epoch) + 1
             except StoreError as error:
                 recorder.writer.warn(f"The checkpoint could not be used, because {error}: training started over.")
+        recorder.continues()  # from a checkpoint, or from the start: then epochs are repeated, and not recorded again
         last = min(settings.epochs, job.until or settings.epochs)
         for epoch in range(first, last + 1):
             before = trainer.micro_batch
@@ -304,11 +331,18 @@ def _train(
                 recorder.writer.warn(_smaller(settings.batch_size, trainer.micro_batch, epoch))
             if epoch <= recorder.last_epoch:
                 continue  # repeated since the last checkpoint: recorded already, and the same again
-            measured["validation"] = trainer.evaluate(examples["validation"])
+            predicted: dict[str, Any] = {}
+            for split in ("validation", "test") if epoch == settings.epochs else ("validation",):
+                measured[split], predicted[split] = trainer.evaluate_each(examples[split])
             measured["probe"], features = trainer.evaluate_probe(probe)
-            if epoch == settings.epochs:
-                measured["test"] = trainer.evaluate(examples["test"])
-            recorder.record(epoch, step=trainer.step, features=features, course=trainer.moments, **measured)
+            recorder.record(
+                epoch,
+                step=trainer.step,
+                features=features,
+                course=trainer.moments,
+                predictions=predicted,
+                **measured,
+            )
             if epoch < settings.epochs and clock.due():
                 with clock.timed():
                     recorder.writer.save_checkpoint(trainer.save(epoch))
@@ -318,14 +352,14 @@ def _train(
     return recorder.run_id
 
 
-def _recorded(store: Store, identity: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What an earlier process has noted of the same run."""
+def _former(store: Store, identity: Mapping[str, Any]) -> Manifest | None:
+    """What an earlier process has recorded of the same run."""
     from ncore.store import default_run_id
 
     try:
-        return store.run(default_run_id(**identity)).manifest.info
+        return store.run(default_run_id(**identity)).manifest
     except StoreError:
-        return {}
+        return None
 
 
 def _smaller(batch: int, part: int, epoch: int) -> str:

@@ -2,54 +2,53 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
-from ncore.errors import InputError, NcoreError, UnsupportedError
-from ncore.network.backprop import BackPropagation, Pass
-from ncore.network.chain import DenseChain, dense_chain
-from ncore.network.degrees import CapacitanceSums, check_strengths, propagation
-from ncore.network.derivatives import evaluation
-from ncore.network.line_graph import factors_of
+from ncore.errors import InputError, NcoreError, StoreError
 from ncore.network.losses import Loss
-from ncore.network.strengths import DENSE, Strength
+from ncore.probe import _loops
 from ncore.probe._course import Moment
-from ncore.probe._hessian import HessianRecorder
-from ncore.probe._memory import by_parts
+from ncore.probe._metric_rows import OF_TRAINING, Measured, Row, columns_of, measured, moments, not_finite, unnamed
+from ncore.probe._observing import bare, read_probe
+from ncore.probe._predictions import KeptPredictions
+from ncore.probe._resuming import Policy, Standing, check_policy
+from ncore.probe._tables import SUITABILITY_SAMPLES, EpochTables, Look, sample_neurons
 from ncore.probe.settings import RecordingSettings, identity_of, read_settings
-from ncore.store import create_store
+from ncore.store import create_store, default_run_id
+from ncore.store.layout import check_run_id
+from ncore.store.manifest import plain
 
 if TYPE_CHECKING:
     from ncore.store import Store
 
-__all__ = ["SUITABILITY_SAMPLES", "Recorder", "sample_neurons"]
+__all__ = ["SUITABILITY_SAMPLES", "Predictions", "Recorder", "sample_neurons"]
 
-SUITABILITY_SAMPLES = 512
-"""Of the probe, what LogME is read on before training; more would cost seconds."""
-_CHUNK = 256  # probe samples that go through the whole model at once
+Predictions: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""Columns of the table ``predictions``, by split."""
 
 
 class Recorder:
     """Writes one run to a store, while any loop trains the model.
 
     Epoch 0, the state before training, is recorded at once; then call :meth:`record` after each epoch. As a
-    context manager it finishes the run at the end of the block; an exception makes it failed, with its reason.
+    context manager it finishes the run at the end of the block; an exception makes it failed, with its reason. Without
+    a block the run is failed once the recorder is dropped before the last of the planned epochs, or an exception ends
+    the process or a notebook's cell that uses it; a new recorder with ``resume=True`` takes over from it.
 
     Args:
         store: Folder, URL or an open store; made if it does not exist.
         model: The whole model, called on the probe inputs; None if the probe holds the unit's own inputs.
         unit: The dense head inside ``model`` whose synapses are recorded: a ``torch.nn.Sequential`` of ``Linear``
             and elementwise activations, or an :class:`ncore.NCPUnit`.
-        probe: (inputs, targets), fixed over the run; 512 samples or more are advised.
+        probe: (inputs, targets), fixed over the run; 512 samples or more are advised. Inputs are a tensor or an array,
+            or a mapping or tuple of such, which the model is called with as ``model(**inputs)`` or ``model(*inputs)``.
         loss: The training loss, a torch loss that is a mean or a sum over samples.
         candidate, dataset: Names, as the ranking will show them.
         seed: Of this run.
@@ -60,10 +59,19 @@ class Recorder:
         notes: Free text for whoever looks at the run.
         info: What else a reader may want to know, as JSON; not part of the identity.
         warnings: What to know before trusting the run, a sentence each.
-        resume: Go on with an unfinished run of the same identity.
+        run_id: Name of the run; by default made from what identifies it, the same every time.
+        resume: Go on with an unfinished run of the same identity. Training goes on from what the model is when the
+            recorder is made, so load its checkpoint before; :meth:`continues` says so where that is not possible.
+        when_recorded: What becomes of epochs that are recorded already: "refuse" them; "skip" them, if what is
+            measured says that it is the same training again; or "replace" them and all after them.
+        on_error: After the start, trouble in recording (a full disk, a metric that is no number) is raised, or, with
+            "warn", warned of once: recording ends there, training goes on, and what is recorded stays.
         take_over: Of a run in a bucket, where there are no locks, whose writer is known to be gone.
         clock: What seconds are read from; with ``time.process_time`` they are of this process's work, whatever else
             the machine does meanwhile.
+
+    Attributes:
+        lost: What ended recording, where ``on_error`` is "warn"; None as long as it goes on.
 
     Raises:
         UnsupportedError: The unit or the loss is not covered; strengths that this head is too shallow for are
@@ -88,7 +96,7 @@ class Recorder:
         model: nn.Module | None,
         *,
         unit: nn.Sequential,
-        probe: tuple[Tensor, Tensor],
+        probe: tuple[Any, Any],
         loss: Loss,
         candidate: str,
         dataset: str,
@@ -100,46 +108,42 @@ class Recorder:
         notes: str = "",
         info: Mapping[str, Any] | None = None,
         warnings: Sequence[str] = (),
+        run_id: str | None = None,
         resume: bool = False,
+        when_recorded: Policy = "refuse",
+        on_error: Literal["raise", "warn"] = "raise",
         take_over: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        check_policy(when_recorded)
+        if on_error not in ("raise", "warn"):
+            raise InputError(f"on_error is {on_error!r}, but it must be raise or warn.")
         self.settings = read_settings(RecordingSettings, recording or {}, "recording")
-        self._model, self._unit = model, unit
-        self._loss = loss
-        samples = self.settings.probe_samples
-        self._inputs, self._targets = probe[0][:samples], probe[1][:samples]
-        self._clock, self._started = clock, clock()
-        self._elapsed = 0.0
-        self._step = 0
-        self._planned = epochs
-
-        chain = dense_chain(unit)
-        wanted = self.settings.strengths
-        self._hessian = HessianRecorder(model, unit, loss, wanted, (self._inputs, self._targets))
-        self._strengths, left_out = _dense_strengths(chain, loss, wanted, self._hessian)
-        self._run: BackPropagation = propagation(unit, [(self._inputs, self._targets)], loss, self._strengths)
-        self._neurons = sample_neurons(chain.widths, self.settings.neurons)
-        self._columns = _trajectory_columns(chain.widths, self._neurons)
+        self._on_error, self._clock, self._started = on_error, clock, clock()
+        self._elapsed, self._step, self._planned = 0.0, 0, epochs
+        self._between: list[Row] = []
+        self._named = False
+        self.lost: Exception | None = None
+        inputs, targets = read_probe(probe, self.settings.probe_samples)
+        self._tables = EpochTables(bare(model), bare(unit), inputs, targets, loss, self.settings, epochs)
         opened = store if not isinstance(store, (str, os.PathLike)) else create_store(store)
+        identity: dict[str, Any] = {
+            "candidate": candidate,
+            "dataset": dataset,
+            "seed": seed,
+            "mode": mode,
+            "config": plain({**(config or {}), "recording": identity_of(self.settings)}, "config"),
+        }
+        chain = self._tables.chain
+        self.run_id = default_run_id(**identity) if run_id is None else check_run_id(run_id)
+        _loops.take_over(opened.url, self.run_id, resume)
+        planned = _planned(opened, self.run_id)
         self.writer = opened.new_run(
-            candidate=candidate,
-            dataset=dataset,
-            seed=seed,
-            mode=mode,
+            **identity,
+            run_id=run_id,
             planned_epochs=epochs,
-            config={**(config or {}), "recording": identity_of(self.settings)},
             unit={"widths": list(chain.widths), "activations": list(chain.activation_names)},
-            recorded={
-                "neurons": [list(map(int, n)) for n in self._neurons],
-                "of": list(chain.widths),
-                "trajectories_every": self.settings.trajectories_every,
-                "line_graph_every": self.settings.line_graph_every,
-                "probe_samples": len(self._inputs),
-                "strengths": [*self._strengths, *self._hessian.strengths],
-                **({"hessian_layers": self._hessian.layers} if self._hessian.strengths else {}),
-                "left_out": left_out,
-            },
+            recorded=self._tables.recorded,
             notes=notes,
             info=info,
             warnings=warnings,
@@ -147,16 +151,24 @@ class Recorder:
             resume=resume,
             take_over=take_over,
         )
-        self.run_id: str = self.writer.run_id
+        self._predictions = KeptPredictions(self.settings.prediction_rows, epochs)
         try:
-            if self.writer.last_epoch < 0:
-                features = self._features()
-                self._write(0, self._suitability(features), features)
-            else:
-                self._elapsed = opened.run(self.run_id).manifest.summary.get("seconds", 0.0)
+            features = self._tables.observed.features()
+            suits = columns_of(measured(self._tables.suitability(features), 0, self.seconds))
+            self._standing = Standing(
+                self.writer, opened, when_recorded, self._tables.look(0, features), {"metrics": suits}
+            )
+            if self.last_epoch > 0:
+                run = opened.run(self.run_id)
+                self._elapsed = run.manifest.summary.get("seconds", 0.0)
+                self._predictions.go_on(run)
         except BaseException:
             self.writer.close()
             raise
+        if planned is not None and epochs is not None and planned != epochs:
+            self.writer.describe(info={"planned_before": planned})
+            self.writer.warn(f"The run was begun with {planned} planned epochs, and went on with {epochs}.")
+        self._use = _loops.Use(self, self.writer, opened.url, epochs)
 
     @property
     def last_epoch(self) -> int:
@@ -170,7 +182,8 @@ class Recorder:
         step: int | None = None,
         features: Tensor | None = None,
         course: Sequence[Moment] = (),
-        **splits: Mapping[str, float],
+        predictions: Predictions | None = None,
+        **splits: Mapping[str, float] | float,
     ) -> None:
         """Record an epoch that has just ended.
 
@@ -180,24 +193,92 @@ class Recorder:
             features: What the unit takes in on the probe, (N, features), where the loop has computed it already in
                 evaluation mode; by default the recorder runs the model on the probe.
             course: What was measured of training in between, in order; each ``at`` in (epoch - 1, epoch].
+            predictions: What was predicted of single examples, by split: the columns ``label`` and ``predicted``, and
+                where they are known ``probability``, ``label_probability`` and ``example``, the row within the split.
+                How many of them are kept is said by ``recording``.
             splits: Metrics by split, such as ``validation={"accuracy": 0.9, "loss": 0.3}`` and, where it was
-                measured, ``test={"accuracy": 0.88}``; accuracies are fractions in [0, 1].
+                measured, ``test={"accuracy": 0.88}``, or by names that hold it, such as ``val_acc=0.9``; accuracies
+                are fractions in [0, 1].
 
         Raises:
             InputError: A metric is not a number, or an accuracy is outside [0, 1].
             StoreError: The epoch is recorded already, or cannot be written.
         """
-        epoch = self.last_epoch + 1 if epoch is None else epoch
-        self._step = self._step if step is None else step
-        self._write(epoch, splits, features, course)
+        self._record(epoch, step, features, course, splits, predictions or {})
+
+    def _record(
+        self,
+        given: int | None,
+        step: int | None,
+        features: Tensor | None,
+        course: Sequence[Moment],
+        splits: Measured,
+        predictions: Predictions,
+        others: Iterable[str] = (),
+        how: str = "",
+    ) -> None:
+        """As :meth:`record`; ``others`` are names of metrics that have no place, and ``how`` says how they get one."""
+        with self._guarded() as going:
+            if not going:
+                return
+            standing = self._standing
+            epoch = standing.next if given is None else given
+            if standing.starts_over(epoch):
+                self._elapsed = 0.0
+            self._step = self._step if step is None else step
+            rows = measured(splits, self._step, self.seconds)
+            look = self._tables.look(epoch, features)
+            between = [row for row in self._between if row.at is not None and row.at <= epoch]
+            if standing.admits(epoch, rows, look):
+                self._write(epoch, [*moments(course), *between, *rows], look, predictions)
+            self._between = [row for row in self._between if row not in between]
+            others = list(others)
+            if not self._named and (others or any(row.split not in OF_TRAINING for row in rows)):
+                self._named = True
+                if self._tables.of_classes and (said := unnamed(rows, others, how)):
+                    self._tell(said)
+
+    def log(self, *, at: float, step: int | None = None, **splits: Mapping[str, float] | float) -> None:
+        """Keep what was measured in the course of an epoch; it is recorded with the epoch.
+
+        Args:
+            at: Epochs of training done, in fractions: 2.5 in the middle of the third.
+            step: Optimizer steps so far.
+            splits: As for :meth:`record`.
+
+        Raises:
+            InputError: A metric is not a number, or the moment is in an epoch that is recorded.
+        """
+        with self._guarded() as going:
+            if going:
+                last = self._standing.next - 1
+                if not last <= at < float("inf"):
+                    raise InputError(
+                        f"The moment at={at} is not after epoch {last}, which is recorded: give the epochs of training "
+                        "done, in fractions."
+                    )
+                self._between += measured(splits, step, self.seconds, float(at))
+
+    def continues(self) -> None:
+        """Say that training goes on from what is recorded, whatever the model was when the recorder was made."""
+        self._standing.continues()
 
     def finish(self) -> None:
         """Complete the run."""
-        self.writer.finish()
+        with self._guarded() as going:
+            if going:
+                self.writer.finish()
 
     def fail(self, reason: str) -> None:
         """End the run as failed; everything recorded so far stays."""
-        self.writer.fail(reason)
+        with self._guarded() as going:
+            if going:
+                self.writer.fail(reason)
+
+    def _close(self) -> None:
+        with self._guarded() as going:
+            if going:
+                self.writer.close()
 
     @property
     def seconds(self) -> float:
@@ -209,170 +290,64 @@ class Recorder:
         self._elapsed, self._started = value, self._clock()
 
     def __enter__(self) -> Self:
+        self._use.in_block = True
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.writer.__exit__(kind, error, trace)
+        with self._guarded() as going:
+            self._use.told()
+            if going:
+                self.writer.__exit__(kind, error, trace)
 
-    def _write(
-        self,
-        epoch: int,
-        splits: Mapping[str, Mapping[str, float]],
-        features: Tensor | None = None,
-        course: Sequence[Moment] = (),
-    ) -> None:
-        due = self._due(epoch)
-        features = self._features() if features is None else features
-        chunk = self._run(features, self._targets)
-        sums = CapacitanceSums(self._run.chain.widths, self._strengths, self.settings.spread)
-        sums.add(chunk)
-        rows = [row for c in sums.results().values() for row in c.rows()]
-        rows += self._hessian.rows(self._inputs, features, self._targets)
-        self.writer.write_epoch(
-            epoch,
-            metrics=self._metric_columns(splits, course),
-            capacitance={name: [row[name] for row in rows] for name in rows[0]},
-            trajectories=self._trajectories(chunk) if due["trajectories"] else None,
-            line_graph=factors_of([chunk], self._neurons) if due["line_graph"] else None,
-            line_graph_scale=sums.scale() if due["line_graph"] and Strength.RELATIVE in self._strengths else None,
+    def _write(self, epoch: int, rows: list[Row], look: Look, predictions: Predictions) -> None:
+        due = self._predictions.of_epoch(epoch, predictions)
+        tables = {**look.tables, "predictions": due.table, "drop_predictions": due.gone}
+        self.writer.write_epoch(epoch, metrics=columns_of(rows), **tables)
+        self._predictions.written(due)
+        for said in dict.fromkeys(not_finite(rows)):
+            self.writer.warn(said)
+        if self._planned is not None and epoch > self._planned:
+            self.writer.describe(info={"longer_than_planned": self._planned})
+            self.writer.warn(f"Training went on after the {self._planned} epochs that were planned.")
+            self._planned = None  # said once
+
+    def _tell(self, text: str) -> None:
+        """What to know before trusting the run: it stands there, too."""
+        self.writer.warn(text)
+        _loops.warn(text)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[bool]:
+        """Around all that is recorded after the start: False once recording has ended by trouble that was told."""
+        with self._use.turn:
+            if self.lost is not None:
+                yield False
+                return
+            try:
+                if ended := self._use.ended:
+                    raise StoreError(f"Run {self.run_id} was closed, as {ended}: make the recorder again, resume=True.")
+                yield True
+            except Exception as error:
+                if self._on_error == "raise":
+                    raise
+                self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self.lost = error
+        why = str(error) if isinstance(error, NcoreError) else f"{type(error).__name__}: {error}"
+        with suppress(Exception):  # the store may not let it be said there
+            self.writer.close(f"recording ended: {why}")
+        _loops.warn(
+            f"Recording of run {self.run_id} ended, and training goes on; what comes after epoch "
+            f"{max(self.writer.committed, 0)} is lost: {why}"
         )
 
-    def _due(self, epoch: int) -> dict[str, bool]:
-        def every(n: int, also: bool) -> bool:
-            return n > 0 and (epoch % n == 0 or also)
 
-        return {
-            "trajectories": every(self.settings.trajectories_every, False),
-            "line_graph": every(self.settings.line_graph_every, epoch == self._planned),
-        }
-
-    def _features(self) -> Tensor:
-        """What the unit takes in on the probe: the inputs themselves, or caught on their way through the model."""
-        if self._model is None:
-            return self._inputs
-        device = next(self._unit.parameters()).device
-        caught: list[Tensor] = []
-        model = self._model
-
-        def part(rows: slice) -> list[Tensor]:
-            caught.clear()
-            model(self._inputs[rows].to(device))
-            return list(caught)
-
-        handle = self._unit.register_forward_pre_hook(lambda _, args: caught.append(args[0].detach()))
-        try:
-            with evaluation(self._model), torch.no_grad():
-                parts, _ = by_parts(part, len(self._inputs), _CHUNK)
-        finally:
-            handle.remove()
-        if calls := [len(features) for features in parts if len(features) != 1]:
-            raise UnsupportedError(
-                f"The model called its unit {calls[0]} times on a batch of probe inputs, but once is needed: pass the "
-                "unit that every forward pass goes through once."
-            )
-        return torch.cat([features[0] for features in parts])
-
-    def _suitability(self, features: Tensor) -> dict[str, dict[str, float]]:
-        """LogME of what the unit is given before training: how well the candidate suits the task as it comes.
-
-        Nothing where the targets are no classes, or are all of one. Read on at most ``SUITABILITY_SAMPLES`` of the
-        probe, for whose features the pass of beta_eff has paid already.
-        """
-        from ncore.scores.transfer import logme
-
-        if self._targets.ndim != 1 or self._targets.is_floating_point():
-            return {}
-        features, labels = (part[:SUITABILITY_SAMPLES].cpu() for part in (features.detach(), self._targets))
-        try:
-            score = logme(features.double().flatten(1).numpy(), labels.numpy())
-        except NcoreError:
-            return {}
-        return {"probe": {"logme": score}} if math.isfinite(score) else {}
-
-    def _trajectories(self, chunk: Pass) -> dict[str, np.ndarray]:
-        """Weights, and their rates dw/dt = -dC/dw on the probe, of the synapses between recorded neurons."""
-        weights, rates = [], []
-        errors = (self._run.first_error(chunk), *chunk.errors)
-        for layer, (z, error) in enumerate(zip(chunk.inputs, errors, strict=True)):
-            sources, targets = self._neurons[layer], self._neurons[layer + 1]
-            part = self._run.chain.layers[layer].linear.weight.detach()[targets][:, sources]
-            rate = error[:, targets].T @ z[:, sources] / -chunk.weight
-            weights.append(part.float().cpu().numpy().reshape(-1))
-            rates.append(rate.float().cpu().numpy().reshape(-1))
-        return {**self._columns, "weight": np.concatenate(weights), "rate": np.concatenate(rates)}
-
-    def _metric_columns(self, splits: Mapping[str, Mapping[str, float]], course: Sequence[Moment]) -> dict[str, Any]:
-        # Those in between come first: the last row of an epoch is of its end.
-        rows: list[tuple[int, float | None, str, str, float, float]] = [
-            (moment.step, moment.at, "train", name, value, moment.seconds)
-            for moment in course
-            for name, value in moment.metrics.items()
-        ]
-        now = self.seconds
-        for split, metrics in splits.items():
-            if not isinstance(metrics, Mapping):
-                raise InputError(
-                    f'The metrics of {split!r} are {metrics!r}, but a mapping is needed: {split}={{"accuracy": 0.9}}.'
-                )
-            for name, value in metrics.items():
-                try:
-                    number = float(value)
-                except (TypeError, ValueError) as error:
-                    raise InputError(f"The metric {split} {name} is {value!r}, but a number is needed.") from error
-                if name == "accuracy" and not 0 <= number <= 1:
-                    raise InputError(
-                        f"The {split} accuracy is {number}, but a fraction in [0, 1] is needed: divide per cent by 100."
-                    )
-                rows.append((self._step, None, split, name, number, now))
-        names = ("step", "at", "split", "name", "value", "seconds")
-        return {name: [row[at] for row in rows] for at, name in enumerate(names)}
-
-
-def _dense_strengths(
-    chain: DenseChain, loss: Loss, wanted: Sequence[str], hessian: HessianRecorder
-) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Which strengths from back-propagation are taken, and why any other is left out.
-
-    Raises:
-        UnsupportedError: No strength of any kind is left.
-    """
-    dense = [strength for strength in wanted if strength in DENSE]
-    if not dense and hessian.left_out and not hessian.strengths:
-        raise UnsupportedError(next(iter(hessian.left_out.values())))
+def _planned(store: Store, run_id: str) -> int | None:
+    """The epochs that a run was begun with; None if there is none."""
     try:
-        taken, shallow = check_strengths(chain, loss, dense)
-    except UnsupportedError as error:
-        if not hessian.strengths:
-            raise
-        taken, shallow = (), dict.fromkeys(dense, str(error))
-    return taken, hessian.left_out | shallow
-
-
-def sample_neurons(widths: tuple[int, ...], most: int | None) -> list[np.ndarray]:
-    """For each level, inputs first, the sorted neurons that are recorded: all, or ``most`` drawn with a fixed seed.
-
-    The draw depends on the widths only, so candidates with the same unit are recorded alike.
-    """
-    chosen = []
-    for level, width in enumerate(widths):
-        if most is None or width <= most:
-            chosen.append(np.arange(width))
-        else:
-            chosen.append(np.sort(np.random.default_rng([level, width]).choice(width, most, replace=False)))
-    return chosen
-
-
-def _trajectory_columns(widths: tuple[int, ...], neurons: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """The columns that stay from epoch to epoch: where each recorded synapse is."""
-    start, parts = 0, []
-    for layer, (sources, targets) in enumerate(pairwise(neurons), start=1):
-        target, source = (grid.reshape(-1) for grid in np.meshgrid(targets, sources, indexing="ij"))
-        synapse = start + target.astype(np.int64) * widths[layer - 1] + source
-        parts.append(
-            (np.full(len(synapse), layer, np.int32), synapse, source.astype(np.int32), target.astype(np.int32))
-        )
-        start += widths[layer - 1] * widths[layer]
-    names = ("layer", "synapse", "source", "target")
-    return {name: np.concatenate(columns) for name, columns in zip(names, zip(*parts, strict=True), strict=True)}
+        return store.run(run_id).manifest.planned_epochs
+    except StoreError:
+        return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
@@ -95,7 +95,12 @@ class RecordingSettings(Settings):
     the start and at the end. ``spread`` names strengths that report the symmetry and heterogeneity too.
     ``strengths`` may also name "hessian" and "hessian-cross", of the unit by its Hessian, about three gradients of
     the probe an epoch, and "model-hessian" and "model-hessian-cross", the same of the whole candidate.
+    ``prediction_rows``: what was predicted of single examples of validation and test is kept of every epoch if that
+    comes to no more rows, else of the first epoch, the best so far and the last; 0 for none.
     """
+
+    #: What changes only how much is kept of a run, not the run; see ``identity_of``.
+    ASIDE: ClassVar[frozenset[str]] = frozenset({"prediction_rows"})
 
     probe_samples: PositiveInt = 512
     strengths: tuple[Strength, ...] = DENSE
@@ -103,6 +108,7 @@ class RecordingSettings(Settings):
     neurons: PositiveInt | None = 64
     trajectories_every: int = Field(1, ge=0)
     line_graph_every: int = Field(10, ge=0)
+    prediction_rows: int = Field(200_000, ge=0)
 
 
 def identity_of(settings: BaseModel, without: Collection[str] = ()) -> dict[str, Any]:
@@ -110,14 +116,18 @@ def identity_of(settings: BaseModel, without: Collection[str] = ()) -> dict[str,
 
     All fields with their values, so that a default that is changed later is told apart from the one before. A field
     that was added after runs had been recorded is listed in the class's ``ADDED``, with the value that stands for what
-    was done before there was such a field: with that value it has no part in the id, and those runs stay found.
+    was done before there was such a field: with that value it has no part in the id, and those runs stay found. One
+    that is listed in ``ASIDE`` has no part in it with any value. So it is with the fields of settings within settings.
 
     Args:
         settings: Any settings or spec.
         without: Fields that do not change what is run.
     """
     added: Mapping[str, Any] = getattr(type(settings), "ADDED", {})
-    values = settings.model_dump(mode="json", exclude=set(without))
+    values = settings.model_dump(mode="json", exclude={*without, *getattr(type(settings), "ASIDE", ())})
+    for name in values:
+        if isinstance(inner := getattr(settings, name), BaseModel):
+            values[name] = identity_of(inner)
     return {name: value for name, value in values.items() if name not in added or value != added[name]}
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,10 +19,12 @@ from torch import Tensor, nn
 from ncore.errors import InputError, StoreError, TrainingFailedError
 from ncore.probe._course import Course, Moment, gradient_norm
 from ncore.probe._memory import by_parts, even_parts, free, is_out_of_memory, least_batch
+from ncore.probe._predictions import Predicted, columns_of
 from ncore.probe._state import State, check_tensors, metadata
 from ncore.probe.settings import TrainingSettings
 
 __all__ = [
+    "EVALUATION_BATCH",
     "MEMORY_FORMATS",
     "CheckpointClock",
     "Examples",
@@ -33,7 +36,10 @@ __all__ = [
 ]
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-_EVALUATION_BATCH = 256
+EVALUATION_BATCH = 256
+"""Examples that are looked at together in evaluation mode, where memory lasts for them."""
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ class Trainer:
         self.steps_per_epoch = sum(1 for _ in _batches(torch.arange(len(train)), settings.batch_size))
         self.step, self.micro_batch = 0, settings.batch_size
         self.moments: list[Moment] = []
-        self._evaluated = _EVALUATION_BATCH
+        self._evaluated = EVALUATION_BATCH
         self._one = torch.ones((), device=self.device)
         self._format = MEMORY_FORMATS[settings.memory_format]
         self._precision = _precision(settings.precision, self.device)
@@ -170,24 +176,42 @@ class Trainer:
 
     def evaluate(self, examples: Examples) -> dict[str, float]:
         """Accuracy and plain cross-entropy of a split, in evaluation mode."""
-        return self.evaluate_probe(examples)[0]
+        return self._evaluate(examples, lambda *_: None)[0]
 
     def evaluate_probe(self, examples: Examples) -> tuple[dict[str, float], Tensor]:
         """The same, and what the unit was given: (N, features), so that a recorder need not run the backbone again."""
+        metrics, features = self._evaluate(examples, lambda features, *_: features)
+        return metrics, torch.cat(features)
+
+    def evaluate_each(self, examples: Examples) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """The same, and what was predicted of each example, as columns of the table ``predictions``."""
+
+        def predicted(_: Tensor, likelihoods: Tensor, classes: Tensor, labels: Tensor) -> Predicted:
+            both = likelihoods.gather(1, torch.stack([classes, labels], 1)).exp()
+            return classes, both[:, 0], both[:, 1]
+
+        metrics, parts = self._evaluate(examples, predicted)
+        return metrics, columns_of(parts, examples.labels)
+
+    def _evaluate(
+        self, examples: Examples, keep: Callable[[Tensor, Tensor, Tensor, Tensor], _T]
+    ) -> tuple[dict[str, float], list[_T]]:
+        """One pass; ``keep`` is given features, log-likelihoods, predicted classes and labels, batch by batch."""
         self.model.eval()
 
-        def part(rows: slice) -> tuple[int, float, Tensor]:
+        def part(rows: slice) -> tuple[int, float, _T]:
             labels = examples.labels[rows].to(self.device)
             features = self.model.backbone(examples.prepare(examples.inputs[rows].to(self.device)))
             outputs = self.model.unit(features).float()
-            loss = nn.functional.cross_entropy(outputs, labels, reduction="sum")
-            return int((outputs.argmax(1) == labels).sum()), float(loss), features
+            likelihoods, classes = outputs.log_softmax(1), outputs.argmax(1)
+            loss = nn.functional.nll_loss(likelihoods, labels, reduction="sum")  # of both, the cross-entropy
+            return int((classes == labels).sum()), float(loss), keep(features, likelihoods, classes, labels)
 
         with torch.no_grad(), self._precision():
             found, self._evaluated = by_parts(part, len(examples), self._evaluated)
         correct, total = sum(one[0] for one in found), sum(one[1] for one in found)
         metrics = {"accuracy": correct / len(examples), "loss": total / len(examples)}
-        return metrics, torch.cat([one[2] for one in found])
+        return metrics, [one[2] for one in found]
 
     def save(self, epoch: int) -> bytes:
         """What training needs to go on after ``epoch``, as the bytes of a safetensors file."""
@@ -296,7 +320,7 @@ def frozen_features(backbone: nn.Module, examples: Examples, device: torch.devic
         return backbone(examples.prepare(examples.inputs[rows].to(device))).float().cpu()
 
     with torch.no_grad():
-        parts, _ = by_parts(part, len(examples), _EVALUATION_BATCH)
+        parts, _ = by_parts(part, len(examples), EVALUATION_BATCH)
     return Examples(torch.cat(parts), examples.labels, lambda x: x)
 
 

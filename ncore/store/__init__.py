@@ -14,6 +14,8 @@
         checkpoint-000004-1a2b3c4d.safetensors   of an unfinished run
 
 Files are written aside and renamed, the manifest last: what it lists is there, whole, and nothing else is read.
+Whoever reads ``metrics.parquet`` without this package takes the rows whose ``at`` is null or equals ``epoch`` for what
+holds at the ends of epochs; the others were measured in their course.
 Nothing is ever unpickled.
 """
 

@@ -13,14 +13,18 @@ import pyarrow.compute as pc
 from ncore.errors import InputError, StoreError
 from ncore.network.strengths import Strength
 from ncore.store.damage import in_line
+from ncore.store.metric_names import canonical_name, canonical_split
 from ncore.store.schema import TABLES
 
-__all__ = ["FACTORS", "Columns", "Factors", "arrow_table", "factor_table", "factors_of_table", "latest"]
+__all__ = ["FACTORS", "LATEST", "Columns", "Factors", "arrow_table", "factor_table", "factors_of_table", "latest"]
 
 Columns: TypeAlias = pd.DataFrame | Mapping[str, Any]
 """A table as a DataFrame, or as a mapping from column name to values."""
 
 FACTORS = ("inputs", "slopes", "errors")
+LATEST = ("validation_accuracy", "test_accuracy", "seconds", "beta_eff", "beta_eff_strength")
+"""What :func:`latest` finds."""
+
 _MOST_VALUES = 2**31 - 1  # of a factor: where each sample begins is kept as int32
 
 
@@ -146,8 +150,9 @@ def latest(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
         rows = tables["metrics"].select(["at", "split", "name", "value", "seconds"]).to_pylist()
         rows.sort(key=lambda row: float("inf") if row["at"] is None else row["at"])  # the latest of an epoch counts
         for row in rows:
-            if row["name"] == "accuracy" and row["split"] in ("validation", "test"):
-                found[f"{row['split']}_accuracy"] = row["value"]
+            split = canonical_split(row["split"])
+            if split in ("validation", "test") and canonical_name(row["name"]) == "accuracy":
+                found[f"{split}_accuracy"] = row["value"]
         seconds = [row["seconds"] for row in rows if row["seconds"] is not None]
         if seconds:
             found["seconds"] = max(seconds)

@@ -17,10 +17,10 @@ import pyarrow as pa
 from ncore.errors import StoreError
 from ncore.store._folder import Folder
 from ncore.store._parquet import CheckedSink, lifted_group, open_table, stream_writer
-from ncore.store.layout import part_file, table_file
+from ncore.store.layout import parse_table_file, part_file, table_file
 from ncore.store.manifest import FileEntry, Manifest
 from ncore.store.schema import TABLES
-from ncore.store.spans import count_in
+from ncore.store.spans import MOST_EPOCH, count_in
 
 __all__ = ["FAN_OUT", "LARGEST", "Compaction", "due"]
 
@@ -87,6 +87,27 @@ class Compaction:
                 self._replace(files, manifest, name, parts, table_file(name))
         return files
 
+    def before(self, manifest: Manifest, epoch: int) -> dict[str, FileEntry]:
+        """The files that a run consists of without this epoch and later ones; what reaches past it is cut.
+
+        Args:
+            manifest: Which lists those of now.
+            epoch: The first one to go.
+
+        Raises:
+            StoreError: A file that is to be cut is damaged.
+        """
+        self._kept.clear()  # paths may come again
+        files = {}
+        for path, entry in manifest.files.items():
+            name, held = parse_table_file(path) or ("", range(0))
+            if held.stop <= epoch:
+                files[path] = entry
+            elif any(number in held and number < epoch for number in manifest.tables.get(name, ())):
+                target = part_file(name, held.start, epoch - 1)
+                files[target] = self._join(manifest, name, [path], target, epoch)
+        return files
+
     def _replace(
         self, files: dict[str, FileEntry], manifest: Manifest, name: str, parts: list[str], target: str
     ) -> None:
@@ -101,7 +122,9 @@ class Compaction:
             self._kept.pop(path, None)
         files[target] = entry
 
-    def _join(self, manifest: Manifest, name: str, parts: list[str], target: str) -> FileEntry:
+    def _join(
+        self, manifest: Manifest, name: str, parts: list[str], target: str, before: int = MOST_EPOCH + 1
+    ) -> FileEntry:
         """Stream files into one, in their order: row groups are of whole epochs, as many as they can hold."""
         limit = TABLES[name].group_rows
         with self._folder.writing(target) as file:
@@ -109,7 +132,7 @@ class Compaction:
             with stream_writer(name, sink) as writer:
                 waiting: list[pa.Table] = []
                 count = 0
-                for rows in self._epochs(manifest, name, parts):
+                for rows in self._epochs(manifest, name, parts, before):
                     if waiting and count + len(rows) > limit:
                         writer.write_table(pa.concat_tables(waiting).combine_chunks(), row_group_size=limit)
                         waiting, count = [], 0
@@ -119,9 +142,10 @@ class Compaction:
                     writer.write_table(pa.concat_tables(waiting).combine_chunks(), row_group_size=limit)
         return sink.entry
 
-    def _epochs(self, manifest: Manifest, name: str, parts: list[str]) -> Iterator[pa.Table]:
+    def _epochs(self, manifest: Manifest, name: str, parts: list[str], before: int) -> Iterator[pa.Table]:
         """Rows of listed epochs in their order, each by itself: so it does not matter what was joined before."""
-        listed, limit = set(manifest.tables.get(name, ())), TABLES[name].group_rows
+        listed = {epoch for epoch in manifest.tables.get(name, ()) if epoch < before}
+        limit = TABLES[name].group_rows
         for path in parts:
             for rows in self._groups(manifest, name, path):
                 epochs = rows["epoch"].to_numpy()

@@ -8,14 +8,14 @@ import socket
 import stat
 from datetime import UTC, datetime, timedelta
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from ncore.errors import StoreError
 from ncore.store._folder import Folder, LocalFolder
 from ncore.store.layout import LOCK
 from ncore.store.manifest import Manifest, Owner
 
-__all__ = ["SILENCE", "BusyError", "held", "is_alive", "status_now", "take", "this_process"]
+__all__ = ["SILENCE", "BusyError", "held", "is_alive", "is_lost", "status_now", "take", "this_process"]
 
 SILENCE = timedelta(minutes=10)
 """Where no lock can be asked, a run that was not updated for this long counts as interrupted."""
@@ -52,6 +52,17 @@ def take(folder: LocalFolder) -> FileLock | None:
             return None
         raise StoreError(f"{folder.name_of(LOCK)} could not be locked: {error.strerror or error}.") from error
     return lock
+
+
+def is_lost(lock: BaseFileLock) -> bool:
+    """Whether another file is where a lock was taken: then it keeps nobody away any more."""
+    handle = lock._context.lock_file_fd
+    if handle is None:
+        return True
+    try:
+        return not os.path.samestat(os.fstat(handle), os.stat(lock.lock_file, follow_symlinks=False))
+    except OSError:  # none at all, or not to be looked at: whoever comes has to make one first
+        return False
 
 
 def held(folder: LocalFolder) -> bool | None:

@@ -65,14 +65,16 @@ def begin(
             and is_alive(folder, former)
         ):
             who = f"process {former.writer.pid} on {former.writer.host}" if former else "another process"
-            raise StoreError(f"Run {run_id} is being recorded by {who}: wait for it, or give another run id.")
+            raise StoreError(
+                f"Run {run_id} is being recorded by {who}: wait for it, or give another run id with run_id=."
+            )
         manifest = _manifest(values, former, resume)
         if former is not None:
             remove_leftovers(folder, former)
             if former.status == "finished":
                 raise StoreError(
                     f"Run {run_id} is finished: read it, delete it with `ncore delete STORE {run_id}`, or give another "
-                    "run id."
+                    "run id with run_id=."
                 )
         folder.write(MANIFEST, manifest.to_bytes())
     except BaseException:
@@ -113,13 +115,13 @@ def _manifest(values: Mapping[str, Any], former: Manifest | None, resume: bool) 
     if not resume:
         raise StoreError(
             f"Run {run_id} exists, unfinished, up to epoch {former.last_epoch}: open it with resume=True, or give "
-            "another run id."
+            "another run id with run_id=."
         )
     for name in ("candidate", "dataset", "seed", "mode", "config"):
         if getattr(former, name) != getattr(fresh, name):
             raise StoreError(
                 f"Run {run_id} cannot be resumed with another {name} ({_short(getattr(fresh, name))}) than it was "
-                f"begun with ({_short(getattr(former, name))}): give another run id."
+                f"begun with ({_short(getattr(former, name))}): give another run id with run_id=."
             )
     keep = ("created", "epochs", "tables", "files", "summary")
     return fresh.model_copy(

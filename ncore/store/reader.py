@@ -20,6 +20,7 @@ from ncore.store.annotations import read_annotations
 from ncore.store.damage import DamagedFileError, kept_inside
 from ncore.store.layout import MANIFEST
 from ncore.store.manifest import MOST_BYTES, Manifest
+from ncore.store.metric_names import usually_named
 from ncore.store.schema import TABLES
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ class Run:
     @property
     def status(self) -> str:
         """How the run stands now: "running", "finished", "failed" or "interrupted"."""
-        return status_now(self._folder, self._load())
+        status = status_now(self._folder, self._load())
+        # Between the two looks it may have ended.
+        return status_now(self._folder, self._load()) if status == "interrupted" else status
 
     @property
     def tags(self) -> list[str]:
@@ -88,11 +91,11 @@ class Run:
         return self._load().tables.get(table, [])
 
     def metrics(self) -> pd.DataFrame:
-        """The table ``metrics``: losses, accuracies, learning rates and times.
+        """The table ``metrics``: losses, accuracies, learning rates and times, by their usual names.
 
         ``at`` is the epochs of training done when a row was measured; always there, the row's epoch if nothing else.
         """
-        frame = self._frame("metrics")
+        frame = usually_named(self._frame("metrics"))
         return frame.assign(at=frame["at"].fillna(frame["epoch"]).astype("float64"))
 
     def capacitance(self) -> pd.DataFrame:

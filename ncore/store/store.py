@@ -312,7 +312,10 @@ class Store:
             manifest = Manifest.from_bytes(child.read(MANIFEST, MOST_BYTES), child.name_of(MANIFEST))
             row = row_of(run_id, manifest)
             self._known[run_id] = (stamp, row)
-            return annotated({**row, "status": status_now(child, manifest)}, _annotations(child))
+            status = status_now(child, manifest)
+            if status != manifest.status and child.stamp(MANIFEST) != stamp:  # between the two looks it has ended
+                return self._read_row(run_id)
+            return annotated({**row, "status": status}, _annotations(child))
         except FileNotFoundError:
             if not has_tables(child):
                 return None

@@ -20,10 +20,11 @@ from ncore._validation import whole
 from ncore.errors import NcoreError, StoreError
 from ncore.store import _checkpoints
 from ncore.store._background import Background, Job
-from ncore.store._columns import Columns, Factors, arrow_table, factor_table, latest
+from ncore.store._columns import LATEST, Columns, Factors, arrow_table, factor_table, latest
 from ncore.store._compaction import Compaction
 from ncore.store._folder import Folder
 from ncore.store._inventory import remove_leftovers
+from ncore.store._lock import is_lost
 from ncore.store._parquet import encode, entry_of
 from ncore.store.layout import LOCK, MANIFEST, part_file
 from ncore.store.listing import check_summary
@@ -65,6 +66,16 @@ class RunWriter:
     def last_epoch(self) -> int:
         """The last epoch that was handed over, -1 if there is none: go on with the next."""
         return self._last_epoch
+
+    @property
+    def committed(self) -> int:
+        """The last epoch that readers see, -1 if there is none."""
+        return self._manifest.last_epoch
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is recorded."""
+        return not self._open
 
     def write_epoch(
         self,
@@ -119,6 +130,21 @@ class RunWriter:
         news = {**latest(tables), **_news(summary)}
         self._do(lambda: self._commit(epoch, tables, news, dropped))
         self._last_epoch = epoch
+
+    def drop_from(self, epoch: int) -> None:
+        """Forget this epoch and all later ones, so that they can be recorded anew."""
+        self._check_open()
+        self._wait()
+        before = self._manifest
+        tables = {name: [number for number in held if number < epoch] for name, held in before.tables.items()}
+        with self._still_there():
+            self._switch(
+                self._compaction.before(before, epoch),
+                tables={name: kept for name, kept in tables.items() if kept},
+                epochs=[number for number in before.epochs if number < epoch],
+                summary={name: value for name, value in before.summary.items() if name not in LATEST},
+            )
+        self._last_epoch = self._manifest.last_epoch
 
     def describe(
         self,
@@ -217,6 +243,7 @@ class RunWriter:
         self, epoch: int, tables: Mapping[str, pa.Table], news: Mapping[str, Any], dropped: AbstractSet[int]
     ) -> None:
         before = self._manifest
+        self._check_lock()
 
         def put(name: str) -> tuple[str, FileEntry]:
             data = encode(name, tables[name])
@@ -260,6 +287,7 @@ class RunWriter:
         """Write the manifest with some values replaced; a sign of life may be due at the same moment."""
         with self._manifest_lock:
             manifest = self._manifest.changed(**values)
+            self._check_lock()
             if self._lock is None:
                 self._check_still_ours()
             self._write(MANIFEST, manifest.to_bytes())
@@ -268,6 +296,11 @@ class RunWriter:
     def _write(self, path: str, data: Any) -> None:
         with self._still_there():
             self._folder.write(path, data)
+
+    def _check_lock(self) -> None:
+        """Where the folder was deleted and is there again, somebody else's run must not be written into."""
+        if self._lock is not None and is_lost(self._lock):
+            raise StoreError(f"Run {self.run_id} was taken over by another writer: this one stops.")
 
     def _check_still_ours(self) -> None:
         """Where no lock keeps others away, the manifest says whose the run is."""

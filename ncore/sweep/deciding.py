@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ncore.errors import StoreError
-from ncore.probe.job import Job, data_digest
+from ncore.errors import NcoreError, StoreError
+from ncore.probe.agreement import REMEDY, lacking, other_data, other_settings
+from ncore.probe.contents import DataNow, data_now, has_weights_here, trained_from_other_weights
+from ncore.probe.job import Job, expand
 
 if TYPE_CHECKING:
     from ncore.store import Store
     from ncore.store.manifest import Manifest
 
 __all__ = ["Action", "Decider", "Decision"]
+
+_DOWNLOADED = ("torchvision", "hf")  # sources of data that a look at them may fetch
 
 
 class Action(StrEnum):
@@ -42,20 +47,27 @@ class Decision:
 
 
 class Decider:
-    """Decides job by job, and looks at each dataset once.
+    """Decides job by job, and looks at each dataset once, and at each candidate whose weights are the user's own.
+
+    A finished run stands for a job if it was on the data, from the weights and with the settings that the job has now,
+    and has recorded what is asked for; one that was interrupted is gone on with on the first three. Everything else is
+    refused, and said: what was learned from other data is no beginning, and no end, of this.
 
     Args:
-        store: Where the runs are.
+        store: Where the runs are; None if there is none yet.
         retry_failed: Repeat runs that failed before, instead of skipping them.
         keep_stopped: Leave alone what an earlier sweep stopped, instead of going on with it.
     """
 
-    def __init__(self, store: Store, retry_failed: bool = False, keep_stopped: bool = False) -> None:
+    def __init__(self, store: Store | None, retry_failed: bool = False, keep_stopped: bool = False) -> None:
         self._store, self._retry, self._keep_stopped = store, retry_failed, keep_stopped
-        self._digests: dict[str, str | None] = {}
+        self._data: dict[str, DataNow | NcoreError] = {}
+        self._weights: dict[str, str] = {}
 
     def decide(self, job: Job, run_id: str) -> Decision:
         """What is done with a job whose run has this id."""
+        if self._store is None:
+            return Decision(Action.RUN)
         try:
             manifest = self._store.run(run_id).manifest
         except StoreError:
@@ -64,26 +76,72 @@ class Decider:
             if self._retry:
                 return Decision(Action.REPEAT)
             return Decision(Action.SKIP, "failed before; repeat it with --retry-failed")
-        if why := self._on_other_data(job, manifest):
-            return Decision(Action.REFUSE, why)
-        if manifest.status == "finished":
-            return Decision(Action.SKIP, "finished before")
+        finished = manifest.status == "finished"
+        data = self.data_of(job) if finished or manifest.last_epoch >= 0 else None
+        if why := self._differs(job, manifest, data):
+            return Decision(Action.REFUSE, f"{'finished' if finished else 'begun'} {why}: {REMEDY}")
+        if finished:
+            images = data.images if isinstance(data, DataNow) else {}
+            if less := lacking(manifest, job.recording, images.get("validation")):
+                return Decision(Action.REFUSE, f"finished {less}: ask for less in `recording`, {REMEDY}")
+            unseen = f" ({_unseen(data)})" if isinstance(data, NcoreError) and _knows_its_data(manifest) else ""
+            return Decision(Action.SKIP, f"finished before{unseen}")
         if self._keep_stopped and manifest.stopped_early:
             return Decision(Action.SKIP, f"{manifest.reason} before")
         return Decision(Action.RESUME, epoch=max(manifest.last_epoch, 0))
 
-    def _on_other_data(self, job: Job, manifest: Manifest) -> str:
-        """Why a run can be neither taken for this job nor gone on with: its data had the same name, but were others."""
-        recorded = manifest.info.get("dataset_fingerprint")
-        if not recorded:
-            return ""
-        key = f"{job.dataset.model_dump_json()} {job.dataset.cut_seed(job.seed)}"
-        if key not in self._digests:
-            self._digests[key] = data_digest(job)
-        now = self._digests[key]
-        if now is None or now == recorded:
-            return ""
-        return (
-            f"the run {manifest.run} was recorded on other data than {job.dataset.name!r} has now (digest {recorded}, "
-            f"not {now}): give the dataset another `name`, or delete the run with `ncore delete`"
-        )
+    def data_of(self, job: Job) -> DataNow | NcoreError:
+        """A job's data as they are now, or why they can't be looked at."""
+        seed, key = job.dataset.cut_seed(job.seed), _key_of_data(job)
+        if key not in self._data:
+            with contextlib.chdir(job.base):
+                try:
+                    self._data[key] = data_now(expand(job.dataset), seed)
+                except NcoreError as error:
+                    self._data[key] = error
+        return self._data[key]
+
+    def data_here(self, job: Job) -> DataNow | None:
+        """The same where nothing is downloaded for it, and they can be looked at."""
+        if job.dataset.source.partition(":")[0] in _DOWNLOADED and _key_of_data(job) not in self._data:
+            return None
+        data = self.data_of(job)
+        return data if isinstance(data, DataNow) else None
+
+    def _differs(self, job: Job, manifest: Manifest, data: DataNow | NcoreError | None) -> str:
+        """Why a run can be neither taken for this job nor gone on with."""
+        why = ""
+        if isinstance(data, DataNow):
+            why = other_data(manifest, data.digests, data.fingerprint, job.dataset.name)
+        why = why or other_settings(manifest, job.resolved)
+        if isinstance(data, DataNow):
+            why = why or self._other_weights(job, manifest, data)
+        return why
+
+    def _other_weights(self, job: Job, manifest: Manifest, data: DataNow) -> str:
+        """How they differ; those that a hub keeps under a name are only looked at once they are loaded to go on."""
+        then = manifest.digests.get("weights")
+        seed = "" if job.candidate.pretrained else job.seed  # weights that are loaded are the same for all
+        key = f"{job.base} {job.candidate.model_dump_json()} {seed} {data.image} {then}"
+        if not then or key in self._weights:
+            return self._weights.get(key, "")
+        why = ""
+        # A factory of the user's own may raise anything; the run then says it better than this.
+        with contextlib.chdir(job.base), contextlib.suppress(Exception):
+            candidate = expand(job.candidate)
+            if has_weights_here(candidate):
+                why = trained_from_other_weights(manifest, candidate, job.seed, data.image)
+        self._weights[key] = why
+        return why
+
+
+def _key_of_data(job: Job) -> str:
+    return f"{job.base} {job.dataset.model_dump_json()} {job.dataset.cut_seed(job.seed)}"
+
+
+def _knows_its_data(manifest: Manifest) -> bool:
+    return bool(manifest.digests.get("data") or manifest.info.get("dataset_fingerprint"))
+
+
+def _unseen(error: NcoreError) -> str:
+    return f"its data can't be looked at now: {str(error).rstrip('.')}"

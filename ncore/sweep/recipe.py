@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ncore._yaml import read_yaml
+from ncore._yaml import read_yaml_file
 from ncore.errors import InputError
 from ncore.probe.candidates import CandidateSpec
 from ncore.probe.datasets import DatasetSpec
@@ -96,9 +96,6 @@ class Recipe(Settings):
         Raises:
             InputError: The file cannot be read, is not YAML, or does not fit.
         """
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"The recipe {str(path)!r} cannot be read: {error}.") from error
-        values = read_yaml(text, f"The recipe {str(path)!r}")
-        return cls.parse(values, base=Path(path).resolve().parent, where=f"The recipe {str(path)!r}")
+        where = f"The recipe {str(path)!r}"
+        values, _ = read_yaml_file(path, where)
+        return cls.parse(values, base=Path(path).resolve().parent, where=where)

@@ -13,12 +13,12 @@ from ncore.sweep.deciding import Action, Decider
 
 __all__ = ["Engine", "Outcome", "Result", "execute", "run_id", "sweep"]
 
-Outcome = Literal["finished", "failed", "skipped", "stopped"]
+Outcome = Literal["finished", "failed", "refused", "skipped", "stopped"]
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a job ended; ``reason`` says why it failed, was skipped or was stopped early."""
+    """How a job ended; ``reason`` says why it failed, was refused or skipped, or was stopped early."""
 
     job: Job
     run_id: str
@@ -72,7 +72,7 @@ def sweep(
         if decision.action is Action.SKIP:
             settle(Result(job, name, "skipped", decision.reason))
         elif decision.action is Action.REFUSE:
-            settle(Result(job, name, "failed", decision.reason))
+            settle(Result(job, name, "refused", decision.reason))
         else:
             if decision.action is Action.REPEAT:
                 opened.delete(name)

@@ -113,7 +113,7 @@ class _Stages:
         decision = decider.decide(job, name)
         if decision.action is Action.REPEAT:
             self.opened.delete(name)
-        outcomes: dict[Action, Outcome] = {Action.SKIP: "skipped", Action.REFUSE: "failed"}
+        outcomes: dict[Action, Outcome] = {Action.SKIP: "skipped", Action.REFUSE: "refused"}
         if outcome := outcomes.get(decision.action):
             self.settle(Result(job, name, outcome, decision.reason))
         return outcome is not None

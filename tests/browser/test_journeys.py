@@ -58,8 +58,7 @@ def test_browse_choose_rank_and_pass_the_link_on(page: Page, browser: Browser, s
 
     page.get_by_role("link", name="Ranking").click()
     expect(page.get_by_text("Showing your working set: 3 runs.")).to_be_visible()
-    page.get_by_role("slider", name="As of epoch").press("ArrowRight")
-    page.get_by_role("slider", name="As of epoch").press("ArrowRight")
+    page.get_by_role("slider", name="As of epoch").press("ArrowLeft")
     expect(page.get_by_text("As of epoch 5 of 6")).to_be_visible()
     page.wait_for_url(re.compile(r"/ranking\?.*ranking-epoch=5"))
     assert page.url.count("runs=0~") == 3
@@ -121,7 +120,7 @@ def test_steps_back_in_history_show_the_default_and_then_what_was_chosen(page: P
     epoch = page.get_by_role("slider", name="As of epoch")
     chosen = page.get_by_text(re.compile(r"^As of epoch \d of 6"))
     default = chosen.inner_text()
-    epoch.press("ArrowRight")
+    epoch.press("ArrowLeft")
     expect(chosen).not_to_have_text(default)
     moved = chosen.inner_text()
     page.wait_for_url(re.compile("ranking-epoch="))

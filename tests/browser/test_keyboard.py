@@ -60,8 +60,8 @@ def test_choose_runs_change_page_move_the_epoch_and_save(page: Page, small: str)
     settle(page)
 
     tab_to(page, "As of epoch", "input")
-    page.keyboard.press("ArrowRight")
-    expect(page.get_by_text("As of epoch 4 of 6")).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_text("As of epoch 5 of 6")).to_be_visible()
     settle(page)
 
     tab_to(page, "What is this?", "button")

@@ -78,7 +78,7 @@ def on_runs(page: Page) -> None:
 
 
 def on_ranking(page: Page) -> None:
-    move(page, "As of epoch", "ArrowRight", 2)
+    move(page, "As of epoch", "ArrowLeft")
     pick(page, "Prediction method", "Best accuracy")
     expect(page.get_by_text("As of epoch 5 of 6")).to_be_visible()
 
@@ -107,13 +107,13 @@ def on_dynamics(page: Page) -> None:
 
 
 def on_compare(page: Page) -> None:
-    move(page, "As of epoch", "ArrowRight", 2)
+    move(page, "As of epoch", "ArrowLeft")
     pick(page, "Prediction method", "Best accuracy")
     pick(page, "Second candidate", "dense")
 
 
 def on_report(page: Page) -> None:
-    move(page, "As of epoch", "ArrowRight", 2)
+    move(page, "As of epoch", "ArrowLeft")
     pick(page, "Prediction method", "Best accuracy")
 
 

@@ -4,7 +4,9 @@ import contextlib
 import difflib
 import importlib
 import inspect
+import shutil
 import sys
+import time
 import warnings
 
 import numpy as np
@@ -15,8 +17,9 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import ncore
 from ncore.errors import InputError, MissingExtraError, StoreError, UnsupportedError
-from ncore.probe.integrations._naming import place_of, read_places
+from ncore.probe.integrations._naming import read_places
 from ncore.probe.integrations._session import Session
+from ncore.store.metric_names import place_of
 
 EPOCHS, CLASSES, SIZE = 3, 3, 8
 NAMES = {"candidate": "tiny", "dataset": "stripes"}
@@ -273,7 +276,9 @@ def test_lightning_ctrl_c_leaves_a_run_to_resume(lightning, tmp_path):
     assert only_run(tmp_path / "a").status == "interrupted"
     with pytest.raises(StoreError, match="resume=True"):
         lightning_run(lightning, tmp_path, [lightning_callback(tmp_path / "a")])
-    lightning_run(lightning, tmp_path, [lightning_callback(tmp_path / "a", resume=True)])
+    with pytest.raises(StoreError, match=r"up to epoch 1.*after epoch 0.*skip.*replace.*refuse"):
+        lightning_run(lightning, tmp_path, [lightning_callback(tmp_path / "a", resume=True)])
+    lightning_run(lightning, tmp_path, [lightning_callback(tmp_path / "a", resume=True, when_recorded="skip")])
     lightning_run(lightning, tmp_path, [lightning_callback(tmp_path / "b")])
     resumed, undisturbed = only_run(tmp_path / "a"), only_run(tmp_path / "b")
     assert resumed.status == "finished"
@@ -281,11 +286,11 @@ def test_lightning_ctrl_c_leaves_a_run_to_resume(lightning, tmp_path):
 
 
 def test_lightning_epochs_without_validation_have_no_stale_metrics(lightning, tmp_path):
-    callback = lightning_callback(tmp_path, metrics={"val_acc": "validation/top-1"})
+    callback = lightning_callback(tmp_path, metrics={"val_acc": "validation/share"})
     module = lightning_run(lightning, tmp_path, [callback], check_val_every_n_epoch=2)
     run = only_run(tmp_path)
     assert run.epochs == [0, 1, 2, 3]
-    assert metric(run, "validation", "top-1") == {2: module.seen["val_acc"][0]}
+    assert metric(run, "validation", "share") == {2: module.seen["val_acc"][0]}
     assert metric(run, "validation", "accuracy") == {}
     assert list(metric(run, "train", "accuracy")) == [1, 2, 3]
 
@@ -326,7 +331,8 @@ class Rows(Dataset):
     def __getitem__(self, index):
         self.reads += 1
         if self.broken is not None and self.reads > 1.5 * len(self):
-            raise self.broken
+            broken, self.broken = self.broken, None
+            raise broken
         return {"pixel_values": self.pictures[0][index], "labels": self.pictures[1][index]}
 
 
@@ -409,25 +415,81 @@ def test_transformers_failure_in_the_middle_is_recorded(transformers, tmp_path):
     assert run.epochs == [0, 1]
 
 
-@pytest.mark.parametrize(
-    ("error", "status", "reason"),
-    [(BrokenError("a fuse"), "failed", "BrokenError: a fuse"), (KeyboardInterrupt(), "interrupted", None)],
-)
-def test_transformers_script_that_ends_by_an_error(transformers, tmp_path, monkeypatch, error, status, reason):
-    """What the interpreter does at exit is done here by hand."""
-    import atexit
+def ended(place):
+    """The run, once it is closed by whoever does that."""
+    until = time.monotonic() + 60
+    while only_run(place).status == "running" and time.monotonic() < until:
+        time.sleep(0.02)
+    return only_run(place)
 
-    registered = []
-    monkeypatch.setattr(atexit, "register", registered.append)
+
+def test_transformers_run_fails_at_once_when_training_is_left(transformers, tmp_path):
+    """Nobody tells the callback, which is still there, and the process goes on."""
+    callback = transformers_callback(tmp_path / "a", resume=True, when_recorded="replace")
+    with contextlib.suppress(BrokenError):
+        transformers_run(transformers, tmp_path, [callback], BrokenError("a fuse"))
+    run = ended(tmp_path / "a")
+    assert (run.status, run.manifest.reason) == ("failed", "training was left before its end")
+    assert run.epochs == [0, 1]
+    transformers_run(transformers, tmp_path, [callback])  # and the same callback goes on
+    transformers_run(transformers, tmp_path, [transformers_callback(tmp_path / "b")])
+    again, undisturbed = only_run(tmp_path / "a"), only_run(tmp_path / "b")
+    assert again.status == "finished"
+    assert same_tables(again, undisturbed)
+
+
+def test_transformers_starts_over_by_itself_with_a_smaller_batch(transformers, tmp_path):
     callback = transformers_callback(tmp_path / "a")
-    with pytest.raises(type(error)):
-        transformers_run(transformers, tmp_path, [callback], error)
-    assert only_run(tmp_path / "a").status == "running"
-    monkeypatch.setattr(sys, "last_value", error, raising=False)
-    for call in reversed(registered):
-        call()
+    short = RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    trainer = transformers_run(
+        transformers, tmp_path, [callback], short, auto_find_batch_size=True, eval_strategy="no", num_train_epochs=2
+    )
     run = only_run(tmp_path / "a")
-    assert (run.status, run.manifest.reason) == (status, reason)
+    assert (run.status, run.epochs) == ("finished", [0, 1, 2])
+    assert "replaced" in " ".join(run.manifest.warnings)
+    assert trainer.state.train_batch_size < 16
+    np.testing.assert_array_equal(unit_weights(run, 2), flat(trainer.model.classifier[1]))
+
+
+def test_two_transformers_callbacks_are_two_runs(transformers, tmp_path):
+    callbacks = [transformers_callback(tmp_path / name) for name in "ab"]
+    transformers_run(transformers, tmp_path, callbacks)
+    assert [only_run(tmp_path / name).status for name in "ab"] == ["finished"] * 2
+    assert same_tables(only_run(tmp_path / "a"), only_run(tmp_path / "b"))
+
+
+class Tokens(Dataset):
+    """Texts as a language model takes them."""
+
+    def __init__(self, count):
+        generator = torch.Generator().manual_seed(4)
+        self.ids = torch.randint(5, 20, (count, 6), generator=generator)
+        self.mask = (torch.arange(6) < 3 + torch.arange(count)[:, None] % 4).long()
+        self.labels = torch.randint(CLASSES, (count,), generator=generator)
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        return {"input_ids": self.ids[index], "attention_mask": self.mask[index], "labels": self.labels[index]}
+
+
+def test_transformers_of_several_inputs_by_name(transformers, tmp_path):
+    texts = Tokens(32)
+    sizes = {"hidden_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    with quiet():
+        config = transformers.BertConfig(vocab_size=20, num_labels=CLASSES, **sizes)
+        model = transformers.BertForSequenceClassification(config)
+        model.classifier = ncore.NCPUnit(12, CLASSES, widths=(10, 9, 8))
+        arguments = transformers.TrainingArguments(
+            str(tmp_path), num_train_epochs=1, use_cpu=True, report_to="none", disable_tqdm=True, save_strategy="no"
+        )
+        probe = ({"input_ids": texts.ids, "attention_mask": texts.mask.numpy()}, texts.labels.numpy())
+        callback = transformers_callback(tmp_path / "a", unit="classifier", probe=probe)
+        transformers.Trainer(model, arguments, train_dataset=texts, callbacks=[callback]).train()
+    run = only_run(tmp_path / "a")
+    assert (run.status, run.epochs) == ("finished", [0, 1])
+    np.testing.assert_array_equal(unit_weights(run, 1), flat(model.classifier))
 
 
 def test_transformers_resumes_from_a_checkpoint(transformers, tmp_path):
@@ -464,6 +526,46 @@ def test_transformers_records_in_the_first_process_only(transformers, tmp_path):
     callback.on_train_begin(transformers.TrainingArguments(str(tmp_path)), state, None, model=Network())
     callback.on_train_end(None, state, None)
     assert not (tmp_path / "store").exists()
+
+
+# Trouble in recording
+
+
+def delete_store(place):
+    """A callback of any of the trainers, which deletes the store after the first epoch."""
+
+    def gone(self, *args, **others):
+        shutil.rmtree(place, ignore_errors=True)
+
+    return {"on_train_epoch_end": gone, "on_epoch_end": gone}
+
+
+def test_lightning_goes_on_without_its_store(lightning, tmp_path):
+    plain = lightning_run(lightning, tmp_path, [])
+    breaker = type("Breaker", (lightning.Callback,), delete_store(tmp_path / "a"))()
+    module = lightning_run(lightning, tmp_path, [lightning_callback(tmp_path / "a"), breaker])
+    assert same(plain.state_dict(), module.state_dict())
+    with pytest.raises(StoreError, match="deleted"):
+        lightning_run(lightning, tmp_path, [lightning_callback(tmp_path / "a", on_error="raise"), breaker])
+
+
+def test_transformers_goes_on_without_its_store(transformers, tmp_path):
+    plain = transformers_run(transformers, tmp_path, [])
+    breaker = type("Breaker", (transformers.TrainerCallback,), delete_store(tmp_path / "a"))()
+    trainer = transformers_run(transformers, tmp_path, [transformers_callback(tmp_path / "a"), breaker])
+    assert same(plain.model.state_dict(), trainer.model.state_dict())
+    with pytest.raises(StoreError, match="deleted"):
+        transformers_run(transformers, tmp_path, [transformers_callback(tmp_path / "a", on_error="raise"), breaker])
+
+
+def test_transformers_goes_on_after_a_metric_that_is_no_accuracy(transformers, tmp_path):
+    """What is recorded up to there stays, with the reason."""
+    callback = transformers_callback(tmp_path / "a", metrics={"eval_score": "validation/accuracy"})
+    plain, trainer = (transformers_run(transformers, tmp_path, those) for those in ([], [callback]))
+    assert same(plain.model.state_dict(), trainer.model.state_dict())
+    run = only_run(tmp_path / "a")
+    assert (run.status, run.epochs) == ("interrupted", [0])
+    assert "recording ended: The validation accuracy is 10.0, but a fraction" in run.manifest.reason
 
 
 # What is refused

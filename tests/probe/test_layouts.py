@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
 import unicodedata
 from pathlib import Path
 
@@ -23,7 +25,7 @@ CLASSES_WITH_SUCH_WORDS = ("test tube", "trainers", "valley", "develop", "steam 
 
 
 def fill(root: Path, names: tuple[str, ...] = ("cat", "dog"), count: int = 12, suffix: str = ".png") -> None:
-    rng = np.random.default_rng(len(str(root)))
+    rng = np.random.default_rng(list(str(root).encode()))
     for label, name in enumerate(names):
         (root / name).mkdir(parents=True, exist_ok=True)
         for index in range(count):
@@ -179,3 +181,130 @@ def test_names_are_compared_in_one_unicode_form(tmp_path: Path) -> None:
     if len(list((tmp_path / "b").iterdir())) == 3:  # some file systems make one of the two
         with pytest.raises(InputError, match="two subfolders called 'café'"):
             load_dataset(f"folder:{tmp_path / 'b'}")
+
+
+@pytest.mark.parametrize("sets", [("train", "test"), ("training", "validation", "testing"), ("Train", "VAL")])
+def test_sets_below_classes_are_refused(tmp_path: Path, sets: tuple[str, ...]) -> None:
+    for name in ("cat", "dog"):
+        fill(tmp_path / name, sets)
+    with pytest.raises(InputError, match=r"two ways: .* are sets of that class.*`layout: classes`"):
+        load_dataset(f"folder:{tmp_path}")
+    assert load_dataset({"source": f"folder:{tmp_path}", "layout": "classes"}).class_names == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    "names", [("learn", "holdout"), ("fold_1", "fold_2", "fold_3"), ("a", "b"), ("public", "private")]
+)
+def test_the_same_folders_below_all_are_refused(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        fill(tmp_path / name)
+    with pytest.raises(InputError, match=r"two ways: .* each have the folders cat, dog"):
+        load_dataset(f"folder:{tmp_path}")
+    assert load_dataset({"source": f"folder:{tmp_path}", "layout": "classes"}).class_names == sorted(names)
+
+
+def test_folders_below_classes_that_differ_are_no_sets(tmp_path: Path) -> None:
+    fill(tmp_path / "cat", ("tabby", "siamese"))
+    fill(tmp_path / "dog", ("pug", "collie"))
+    assert load_dataset(f"folder:{tmp_path}").class_names == ["cat", "dog"]
+
+
+def test_a_folder_too_high_up_is_named(tmp_path: Path) -> None:
+    fill(tmp_path / "images")
+    with pytest.raises(InputError, match=r"did you mean '.*/images'"):
+        load_dataset(f"folder:{tmp_path}")
+    with pytest.raises(InputError, match="is a file"):
+        load_dataset(f"folder:{tmp_path}/images/cat/0.png")
+
+
+def test_links_back_up_are_not_followed(tmp_path: Path) -> None:
+    fill(tmp_path)
+    for place in (tmp_path / "cat", tmp_path / "dog"):
+        (place / "up").symlink_to(tmp_path)
+        (place / "same").symlink_to(place)
+    assert count(load_dataset(f"folder:{tmp_path}")) == 24
+
+
+def test_links_to_pictures_elsewhere_are_followed(tmp_path: Path) -> None:
+    fill(tmp_path / "real")
+    (tmp_path / "data" / "more").mkdir(parents=True)
+    for name in ("cat", "dog"):
+        (tmp_path / "data" / name).symlink_to(tmp_path / "real" / name)
+    (tmp_path / "data" / "more").rmdir()
+    assert count(load_dataset(f"folder:{tmp_path / 'data'}")) == 24
+
+
+def test_what_is_no_file_is_counted(tmp_path: Path) -> None:
+    fill(tmp_path)
+    os.mkfifo(tmp_path / "cat" / "pipe.png")
+    (tmp_path / "dog" / "gone.png").symlink_to(tmp_path / "nothing.png")
+    (warning,) = load_dataset(f"folder:{tmp_path}").warnings
+    assert "2 that are no files (pipes, or links to nothing)" in warning
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    fill(tmp_path)
+    for index, picture in enumerate(sorted((tmp_path / "cat").iterdir())):
+        picture.rename(os.fsdecode(os.fsencode(tmp_path / "cat") + b"/\xff%d.png" % index))
+    data = load_dataset(f"folder:{tmp_path}")
+    assert count(data) == 24
+    assert data.fingerprint
+    (tmp_path / "dog").rename(os.fsdecode(os.fsencode(tmp_path) + b"/d\xf6g"))
+    with pytest.raises(InputError, match="no text in UTF-8") as caught:
+        load_dataset(f"folder:{tmp_path}")
+    str(caught.value).encode()
+
+
+@pytest.mark.parametrize("suffix", [".mpo", ".jfif", ".jp2", ".webp", ".tga", ".JPEG_LARGE", ""])
+def test_whatever_pillow_reads_is_a_picture(tmp_path: Path, suffix: str) -> None:
+    fill(tmp_path)
+    for at in range(3):
+        pixels = np.random.default_rng(at).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+        kind = {".mpo": "JPEG", ".jfif": "JPEG", ".jp2": "JPEG2000", ".webp": "WEBP", ".tga": "TGA"}.get(suffix, "PNG")
+        Image.fromarray(pixels).save(tmp_path / "cat" / f"another{at}{suffix}", kind)
+    assert count(load_dataset(f"folder:{tmp_path}")) == 27
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".tif", ".webp"])
+def test_frames_that_are_not_used_are_said(tmp_path: Path, suffix: str) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for at in range(9):
+            frames = [Image.fromarray(rng.integers(0, 256, (9, 9), dtype=np.uint8)) for _ in range(3)]
+            frames[0].save(tmp_path / name / f"{at}{suffix}", save_all=True, append_images=frames[1:])
+    assert "up to 3 frames or pages: the first of each is used" in " ".join(load_dataset(f"folder:{tmp_path}").warnings)
+
+
+def test_a_class_that_a_set_lacks_is_said(tmp_path: Path) -> None:
+    fill(tmp_path / "train", ("cat", "dog", "owl"))
+    fill(tmp_path / "test", ("cat", "dog"))
+    assert "test has no pictures of 'owl'" in " ".join(load_dataset(f"folder:{tmp_path}").warnings)
+
+
+def test_pictures_of_several_classes_are_counted(tmp_path: Path) -> None:
+    fill(tmp_path)
+    for at in range(5):
+        shutil.copy(tmp_path / "cat" / f"{at}.png", tmp_path / "dog" / f"again{at}.png")
+    assert "5 pictures stand in several classes" in " ".join(load_dataset(f"folder:{tmp_path}").warnings)
+
+
+NUMERALS = [("01", "02", "03"), ("1.0", "2.0", "3.0"), ("10", "20", "30"), ("-1", "+2", "0")]
+
+
+@pytest.mark.parametrize("names", NUMERALS)
+@pytest.mark.parametrize("number", [1, 2, 8])
+def test_numbers_are_no_places_where_names_are_numbers(tmp_path: Path, names: tuple[str, ...], number: int) -> None:
+    fill(tmp_path, names)
+    with pytest.raises(InputError, match=f"uses the number {number}, which is no class's name.*in quotes"):
+        load_dataset({"source": f"folder:{tmp_path}", "classes": [number, names[-1]]})
+    chosen = load_dataset({"source": f"folder:{tmp_path}", "classes": list(names[:2])})
+    assert chosen.class_names == list(names[:2])
+
+
+@pytest.mark.parametrize(
+    "classes", [[1.0, "b"], [None, "b"], {1: ["a"], 2: ["b"]}, {"x": None, "y": ["b"]}, [["a", 2.5], "b"]]
+)
+def test_what_yaml_made_of_names_is_refused(classes: object) -> None:
+    with pytest.raises(InputError, match=r"`classes` has .* in quotes"):
+        load_dataset({"source": "digits", "classes": classes})

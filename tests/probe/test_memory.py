@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -94,6 +95,60 @@ def test_a_run_says_so_and_goes_on_so(tmp_path, monkeypatch):
     (warning,) = [text for text in manifest.warnings if "Memory" in text]
     assert "batches of 32 are trained in parts of 8" in warning
     sys.modules.pop("out_of_memory", None)
+
+
+LITTLE = """
+import resource, sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ncore.probe.settings import TrainingSettings
+from ncore.probe.training import Examples, ProbedModel, Trainer
+from ncore.probe.unit import NCPUnit
+
+
+class Wide(nn.Module):
+    # A picture takes 2 MB a tensor, and there is hardly a weight.
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.linspace(0.5, 1.5, 8))
+
+    def forward(self, inputs):
+        wide = (inputs * self.weight).repeat(1, 1 << 16)
+        return torch.tanh(torch.tanh(wide)).view(len(inputs), -1, 8).mean(1)
+
+
+def trained(limit_mb):
+    torch.manual_seed(0)
+    x = torch.randn(96, 8, generator=torch.Generator().manual_seed(1))
+    settings = TrainingSettings(mode="all", epochs=2, batch_size=48, device="cpu")
+    examples = Examples(x, (x[:, 0] > 0).long(), lambda t: t)
+    trainer = Trainer(ProbedModel(Wide(), NCPUnit(8, 2), "all"), examples, settings, 0)
+    if limit_mb:
+        now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (now + limit_mb * 2**20, -1))
+    for epoch in (1, 2):
+        trainer.epoch(epoch)
+    return trainer
+
+
+whole, parts = trained(0), trained(int(sys.argv[1]))
+assert whole.micro_batch == 48, whole.micro_batch
+for name, value in whole.model.state_dict().items():
+    torch.testing.assert_close(parts.model.state_dict()[name], value, rtol=1e-4, atol=1e-5)
+print(parts.micro_batch)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="an address space is limited there")
+@pytest.mark.parametrize("megabytes", [200, 120])
+def test_memory_that_the_system_refuses_makes_smaller_parts(megabytes):
+    """The system itself says no: a process with little address space left trains as one with enough of it does."""
+    made = subprocess.run([sys.executable, "-c", LITTLE, str(megabytes)], capture_output=True, text=True, timeout=300)
+    assert made.returncode == 0, made.stderr
+    assert 1 <= int(made.stdout) < 48
 
 
 def test_the_course_of_an_epoch_is_recorded(tmp_path):

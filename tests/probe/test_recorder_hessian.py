@@ -8,6 +8,7 @@ from torch import nn
 
 import ncore
 from ncore.errors import InputError, UnsupportedError
+from ncore.probe._hessian import HessianRecorder
 from ncore.probe.recorder import Recorder
 
 EVERY = ("hessian", "hessian-cross", "model-hessian", "model-hessian-cross")
@@ -96,3 +97,26 @@ def test_default_runs_stay_what_they_are(tmp_path, model, probe):
     assert not [name for name in settings if "hessian" in name]
     with pytest.raises(InputError, match="hessians"):
         recorder(tmp_path, model, probe, ("hessians",))
+
+
+@pytest.mark.parametrize("most", [1, 7, 20])
+def test_it_goes_on_in_parts_where_memory_is_too_small(tmp_path, model, probe, most):
+    class Hungry(nn.Module):
+        """Has the allocator refuse, as it really does, for batches above a size."""
+
+        def forward(self, inputs):
+            if len(inputs) > limit:
+                torch.empty(1 << 60, dtype=torch.uint8)
+            return inputs
+
+    limit = 10**9
+    model[0].insert(2, Hungry())
+    model[1].insert(1, Hungry())
+    expected, found = (HessianRecorder(model, model[1], nn.CrossEntropyLoss(), EVERY, probe) for _ in range(2))
+    features = model.eval()[0](probe[0]).detach()
+    rows = expected.rows(*(probe[0], features, probe[1]))
+    limit = most
+    parts = found.rows(*(probe[0], features, probe[1]))
+    assert [row["layer"] for row in parts] == [row["layer"] for row in rows]
+    for part, row in zip(parts, rows, strict=True):
+        assert part["beta_eff"] == pytest.approx(row["beta_eff"], rel=1e-3)

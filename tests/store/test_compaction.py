@@ -413,3 +413,27 @@ def test_a_file_has_one_name(store: Store, name: str) -> None:
     folder = Path(record(store, 1, finish=False).url)
     put(folder, files={**json.loads((folder / "run.json").read_bytes())["files"], name: entry(5).model_dump()})
     assert "cannot be a file of a run" in store.runs().loc[0, "reason"]
+
+
+# What is recorded anew
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 70), st.data())
+def test_epochs_recorded_anew_are_as_if_recorded_once(epochs: int, data: st.DataObject) -> None:
+    """Also where a file that was joined reaches past the first of them."""
+    first = data.draw(st.integers(0, epochs - 1))
+    with tempfile.TemporaryDirectory() as place:
+        store = create_store(place)
+        with store.new_run(**WHO, run_id="run") as writer:
+            for epoch in range(epochs):
+                write(writer, epoch, rows=6 if epoch < first else 11)
+            writer.drop_from(first)
+            assert writer.last_epoch == first - 1
+            check_tables(store.run("run"), first, rows=6)
+            for epoch in range(first, epochs):
+                write(writer, epoch, rows=6)
+                if epoch == first:
+                    check_tables(store.run("run"), epoch + 1, rows=6)
+        check_tables(store.run("run"), epochs, rows=6)
+        assert not verify(place).findings

@@ -80,9 +80,49 @@ def test_other_data_under_the_same_name_are_refused(tmp_path, until):
     (row,) = plan(recipe.jobs, recipe.store_place).to_dict("records")
     (result,) = go(recipe.jobs, recipe.store_place)
     assert row["action"] == "refuse"
-    assert result.outcome == "failed"
+    assert result.outcome == "refused"
     assert result.reason == row["reason"]
     assert "other data than 'd' has now" in result.reason
+
+
+def test_memory_is_estimated_before_anything_is_trained(recipe, tmp_path):
+    table = plan(recipe.jobs, recipe.store_place).set_index("candidate")
+    assert set(table["memory_from"]) == {"estimate"}
+    assert (table["memory"] > 1e5).all()
+    assert table.loc["other", "memory"] == table.loc["dense-small", "memory"] != table.loc["lenet-small", "memory"]
+    go(recipe.jobs, recipe.store_place)
+    assert plan(recipe.jobs, recipe.store_place)["memory"].isna().all()  # nothing is left to train
+
+
+@pytest.mark.parametrize("broken", ["dataset", "candidate"])
+def test_memory_that_nothing_is_known_of_is_missing(tmp_path, broken):
+    changes = {
+        "dataset": {"datasets": ["folder:nowhere"]},
+        "candidate": {"candidates": ["python:nowhere:net"]},
+    }[broken]
+    recipe = Recipe.parse({**VALUES, **changes}, base=str(tmp_path))
+    table = plan(recipe.jobs, recipe.store_place)
+    assert table["memory"].isna().all()
+    assert set(table["memory_from"]) == {""}
+
+
+def test_where_operations_cannot_be_followed_an_earlier_use_says_the_least(tmp_path):
+    """A factory whose model needs its data to be there, as those do that look at values."""
+    (tmp_path / "choosy.py").write_text(
+        "from torch import nn\n\nclass Choosy(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.layer = nn.Linear(64, 8)\n\n"
+        "    def forward(self, x):\n        x = self.layer(x.flatten(1))\n"
+        "        return x if bool((x == x).all()) else -x\n\n"
+        "def net():\n    return Choosy()\n"
+    )
+    candidate = {"source": "python:choosy:net", "input_size": 8, "channels": 1}
+    recipe = Recipe.parse({**VALUES, "candidates": [candidate], "seeds": [0, 1]}, base=str(tmp_path))
+    assert plan(recipe.jobs, recipe.store_place)["memory"].isna().all()
+    (result,) = go(recipe.jobs[:1], recipe.store_place)
+    assert result.outcome == "finished", result.reason
+    row = plan(recipe.jobs, recipe.store_place).iloc[1]
+    assert (row["action"], row["memory_from"]) == ("run", "use")
+    assert row["memory"] == ncore.open_store(recipe.store_place).run(result.run_id).manifest.costs["peak_bytes"]
 
 
 def test_the_command(tmp_path):
@@ -91,4 +131,5 @@ def test_the_command(tmp_path):
     result = CliRunner().invoke(app, ["sweep", str(path), "--dry-run"])
     assert result.exit_code == 0
     assert "1 to run: 3 epochs" in result.output
+    assert "MB of memory" in " ".join(result.output.split())
     assert not (tmp_path / "runs").exists()

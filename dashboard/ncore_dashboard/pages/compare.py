@@ -10,7 +10,7 @@ import streamlit as st
 
 from ncore.errors import NcoreError
 from ncore.network.strengths import DENSE, SHOWN, Strength
-from ncore.predict import Curve, Ranker, get_predictor
+from ncore.predict import Curve, Ranker
 from ncore_dashboard.data import accuracy_paths, rankings
 from ncore_dashboard.data.comparison import Side, in_words, numbers, settings_in_words, settings_that_differ
 from ncore_dashboard.data.library import Library
@@ -45,7 +45,7 @@ def page() -> None:
             "Two candidates on one dataset, with an epoch each, are needed: choose more runs, or all of a dataset.",
         )
         return
-    k = method_choice.epoch("compare", rankings.horizon(list(curves.values())), get_predictor(method).min_epochs)
+    k = method_choice.epoch("compare", list(curves.values()))
     past = books.past(task.dataset, task.mode)
     ranking = books.remembered(
         ("ranking", past, method, k),

@@ -38,7 +38,7 @@ def page() -> None:
             "There is nothing to rank yet.", "None of these runs has finished an epoch; this page follows as they do."
         )
         return
-    k = method_choice.epoch("ranking", rankings.horizon(curves), get_predictor(method).min_epochs)
+    k = method_choice.epoch("ranking", curves)
     past = books.past(task.dataset, task.mode)
     table = _ranking(task.keys, past, method, k)
     if isinstance(table, str):
@@ -49,28 +49,35 @@ def page() -> None:
     prices = _prices(task.keys, past, method, k, last)
     _headline(table, prices, k, rankings.horizon(curves))
 
+    all_measured = bool((table["kind"] == MEASURED).all())
     ui.section(
         "Prediction and outcome",
-        f"Seen up to epoch {k} only. How sure the order is, the probabilities say: much of an interval is often shared "
-        "by all candidates.",
+        "Where each ended, with what chance between seeds and a finite test set leave uncertain."
+        if all_measured
+        else f"Seen up to epoch {k} only. How sure the order is, the probabilities say: much of an interval is often "
+        "shared by all candidates.",
         ("predicted", "interval", "p_best", "test_accuracy"),
     )
     ui.chart(
         figures.forecast(table, styles, dark),
         f"ranking-forecast-{len(table)}",
-        f"Predicted final accuracy of {len(table)} candidates with 90% intervals; the first is "
-        f"{table['candidate'].iloc[0]} at {ui.percent(table['predicted'].iloc[0])}.",
+        f"{'Final' if all_measured else 'Predicted final'} accuracy of {len(table)} candidates with 90% intervals; the "
+        f"first is {table['candidate'].iloc[0]} at {ui.percent(table['predicted'].iloc[0])}.",
         table,
         "forecast",
     )
     _details(table)
 
+    # Of what is measured, methods foretell nothing: there they are judged by what they would have said early.
+    judged = min(last, max(3, get_predictor(method).min_epochs, last // 3)) if all_measured else k
     ui.section(
         "How well do the methods rank here?",
-        _honest_line(table, task.keys, past, k),
+        _honest_line(method, task.keys, past, judged),
         ("kendall", "spearman", "regret", "precision_at_3"),
     )
-    compared = books.remembered(("methods", past, k), task.keys, lambda: rankings.compare_methods(curves, past, k))
+    compared = books.remembered(
+        ("methods", past, judged), task.keys, lambda: rankings.compare_methods(curves, past, judged)
+    )
     _methods(compared, method)
 
     ranked = _ranked(task.keys, past, method, k, last)
@@ -114,7 +121,7 @@ def page() -> None:
         "learning-curves",
     )
 
-    ranking_track_record.show(method, k, task.mode)
+    ranking_track_record.show(method, judged, task.mode)
 
 
 @ui.guarded
@@ -144,6 +151,8 @@ def _headline(table: pd.DataFrame, prices: pd.DataFrame, k: int, end: int) -> No
         st.metric(
             "Probability of being best", ui.percent(first["p_best"], 0), help=explanation("p_best").text, width=200
         )
+        if not len(going):  # nothing was chosen early
+            return
         st.metric(
             "Regret of this choice",
             "not known yet" if pd.isna(regret) else f"{regret:.1f} points",
@@ -190,11 +199,13 @@ def _prices(keys: Sequence[str], past: Past, method: str, k: int, last: int) -> 
 @ui.guarded
 def _details(table: pd.DataFrame) -> None:
     """The same as a table, with what to know before trusting a row."""
+    kinds = set(table["kind"])
+    value = "Measured %" if kinds == {MEASURED} else "Predicted %" if kinds == {FORECAST} else "Final accuracy %"
     view = pd.DataFrame(
         {
             "Rank": table["rank"],
             "Candidate": [plain(name, 80) for name in table["candidate"]],
-            "Predicted %": 100 * table["predicted"],
+            value: 100 * table["predicted"],
             "from %": 100 * table["lower"],
             "to %": 100 * table["upper"],
             "P(best) %": 100 * table["p_best"],
@@ -207,7 +218,7 @@ def _details(table: pd.DataFrame) -> None:
     )
     number = st.column_config.NumberColumn
     columns = {
-        "Predicted %": number(format="%.1f", help=explanation("predicted").text),
+        value: number(format="%.1f", help=explanation("predicted").text),
         "from %": number(format="%.1f", help=explanation("interval").text),
         "to %": number(format="%.1f", help=explanation("interval").text),
         "P(best) %": st.column_config.ProgressColumn(
@@ -228,15 +239,13 @@ def _details(table: pd.DataFrame) -> None:
     )
 
 
-def _honest_line(table: pd.DataFrame, keys: Sequence[str], past: Past, k: int) -> str:
-    """How the chosen method did so far, against reading the last accuracy."""
-    method, simplest = table.attrs["method"], _ranking(keys, past, BASELINE, k)
+def _honest_line(method: str, keys: Sequence[str], past: Past, k: int) -> str:
+    """How the chosen method did as of an epoch, against reading the last accuracy."""
+    table, simplest = (_ranking(keys, past, name, k) for name in (method, BASELINE))
+    if isinstance(table, str):
+        return markdown(table)
     mine = rankings.verdict(table)
     naive = mine if isinstance(simplest, str) else rankings.verdict(simplest)
-    if (table["kind"] == MEASURED).all():
-        return (
-            f"As of epoch {k} all is measured, and nothing is left to forecast: choose an earlier epoch to judge them."
-        )
     if mine.pairs == 0:
         return "Nothing can be said yet: a method is judged by final accuracies, and fewer than two are known."
     label = get_predictor(method).label

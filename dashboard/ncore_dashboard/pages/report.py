@@ -9,7 +9,6 @@ import pandas as pd
 import streamlit as st
 
 from ncore.errors import InputError
-from ncore.predict import get_predictor
 from ncore_dashboard.data import rankings
 from ncore_dashboard.data.library import Library
 from ncore_dashboard.parts import method_choice, runs_choice, sidebar, ui
@@ -37,7 +36,7 @@ def page() -> None:
             "There is nothing to report yet.", "None of these runs has finished an epoch; this page follows as they do."
         )
         return
-    k = method_choice.epoch("report", rankings.horizon(curves), get_predictor(method).min_epochs)
+    k = method_choice.epoch("report", curves)
     scheme = "dark" if ui.is_dark() else "light"
 
     past = books.past(task.dataset, task.mode)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
-from ncore.predict import DEFAULT_METHOD, get_predictor, predictor_names
+from ncore.predict import DEFAULT_METHOD, Curve, get_predictor, predictor_names
+from ncore_dashboard.data import rankings
 from ncore_dashboard.state import session
 
 __all__ = ["epoch", "method"]
@@ -25,23 +28,23 @@ def method(page: str) -> str:
     return session.one_of(chosen, names, DEFAULT_METHOD)
 
 
-def epoch(page: str, last: int, needed: int) -> int:
-    """The epoch as of which to rank, from 1 to ``last``; by default a third of them, and what the method needs."""
-    if last < 2:
+def epoch(page: str, curves: Sequence[Curve]) -> int:
+    """The epoch as of which to rank; by default the last that there is, also while runs go on."""
+    planned, last = rankings.horizon(curves), rankings.last_epoch(curves)
+    if planned < 2:
         return 1
     key = f"{page}-epoch"
     arguments = session.setting(key)
-    if isinstance(st.session_state.get(key), int) and not 1 <= st.session_state[key] <= last:
-        st.session_state[key] = last  # kept from a dataset with more epochs
-    return int(
-        st.slider(
-            "As of epoch",
-            1,
-            last,
-            min(last, max(needed, 3, last // 3)),
-            help="What would have been said then: of these runs, epochs up to this one are seen and nothing later, not "
-            "even where they ended. As of the last epoch that is all that is known, and what has ended is measured. "
-            "Finished runs of other datasets, which methods learn from, are taken as they are now.",
-            **arguments,
-        )
+    if isinstance(st.session_state.get(key), int) and not 1 <= st.session_state[key] <= planned:
+        st.session_state[key] = planned  # kept from a dataset with more epochs
+    chosen = st.slider(
+        "As of epoch",
+        1,
+        planned,
+        planned,
+        help="At its right end, all that is known now: what has ended is measured, the rest is forecast. At an earlier "
+        "epoch, what would have been said then: of these runs, epochs up to that one are seen and nothing later, not "
+        "even where they ended. Finished runs of other datasets, which methods learn from, are taken as they are now.",
+        **arguments,
     )
+    return min(int(chosen), last)

@@ -20,7 +20,7 @@ __all__ = ["Evidence", "evidence_of", "page", "report_html", "write_report"]
 def report_html(
     store: Store | str | os.PathLike[str],
     dataset: str | None = None,
-    epochs: int | None = 5,
+    epochs: int | None = None,
     method: str = DEFAULT_METHOD,
     mode: str | None = None,
 ) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -11,12 +12,12 @@ from typing import Any
 
 from pydantic import Field, PositiveInt
 
-from ncore._yaml import read_yaml
+from ncore._yaml import read_yaml_file
 from ncore.errors import InputError
 from ncore.probe.candidates import CandidateSpec
 from ncore.probe.datasets import DatasetSpec
 from ncore.probe.job import Job
-from ncore.probe.settings import Mode, RecordingSettings, Settings, TrainingSettings, read_settings
+from ncore.probe.settings import Mode, RecordingSettings, Settings, TrainingSettings, identity_of, read_settings
 from ncore.probe.sources.candidate_spec import split_source
 
 __all__ = ["RECIPE", "WEIGHTS", "BenchRecipe", "ModeSettings", "Pretraining", "Stage", "Target"]
@@ -57,7 +58,8 @@ class Pretraining(Settings):
     @property
     def file(self) -> str:
         """Name of its weights; another one whenever what makes them changes."""
-        content = sha256(self.model_dump_json().encode()).hexdigest()[:8]
+        made_of = json.dumps(identity_of(self), separators=(",", ":"), ensure_ascii=False)
+        content = sha256(made_of.encode()).hexdigest()[:8]
         return f"{split_source(self.source)[1]}-{self.dataset}-{content}.safetensors"
 
     @property
@@ -185,11 +187,7 @@ class BenchRecipe(Settings):
         Raises:
             InputError: The file cannot be read, is not YAML, or does not fit.
         """
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"The recipe {str(path)!r} cannot be read: {error}.") from error
-        values = read_yaml(text, f"The recipe {str(path)!r}")
+        values, text = read_yaml_file(path, f"The recipe {str(path)!r}")
         return cls.parse(values, base=Path(path).resolve().parent, text=text)
 
 

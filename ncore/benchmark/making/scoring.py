@@ -18,6 +18,7 @@ from ncore.errors import NcoreError
 from ncore.predict.curves import PROBE_LOGME
 from ncore.probe.candidates import CandidateSpec
 from ncore.probe.job import Job, expand
+from ncore.probe.settings import identity_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,9 +32,9 @@ _BATCH = 256
 
 def score_file(job: Job, folder: Path) -> Path:
     """Where the scores are: a file for all runs that have the same frozen features of the same images."""
-    candidate = job.candidate.model_dump(mode="json", exclude={"name", "training"})
     seed = None if job.candidate.pretrained else job.seed
-    content = json.dumps([candidate, job.dataset.model_dump(mode="json", exclude={"name"}), seed], sort_keys=True)
+    of = [identity_of(job.candidate, {"name", "training"}), identity_of(job.dataset, {"name"}), seed]
+    content = json.dumps(of, sort_keys=True)
     return folder / f"{sha256(content.encode()).hexdigest()[:16]}.json"
 
 
@@ -117,7 +118,7 @@ def _probabilities(candidate: CandidateSpec, image: ImageShape, images: Tensor) 
     if whole is None:
         return None
     loaded, image = whole
-    module = Features(loaded.model, loaded.read).float().eval()
+    module = Features(loaded.model, loaded.read, candidate.output, candidate.layout).float().eval()
     logits = _forward(module, resolve_input(candidate, loaded.input, image), images).astype(float)
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     return odds / odds.sum(axis=1, keepdims=True)
@@ -126,7 +127,7 @@ def _probabilities(candidate: CandidateSpec, image: ImageShape, images: Tensor) 
 def _with_head(candidate: CandidateSpec, image: ImageShape) -> tuple[Any, ImageShape] | None:
     """A pretrained model with its output layer; None where its weights come without one."""
     from ncore.probe.candidates import construct, follow
-    from ncore.probe.sources.models import misfits, read_weights
+    from ncore.probe.sources.weights import misfits, read_weights, without_prefix
 
     if not candidate.pretrained:
         return None
@@ -139,10 +140,10 @@ def _with_head(candidate: CandidateSpec, image: ImageShape) -> tuple[Any, ImageS
         return None
     weights = Path(candidate.source.partition(":")[2]) if candidate.kind == "file" else candidate.weights
     if weights is not None:
-        state = read_weights(weights.expanduser())
+        state = without_prefix(read_weights(weights.expanduser()), loaded.model)
         if misfits(state, loaded.model):
             return None
-        loaded.model.load_state_dict(state)
+        loaded.model.load_state_dict(state, strict=False)
     return loaded, image
 
 

@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ncore: {error}", file=sys.stderr)
         return 1
     print(f"{chosen.table}: {table['run'].nunique()} runs of {table['candidate'].nunique()} cells")
-    return int(any(result.outcome == "failed" for result in results))
+    return int(any(result.outcome in ("failed", "refused") for result in results))
 
 
 def _say(result: Result) -> None:

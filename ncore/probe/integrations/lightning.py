@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Unpack
 
-from torch import Tensor, nn
+from torch import nn
 
 from ncore.errors import MissingExtraError
 from ncore.network.losses import Loss
@@ -28,6 +28,9 @@ class NcoreCallback(Callback):
     Metrics are those of ``trainer.callback_metrics``, by their usual names: ``val_acc``, ``val/loss``,
     ``train_loss`` and the like; those of the validation only in epochs that had one. The run is finished when the
     fit ends, failed when it raises, interrupted by Ctrl-C. In distributed training the first process records.
+
+    With ``resume=True`` a fit that goes on from a checkpoint (``ckpt_path``) goes on with its run. Trouble in recording
+    after the start is a warning, and training goes on (``on_error="raise"`` otherwise).
 
     List it before callbacks that exchange the weights at the end of training, such as weight averaging.
 
@@ -56,7 +59,7 @@ class NcoreCallback(Callback):
         store: StorePlace,
         *,
         unit: nn.Sequential | str,
-        probe: tuple[Tensor, Tensor],
+        probe: tuple[Any, Any],
         loss: Loss,
         candidate: str,
         dataset: str,
@@ -71,13 +74,18 @@ class NcoreCallback(Callback):
         """The run's id, once the fit has started."""
         return self._session.run_id
 
-    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
-        """Begin the run, unless another process does or this is a trial (``fast_dev_run``)."""
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Begin the run, unless another process does or this is a trial (``fast_dev_run``).
+
+        By now a checkpoint is loaded, and the trainer says how many epochs it has done.
+        """
         if not trainer.is_global_zero or trainer.fast_dev_run:
             return
         planned = trainer.max_epochs if (trainer.max_epochs or 0) > 0 else None
         self._validated = False
-        self._session.begin(pl_module, self._loss, int(os.environ.get("PL_GLOBAL_SEED", 0)), planned)
+        seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
+        self._session.begin(pl_module, self._loss, seed, planned, done=trainer.current_epoch)
+        self._session.enter()
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """Metrics of the validation are of this epoch."""

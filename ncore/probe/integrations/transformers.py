@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import atexit
 import math
-import sys
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-from torch import Tensor, nn
+from torch import nn
 
 from ncore.errors import MissingExtraError
 from ncore.network.losses import Loss
+from ncore.probe._loops import call_of
 from ncore.probe.integrations._session import Options, Session, StorePlace
 
 __all__ = ["NcoreCallback"]
@@ -31,15 +30,19 @@ class NcoreCallback(TrainerCallback):
     ``grad_norm`` and ``learning_rate`` those of training, each with its last value in the epoch: set
     ``eval_strategy="epoch"`` and ``logging_strategy="epoch"``. In distributed training the first process records.
 
-    The run is finished when training ends. Transformers does not tell callbacks of errors: a script that ends by
-    one leaves a failed run with the reason; where errors are caught, use the callback as a context manager, so that
-    it sees them. Ctrl-C leaves an interrupted run.
+    The run is finished when training ends, and failed as soon as ``train`` has ended by an exception. Transformers does
+    not tell callbacks of errors: where they are caught and not shown, use the callback as a context manager, so that
+    the run keeps the reason. Ctrl-C leaves an interrupted run.
+
+    With ``resume=True`` a training that goes on from a checkpoint goes on with its run. Trouble in recording after the
+    start is a warning, and training goes on (``on_error="raise"`` otherwise).
 
     Args:
         store: Folder, URL or an open store; made if it does not exist.
         unit: The dense head, or its dotted name inside the model.
-        probe: (inputs, targets), fixed over the run, inputs being the model's first argument, such as pixel values
-            (``forward`` passes them otherwise); 512 samples or more are advised.
+        probe: (inputs, targets), fixed over the run, inputs being the model's first argument, such as pixel values, or
+            arguments by name, such as ``{"input_ids": ..., "attention_mask": ...}`` (``forward`` passes them as you
+            like); 512 samples or more are advised.
         candidate, dataset: Names, as the ranking will show them.
         loss: The training loss; by default cross-entropy with the label smoothing of the training arguments.
         **options: See :class:`ncore.probe.integrations._session.Options`.
@@ -62,7 +65,7 @@ class NcoreCallback(TrainerCallback):
         store: StorePlace,
         *,
         unit: nn.Sequential | str,
-        probe: tuple[Tensor, Tensor],
+        probe: tuple[Any, Any],
         candidate: str,
         dataset: str,
         loss: Loss | None = None,
@@ -83,16 +86,18 @@ class NcoreCallback(TrainerCallback):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end(error)
+        self._session.end(error)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Begin the run, unless another process does."""
         if not state.is_world_process_zero:
             return
         loss = self._loss or nn.CrossEntropyLoss(label_smoothing=args.label_smoothing_factor)
-        self._session.begin(others["model"], loss, args.seed, state.num_train_epochs)
+        steps = state.max_steps / max(state.num_train_epochs, 1)
+        done = int(state.global_step / steps + 1e-6) if steps > 0 else 0
+        call = call_of("transformers", "train")
+        self._session.begin(others["model"], loss, args.seed, state.num_train_epochs, call, done)
         self._logged = {}
-        atexit.register(self._at_exit)  # after the writer's own, so it is called before
 
     def on_log(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Take what is of training; the rest of an evaluation comes again as its metrics."""
@@ -124,14 +129,6 @@ class NcoreCallback(TrainerCallback):
         """Finish the run."""
         self._flush()
         self._session.finish()
-        atexit.unregister(self._at_exit)
 
     def _flush(self) -> None:
         self._session.flush(self._logged)
-
-    def _end(self, error: BaseException | None) -> None:
-        self._session.end(error)
-        atexit.unregister(self._at_exit)
-
-    def _at_exit(self) -> None:
-        self._end(getattr(sys, "last_value", None))  # what the interpreter ends by

@@ -1,7 +1,8 @@
-"""What a model's own preprocessing does to pixels: read off what it makes of pictures of one colour."""
+"""What a model's own preprocessing does to pictures: read off what it makes of plain ones and of ramps."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -35,14 +36,14 @@ LUMINANCE = (0.299, 0.587, 0.114)
 def measure(
     process: Callable[[Image.Image], torch.Tensor], label: str, *, grey: bool, stated: dict[str, Any]
 ) -> dict[str, Any]:
-    """Channels, size, mean, std and channel order of a preprocessing.
+    """Channels, size, mean, std, channel order and crop of a preprocessing.
 
     Args:
         process: From a picture to a tensor (C, H, W).
         label: What the preprocessing is called in messages.
         grey: Whether it is given grey pictures.
-        stated: Its ``mean`` and ``std`` as its configuration has them, which are exact, while what is read off has the
-            digits of float32: they are handed back where they explain what is seen.
+        stated: Its ``mean``, ``std`` and ``crop_pct`` as its configuration has them, which are exact, while what is
+            read off has the digits of float32: they are handed back where they explain what is seen.
 
     Returns:
         An own input, as ``Loaded`` has it.
@@ -61,6 +62,8 @@ def measure(
     if len(set(shapes[:-1])) > 1 or len(shapes[0]) != 3 or shapes[0][0] not in (1, 3):
         raise InputError(_said(label, f"gives {shapes[0]} for a picture, but channels, height and width were expected"))
     channels, height, width = shapes[0]
+    if max(height, width) > 4 * min(height, width):
+        raise InputError(_said(label, f"gives {height}x{width} pixels for a picture, which is none any more"))
     centres = np.array([made[:, height // 2, width // 2].tolist() for made in maps[:-1]], dtype=np.float64)
     found = _affine(colours / 255, centres, label, grey, stated)
     if shapes[-1] == shapes[0]:
@@ -73,7 +76,74 @@ def measure(
         found["warnings"].append(
             f"The preprocessing of {label} gives {height}x{width} pixels; here pictures are squares of {found['size']}."
         )
+    elif "size" in found:
+        found |= _crop(process, label, grey, found, stated.get("crop_pct"))
     return found
+
+
+def _crop(
+    process: Callable[[Image.Image], torch.Tensor],
+    label: str,
+    grey: bool,
+    found: dict[str, Any],
+    stated: float | None,
+) -> dict[str, Any]:
+    """Which part of a picture is shown, and what becomes of oblong ones, read off where ramps begin and end.
+
+    ``crop_pct`` is left out, with a warning, where it isn't the middle; ``crop_mode`` is ``other`` where oblong
+    pictures are neither cut to their middle nor squeezed.
+    """
+    size, (short, long) = found["size"], SIDES
+    near = 2 / size + 0.005  # sides are whole numbers of pixels, and a ramp has 256 steps
+    square = [_shown(process, grey, found, (short, short), axis) for axis in (0, 1)]
+    seen = [one for one in square if one is not None]
+    if len(seen) < 2:
+        return {"warnings": [*found["warnings"], _unlike(label)]}
+    (across, x), (down, y) = seen
+    if min(across, down) < 0.3:
+        raise InputError(_said(label, f"shows only {min(across, down):.0%} of a picture's side"))
+    if max(across, down) > 1 + near or max(abs(x - 0.5), abs(y - 0.5), abs(across - down)) > near:
+        return {"warnings": [*found["warnings"], _unlike(label)]}
+    oblong = [_shown(process, grey, found, (long, short), axis) for axis in (0, 1)]
+    mode = "other"
+    for name, width in (("squash", across), ("center", across * short / long)):
+        expected = ((width, 0.5), (down, 0.5))
+        measured = [one for one in oblong if one is not None]
+        if len(measured) == 2 and np.allclose(measured, expected, rtol=0, atol=near):
+            mode = name
+    resized = max(round(size / down), size)
+    if stated is not None and abs(math.floor(size / stated + 1e-9) - resized) <= 1:
+        return {"crop_mode": mode, "crop_pct": float(stated)}
+    # Rounded down, so that it gives back as many pixels.
+    return {"crop_mode": mode, "crop_pct": math.floor(size / resized * 1e4 + 1e-6) / 1e4}
+
+
+def _shown(
+    process: Callable[[Image.Image], torch.Tensor],
+    grey: bool,
+    found: dict[str, Any],
+    sides: tuple[int, int],
+    axis: int,
+) -> tuple[float, float] | None:
+    """Which share of a picture's width (axis 0) or height is shown, and what is in the middle; None in other shapes."""
+    size, side = found["size"], sides[axis]
+    ramp = (255 * (np.arange(side) + 0.5) / side).round().astype(np.uint8)
+    pixels = np.broadcast_to(ramp[None, :] if axis == 0 else ramp[:, None], sides[::-1])
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    try:
+        made = process(picture if grey else picture.convert("RGB"))[0].double()
+    except Exception:  # it takes other pictures, as was seen, but not this
+        return None
+    if made.shape != (size, size):
+        return None
+    line = (made.median(axis).values * found["std"][0] + found["mean"][0]).numpy()
+    inner = slice(size // 8, size - size // 8)  # borders may be padded, or blurred by the filter
+    slope, start = np.polyfit(((np.arange(size) + 0.5) / size)[inner], line[inner], 1)
+    return float(slope), float(start + slope / 2)
+
+
+def _unlike(label: str) -> str:
+    return f"The preprocessing of {label} shows another part of a picture than its middle, or pads it; here it is that."
 
 
 def _affine(colours: np.ndarray, seen: np.ndarray, label: str, grey: bool, stated: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -45,10 +45,19 @@ class CandidateSpec(BaseModel):
         mean: Override the normalisation.
         std: Override the normalisation.
         interpolation: Override how pictures are resized.
+        order: Override the order of colour channels, ``rgb`` or ``bgr``; ``mean`` and ``std`` are in this order.
+        crop_pct: The share of a picture's side that the model sees, as in timm: pictures are resized to ``input_size /
+            crop_pct`` and cut to the middle. By default the whole of their central square.
+        crop_mode: What becomes of oblong pictures: by default their ``center`` is cut out; ``squash`` squeezes them.
+        layout: ``channels_last`` for a model that takes pictures (N, H, W, C); it decides, too, where the shape of
+            feature maps leaves it open which axis their channels are.
+        output: Which of a model's outputs its features are, by name or by place from 0, where it has several.
         training: Overrides of the training configuration, passed through untouched.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    #: Fields that came after runs had been recorded; see ``ncore.probe.settings.identity_of``.
+    ADDED: ClassVar[Mapping[str, Any]] = dict.fromkeys(("order", "crop_pct", "crop_mode", "layout", "output"))
 
     source: str
     name: str = Field(default="", max_length=200)
@@ -62,6 +71,11 @@ class CandidateSpec(BaseModel):
     mean: list[float] | None = None
     std: list[Annotated[float, Field(gt=0)]] | None = None
     interpolation: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] | None = None
+    order: Literal["rgb", "bgr"] | None = None
+    crop_pct: Annotated[float, Field(gt=0.1, le=1)] | None = None
+    crop_mode: Literal["center", "squash"] | None = None
+    layout: Literal["channels_first", "channels_last"] | None = None
+    output: Annotated[int, Field(ge=0)] | str | None = None
     training: dict[str, Any] = {}
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,13 @@ from ncore.errors import InputError
 from ncore.probe._choices import unknown
 from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.pictures import ArrayPictures, Pool, Raw, digest, numbered
+from ncore.probe.sources.split_names import split_of
 from ncore.probe.sources.split_rules import ROLES, plain_values
 
 __all__ = ["KEYS", "from_arrays", "load_digits", "load_npz", "to_pixels"]
 
-# Accepted names of the arrays in an .npz: this package's, Keras's and MedMNIST's.
-KEYS = {
-    "train": [("x_train", "y_train"), ("train_images", "train_labels"), ("x", "y")],
-    "validation": [("x_validation", "y_validation"), ("x_val", "y_val"), ("val_images", "val_labels")],
-    "test": [("x_test", "y_test"), ("test_images", "test_labels")],
-}
+#: Accepted names of the arrays in an .npz, beside or after the word for a set: this package's, Keras's and MedMNIST's.
+KEYS = {"x": ("x", "images", "image", "data"), "y": ("y", "labels", "label", "targets", "target")}
 
 
 def load_digits() -> Raw:
@@ -52,14 +50,7 @@ def load_npz(path: str, columns: Mapping[str, str] | None = None) -> Raw:
             arrays = {key: archive[key] for key in archive.files}
     except Exception as error:
         raise InputError(f"the arrays in {path!r} cannot be read ({first_line(error)}).") from error
-    sets = {
-        split: (arrays[x], arrays[y])
-        for split, names in KEYS.items()
-        for x, y in names[:: -1 if split == "train" else 1]
-        if x in arrays and y in arrays
-    }
-    if "train" not in sets:
-        raise InputError(f"{path!r} holds {', '.join(arrays)}, but x and y or x_train and y_train were expected.")
+    sets, used = _sets_in(arrays, path)
     names = arrays.get("class_names")
     beside: dict[str, dict[str, np.ndarray]] = {}
     for role, column in (columns or {}).items():
@@ -68,7 +59,44 @@ def load_npz(path: str, columns: Mapping[str, str] | None = None) -> Raw:
             if key is None or (key == column and len(sets) > 1):
                 raise unknown(f"an array of {path!r}", f"{column}_{split}" if len(sets) > 1 else column, arrays)
             beside.setdefault(split, {})[role] = arrays[key]
-    return from_arrays(sets, None if names is None else [str(name) for name in names], file.name, beside)
+            used.add(key)
+    if names is not None and names.dtype.kind == "S":
+        names = np.char.decode(names, "utf-8", "replace")
+    raw = from_arrays(sets, None if names is None else [str(name) for name in names], file.name, beside)
+    rest = [key for key in arrays if key not in used and key != "class_names"]
+    said = [f"Of the arrays in {path}, {', '.join(rest)} were left out."] if rest else []
+    return replace(raw, warnings=(*raw.warnings, *said))
+
+
+def _sets_in(arrays: Mapping[str, np.ndarray], path: str) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], set[str]]:
+    """Pictures and labels by set, going by names of arrays, and the names that were used.
+
+    Raises:
+        InputError: There are none for training, two for the same, or pictures of a set without labels.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for key in arrays:
+        for part, words in KEYS.items():
+            rest = [word for word in key.lower().split("_") if word not in words]
+            if len(rest) == len(key.split("_")) or len(rest) > 1:
+                continue
+            split = split_of(rest[0]) if rest else "train"
+            if split and (split, part) in found:
+                raise InputError(f"{path!r} holds both {found[split, part]} and {key} for {split}: leave one out.")
+            if split:
+                found[split, part] = key
+    if ("train", "x") not in found or ("train", "y") not in found:
+        raise InputError(f"{path!r} holds {', '.join(arrays)}, but x and y or x_train and y_train were expected.")
+    for (split, part), key in found.items():
+        if (split, "y" if part == "x" else "x") not in found:
+            what = "pictures without labels" if part == "x" else "labels without pictures"
+            raise InputError(f"{path!r} holds {what} for {split}, in {key}: add them, or leave {key} out.")
+    sets = {
+        split: (arrays[found[split, "x"]], arrays[found[split, "y"]])
+        for split in ("train", "validation", "test")
+        if (split, "x") in found
+    }
+    return sets, set(found.values())
 
 
 def from_arrays(
@@ -91,7 +119,7 @@ def from_arrays(
     """
     pools, digests = {}, []
     for split, (x, y) in sets.items():
-        pixels, labels = to_pixels(np.asarray(x), f"{what}: {split}"), np.asarray(y)
+        pixels, labels = to_pixels(np.asarray(x), f"{what}: {split}"), np.asanyarray(y)  # with its mask
         labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
         if labels.dtype.kind == "f" and np.all(labels == np.floor(labels)):
             labels = labels.astype(np.int64)

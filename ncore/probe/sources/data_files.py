@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import io
+import os
 import re
 import threading
 from collections.abc import Mapping, Sequence
@@ -18,7 +20,7 @@ from ncore.probe._choices import unknown
 from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.folder_layout import Found, class_folders, find_pictures, sets_of
 from ncore.probe.sources.folder_metadata import columns_beside
-from ncore.probe.sources.pictures import FilePictures, Pool, Raw, digest, numbered
+from ncore.probe.sources.pictures import FilePictures, Pool, Raw, digest, numbered, stamp_of
 from ncore.probe.sources.split_names import nfc, split_of
 from ncore.probe.sources.split_rules import matched, plain_values
 
@@ -61,12 +63,15 @@ def load_folder(
     """
     root = Path(path).expanduser()
     if not root.is_dir():
-        raise InputError(f"the folder {path!r} does not exist: give one with a subfolder of pictures per class.")
+        what = "is a file, but a folder was expected" if root.is_file() else "does not exist"
+        raise InputError(f"the folder {path!r} {what}: give one with a subfolder of pictures per class.")
     roots = sets_of(root, layout)
     names = [nfc(folder.name) for folder in class_folders(roots["train"])]
     if len(names) < 2:
+        deeper = [folder for folder in class_folders(roots["train"]) if class_folders(folder)]
+        inside = f": did you mean {str(deeper[0])!r}?" if deeper else "."
         raise InputError(f"the folder {str(roots['train'])!r} has {len(names)} subfolders, but one of pictures for "
-                         "each of two or more classes was expected.")  # fmt: skip
+                         f"each of two or more classes was expected{inside}")  # fmt: skip
     pools, listing, left_out = {}, [], Found()
     files: dict[str, list[Path]] = {}
     for name, own in roots.items():
@@ -75,8 +80,7 @@ def load_folder(
             if nfc(folder.name) not in names:
                 raise unknown(f"a class of {str(roots['train'])!r}", nfc(folder.name), names)
             found = find_pictures(folder)
-            left_out.hidden += found.hidden
-            left_out.others += found.others
+            left_out.add(found)
             paths += found.paths
             labels += [names.index(nfc(folder.name))] * len(found.paths)
         listing += [f"{name}/{nfc(file.relative_to(own).as_posix())}:{file.stat().st_size}" for file in paths]
@@ -134,15 +138,18 @@ def load_parquet(
     listing = [f"{split}/{file.name}:{file.stat().st_size}" for split, group in sets.items() for file in group]
     what = path or next(iter(sets["train"])).name
     pools, names = numbered(pools, class_names, what)
-    return Raw(pools, names, digest(*listing))
+    root = _root(path) if path else None
+    hidden = len(list(root.rglob("*.parquet"))) - len(_visible(root)) if root else 0
+    said = (f"Of the Parquet files in {path}, {hidden} hidden ones were left out.",) if hidden else ()
+    return Raw(pools, names, digest(*listing), said)
 
 
 def _visible(root: Path) -> list[Path]:
-    """The Parquet files below a folder, without hidden ones and those in hidden folders."""
+    """The Parquet files below a folder, without hidden ones and those in hidden folders, such as ``_delta_log``."""
     return [
         file
         for file in root.rglob("*.parquet")
-        if not any(part.startswith((".", "__")) for part in file.relative_to(root).parts)
+        if not any(part.startswith((".", "_")) for part in file.relative_to(root).parts)
     ]
 
 
@@ -305,6 +312,22 @@ class ParquetPictures:
         if pa.types.is_struct(column.type):
             column = column.field("bytes")
         return column.to_pylist()
+
+    def stamps(self, rows: np.ndarray) -> tuple[str, list[bytes]]:
+        """By the files, and the rows in them."""
+        own = [stamp_of(file.absolute()) for file in self.files]
+        file_of = np.array([at for at, _ in self.groups])
+        at = file_of[np.searchsorted(self.ends, rows, side="right")]
+        starts = np.concatenate([[0], self.ends[:-1]])[np.unique(file_of, return_index=True)[1]]
+        files = np.unique(file_of)
+        within = rows - starts[np.searchsorted(files, at)]
+        stamps = [
+            hashlib.blake2b(own[file] + f"{self.columns[file]} {row}".encode(), digest_size=16).digest()
+            if own[file]
+            else b""
+            for file, row in zip(at.tolist(), within.tolist(), strict=True)
+        ]
+        return digest(*(os.fsencode(file.absolute()) for file in self.files)), stamps
 
     def describe(self, index: int) -> str:
         """Its row and its file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import socket
 from collections.abc import Iterator, Mapping
@@ -46,12 +47,19 @@ class TablePictures:
         self.table, self.column, self.name = table.select_columns([column]), column, name
 
     def __getitem__(self, index: int) -> Image.Image:
-        """Open the picture in row ``index``."""
-        return self.table[index][self.column]
+        """Open the picture in row ``index``; one that the table has only encoded, with its type not told, too."""
+        found = self.table[index][self.column]
+        if isinstance(found, dict):
+            found = found.get("bytes") or Path(found.get("path") or "").read_bytes()
+        return Image.open(io.BytesIO(found)) if isinstance(found, bytes) else found
 
     def describe(self, index: int) -> str:
         """Its row and its set."""
         return f"row {index} of {self.name}"
+
+    def stamps(self, rows: np.ndarray) -> tuple[str, list[bytes]]:
+        """None that could be told from here."""
+        return "", []
 
 
 def load_hf(
@@ -141,6 +149,10 @@ class DatasetPictures:
     def describe(self, index: int) -> str:
         """Its number and its set."""
         return f"picture {index} of {self.name}"
+
+    def stamps(self, rows: np.ndarray) -> tuple[str, list[bytes]]:
+        """None that could be told from here."""
+        return "", []
 
 
 def load_torchvision(name: str, root: str | None, splits: Mapping[str, str] | None, kwargs: Mapping[str, Any]) -> Raw:

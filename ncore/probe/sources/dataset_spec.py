@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ncore._validation import refuse_booleans
+from ncore._validation import refuse_booleans, shown
 from ncore.probe._choices import read_spec, unknown
 from ncore.probe.sources.split_names import without_split
 from ncore.probe.sources.split_rules import PathGroup, TimeCut, one_group
@@ -125,6 +125,8 @@ class DatasetSpec(BaseModel):
     def _complete(cls, entry: Any) -> Any:
         """Label the dataset by its source."""
         refuse_booleans(entry, cls)
+        if isinstance(entry, Mapping):
+            _check_classes(entry.get("classes"))
         if not isinstance(entry, Mapping) or not isinstance(entry.get("source"), str):
             return entry
         entry = {key: value for key, value in entry.items() if value is not None}
@@ -158,6 +160,24 @@ class DatasetSpec(BaseModel):
         if self.metadata and not self.columns:
             raise ValueError("`metadata` is given, but none of `group`, `split_column` and `time` names a column of it")
         return self
+
+
+def _check_classes(classes: Any) -> None:
+    """Refuse what is neither the name of a class nor its number, in words.
+
+    Raises:
+        ValueError: A name that YAML made something else of, or nothing.
+    """
+    if isinstance(classes, Mapping):
+        for key in classes:
+            if not isinstance(key, str):
+                raise ValueError(f"`classes` has {shown(key)} as a new name: put it in quotes")
+        classes = list(classes.values())
+    for item in classes if isinstance(classes, list | tuple) else ():
+        for one in item if isinstance(item, list | tuple) else (item,):
+            if not isinstance(one, str | int | Mapping):
+                what = "nothing" if one is None else shown(one)
+                raise ValueError(f"`classes` has {what} in place of the name of a class: put it in quotes")
 
 
 def short_name(kind: str, rest: str) -> str:

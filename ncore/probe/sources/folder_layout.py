@@ -34,11 +34,19 @@ class Found:
         paths: Of the pictures, in order.
         hidden: How many files lie in hidden folders, or in those that systems make, or are hidden.
         others: How many files are no pictures, by their ending.
+        no_files: How many are neither files nor folders: pipes, devices, links to nothing.
     """
 
     paths: list[Path] = field(default_factory=list)
     hidden: int = 0
     others: Counter[str] = field(default_factory=Counter)
+    no_files: int = 0
+
+    def add(self, other: Found) -> None:
+        """Count what was left out elsewhere, too."""
+        self.hidden += other.hidden
+        self.others += other.others
+        self.no_files += other.no_files
 
     def said(self) -> str:
         """What was left out, in words; empty if nothing."""
@@ -49,6 +57,8 @@ class Found:
             if rest := sum(count for _, count in ordered[_MOST_NAMED:]):
                 named.append(f"{rest} others")
             parts.append(f"{total} that are no pictures ({', '.join(named)})")
+        if self.no_files:
+            parts.append(f"{self.no_files} that are no files (pipes, or links to nothing)")
         return " and ".join(parts)
 
 
@@ -56,12 +66,17 @@ def class_folders(root: Path) -> list[Path]:
     """Subfolders in order of their names, those left out that are hidden or made by systems.
 
     Raises:
-        InputError: Two have the same name, but for its Unicode form.
+        InputError: Two have the same name, but for its Unicode form, or a name is no text.
     """
     found = sorted(
         (path for path in root.iterdir() if path.is_dir() and not _is_hidden(path.name)),
         key=lambda path: nfc(path.name),
     )
+    for path in found:
+        if not _is_text(path.name):
+            raise InputError(
+                f"the folder {str(root)!a} has a subfolder whose name {path.name!a} is no text in UTF-8: rename it."
+            )
     for one, other in itertools.pairwise(found):
         if nfc(one.name) == nfc(other.name):
             raise InputError(
@@ -82,6 +97,8 @@ def sets_of(root: Path, layout: str | None) -> dict[str, Path]:
     """
     inside = class_folders(root)
     meant = {path: split for path in inside if (split := split_of(path.name))}
+    if layout is None and not meant:
+        _refuse_guesses(root, inside)
     if layout == "classes" or (layout is None and not meant):
         return {"train": root}
     nested = {path for path in inside if any(_holds_pictures(sub) for sub in class_folders(path))}
@@ -117,12 +134,45 @@ def sets_of(root: Path, layout: str | None) -> dict[str, Path]:
     return found
 
 
+def _refuse_guesses(root: Path, inside: list[Path]) -> None:
+    """Refuse folders that could be classes, but look otherwise by what is in them.
+
+    Raises:
+        InputError: Sets below classes, or the same folders below all, as in sets of unusual names.
+    """
+    if len(inside) < 2 or any(_holds_pictures(path, deep=False) for path in inside):
+        return
+    below = {path: [sub for sub in class_folders(path) if _holds_pictures(sub)] for path in inside}
+    for path, subs in below.items():
+        if len({split_of(sub.name) for sub in subs} - {None}) > 1:
+            raise InputError(
+                f"the folder {str(root)!r} can be read in two ways: {', '.join(sub.name for sub in subs)} in "
+                f"{path.name!r} are sets of that class, or all in {path.name!r} belong together. Move them to "
+                f"{subs[0].name}/{path.name} and so on, or say `layout: classes`."
+            )
+    names = {tuple(sorted(nfc(sub.name) for sub in subs)) for subs in below.values()}
+    if len(names) == 1 and len(next(iter(names))) > 1:
+        sets = ", ".join(path.name for path in inside)
+        raise InputError(
+            f"the folder {str(root)!r} can be read in two ways: {sets} each have the folders "
+            f"{', '.join(next(iter(names)))}, as sets have their classes; or they are classes. Rename them to train, "
+            "validation and test, or say `layout: classes`."
+        )
+
+
+def _is_text(name: str) -> bool:
+    """Names that aren't UTF-8 come with surrogates in place of their bytes."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
 def find_pictures(folder: Path) -> Found:
     """All pictures below a folder, at any depth, by what Pillow can read."""
     found = Found()
     for path, hidden in _files(folder):
         if hidden:
             found.hidden += 1
+        elif not path.is_file():
+            found.no_files += 1
         elif _is_picture(path):
             found.paths.append(path)
         else:
@@ -132,15 +182,18 @@ def find_pictures(folder: Path) -> Found:
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """Files below a folder, and whether they are hidden, or in something hidden."""
+    """Files below a folder, and whether they are hidden, or in something hidden; links back up are not followed."""
     for place, names, files in os.walk(folder, followlinks=True):
-        names.sort()
+        above = {os.path.realpath(part) for part in (place, *map(str, Path(place).parents))}
+        names[:] = sorted(name for name in names if not _leads_to(os.path.join(place, name), above))
         inside = Path(place).relative_to(folder).parts
         hidden = any(_is_hidden(part) or part.lower() in _SMALL_VERSIONS for part in inside)
         for name in files:
-            path = Path(place, name)
-            if path.is_file():
-                yield path, hidden or _is_hidden(name) or name.lower() == "thumbs.db"
+            yield Path(place, name), hidden or _is_hidden(name) or name.lower() == "thumbs.db"
+
+
+def _leads_to(path: str, above: set[str]) -> bool:
+    return os.path.islink(path) and os.path.realpath(path) in above
 
 
 def _is_hidden(name: str) -> bool:
@@ -148,14 +201,18 @@ def _is_hidden(name: str) -> bool:
 
 
 def _holds_pictures(folder: Path, deep: bool = True) -> bool:
-    return any(not hidden and (deep or path.parent == folder) and _is_picture(path) for path, hidden in _files(folder))
+    return any(
+        not hidden and (deep or path.parent == folder) and path.is_file() and _is_picture(path)
+        for path, hidden in _files(folder)
+    )
 
 
 @lru_cache(maxsize=1)
 def _endings() -> tuple[frozenset[str], frozenset[str]]:
     """Those of formats that Pillow reads, and those of formats that it only names or writes."""
     known = Image.registered_extensions()
-    readable = {ending for ending, kind in known.items() if kind in Image.OPEN and kind not in _NO_PICTURES}
+    reads = {*Image.OPEN, "MPO"} - _NO_PICTURES  # MPO is opened by the reader of JPEG
+    readable = {ending for ending, kind in known.items() if kind in reads}
     return frozenset(readable), frozenset(set(known) - readable)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from ncore.probe.images import INTERPOLATIONS
 from ncore.probe.sources._measured import measure
 from ncore.probe.sources._offline import fetching, first_line, hub, is_offline, require
 from ncore.probe.sources._trust import REMOTE_CODE, own_code_refused, without_remote_code
-from ncore.probe.sources.models import Loaded, Read, Request, replace
+from ncore.probe.sources.models import Loaded, Read, Request, remove_timm, replace
+from ncore.probe.sources.weights import first_three, quantised
 
 __all__ = [
     "ADVICE",
     "OWN_CODE",
     "build",
+    "check_numbers",
     "is_classifier",
     "load",
     "own_input",
@@ -53,17 +56,36 @@ def load(request: Request) -> Loaded:
     folder = Path(request.name).expanduser()
     local = folder.is_dir()
     where = str(folder) if local else request.name
+    warnings: list[str] = []
     fetched = fetching(request.label, "the hub", ADVICE) if local else hub(request.label, ADVICE)
     with fetched, quiet(transformers), own_code_refused(request.label, OWN_CODE):
-        config = transformers.AutoConfig.from_pretrained(where, trust_remote_code=False, **kwargs)
+        config, unused = transformers.AutoConfig.from_pretrained(
+            where, trust_remote_code=False, return_unused_kwargs=True, **kwargs
+        )
+        if lost := sorted(set(unused) & set(kwargs)):
+            raise InputError(
+                f"`kwargs` of {request.label} has {lost[0]!r}, which a {type(config).__name__} lacks: correct the name."
+            )
+        config.return_dict = True  # outputs are told by their names
         input_spec = own_input(transformers, where, config, request.label)
         if is_classifier(transformers, config):
-            model = build(transformers.AutoModelForImageClassification, where, config, request)
-            return Loaded(model, input_spec, remove_classifier, reader(model, "logits"))
-        model = build(transformers.AutoModel, where, config, request)
-    if hasattr(config, "vision_config"):  # the picture half of CLIP and its kin
-        model = model.get_submodule("vision_model")
-    return Loaded(model, input_spec, None, reader(model, "pooled"))
+            model = build(transformers.AutoModelForImageClassification, where, config, request, warnings)
+            return Loaded(model, input_spec, remove_classifier, reader(model), warnings)
+        model = build(transformers.AutoModel, where, config, request, warnings)
+        if hasattr(config, "vision_config"):  # the picture half of CLIP and its kin
+            model = _picture_half(model, request.label)
+    return Loaded(model, input_spec, None, reader(model), warnings)
+
+
+def _picture_half(model: nn.Module, label: str) -> nn.Module:
+    """The part of a model of pictures and texts that takes pictures."""
+    children = dict(model.named_children())
+    if "vision_model" not in children:
+        raise InputError(
+            f"{label} is a {type(model).__name__} of {', '.join(children)}, none of which is called vision_model: give "
+            "the part that takes pictures by a `python:` factory."
+        )
+    return children["vision_model"]
 
 
 @contextlib.contextmanager
@@ -86,8 +108,11 @@ def is_classifier(transformers: Any, config: Any) -> bool:
     return type(config) in transformers.AutoModelForImageClassification._model_mapping
 
 
-def build(auto: Any, where: str, config: Any, request: Request) -> nn.Module:
-    """Construct from weights or from the configuration, and refuse weights that leave parts untrained."""
+def build(auto: Any, where: str, config: Any, request: Request, warnings: list[str]) -> nn.Module:
+    """Construct from weights or from the configuration, and refuse weights that leave parts untrained.
+
+    What transformers only logs goes to ``warnings``.
+    """
     if not request.pretrained:
         return auto.from_config(config, trust_remote_code=False)
     model, info = auto.from_pretrained(
@@ -97,10 +122,52 @@ def build(auto: Any, where: str, config: Any, request: Request) -> nn.Module:
     if missing and all("pooler" in key for key in missing):
         model.pooler = None
         missing = []
-    wrong = missing + sorted(str(key) for key in info["mismatched_keys"])
+    wrong = missing + sorted(str(key[0] if isinstance(key, tuple) else key) for key in info["mismatched_keys"])
     if wrong:
-        raise InputError(f"the weights of {request.label} leave {wrong[0]} untrained: choose another checkpoint.")
+        raise InputError(
+            f"the weights of {request.label} leave {len(wrong)} of its {len(model.state_dict())} tensors untrained "
+            f"({first_three(wrong)}): choose another checkpoint."
+        )
+    check_numbers(where, model, request.label)
+    inside = f"{getattr(model, 'base_model_prefix', '')}."
+    # A model without its head leaves that of the checkpoint aside, and nothing else.
+    whole = type(model).__name__ in (config.architectures or ())
+    aside = sorted(str(key) for key in info["unexpected_keys"] if whole or str(key).startswith(inside))
+    if aside:
+        some = "1 tensor" if len(aside) == 1 else f"{len(aside)} tensors"
+        warnings.append(
+            f"{some} of the weights of {request.label} have no place in a {type(model).__name__} of its configuration "
+            f"and are left out: {first_three(aside)}."
+        )
     return model
+
+
+def check_numbers(where: str, model: nn.Module, label: str) -> None:
+    """Refuse a checkpoint whose files hold quantised numbers, which transformers would take for weights.
+
+    Raises:
+        InputError: Names the first.
+    """
+    from safetensors import safe_open
+    from transformers.utils import cached_file
+
+    def found(name: str) -> str | None:
+        return cached_file(where, name, local_files_only=True, _raise_exceptions_for_missing_entries=False)
+
+    files = [found("model.safetensors")]
+    if index := found("model.safetensors.index.json"):
+        files += [found(name) for name in sorted(set(json.loads(Path(index).read_text())["weight_map"].values()))]
+    # Some names are others in the model; their last part tells weights from what is counted.
+    real = {name.rpartition(".")[2] for name, value in model.state_dict().items() if value.is_floating_point()}
+    for file in filter(None, files):
+        with safe_open(file, "pt") as opened:
+            for key in opened.keys():  # noqa: SIM118  (it is no mapping)
+                kind = opened.get_slice(key).get_dtype()
+                if key.rpartition(".")[2] in real and kind not in ("F16", "BF16", "F32", "F64"):
+                    raise InputError(
+                        f"the weights of {label} cannot be used ({quantised(key, kind)}): choose a checkpoint that "
+                        "isn't quantised."
+                    )
 
 
 def remove_classifier(model: nn.Module) -> None:
@@ -108,30 +175,40 @@ def remove_classifier(model: nn.Module) -> None:
 
     One of a model with a teacher's second head (DeiT, LeViT) leaves the mean of what its two heads are fed, as its
     authors average the two heads' answers.
+
+    Raises:
+        InputError: There is none.
     """
-    labels, inside = getattr(model.config, "num_labels", None), getattr(model, "base_model_prefix", "")
+    from transformers import PreTrainedModel
+
+    children = dict(model.named_children())
+    if "timm_model" in children:
+        remove_timm(children["timm_model"])
+        return
+    labels = getattr(model.config, "num_labels", None)
+    # A layer of a backbone, which is a model of its own, may have as many outputs by chance.
+    inside = {name for name, child in children.items() if isinstance(child, PreTrainedModel)}
+    inside.add(getattr(model, "base_model_prefix", ""))
     heads = {
         name.partition(".")[0]: name
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module.out_features == labels and name.partition(".")[0] != inside
+        if isinstance(module, nn.Linear) and module.out_features == labels and name.partition(".")[0] not in inside
     }
+    if not heads and labels:
+        raise InputError(
+            f"a {type(model).__name__} has no Linear layer with as many outputs as its {labels} labels: name its "
+            "output layer with `remove`."
+        )
     for name in heads.values():
         replace(model, name)
 
 
-def reader(model: nn.Module, kind: str) -> Read:
+def reader(model: nn.Module) -> Read:
     """How to call the model: with pictures of any size where it can."""
     accepted = inspect.signature(model.forward).parameters
     extra = {"interpolate_pos_encoding": True} if "interpolate_pos_encoding" in accepted else {}
 
-    def read(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
-        output = model(images, **extra)
-        if kind == "logits":
-            return output.logits
-        pooled = getattr(output, "pooler_output", None)
-        return output.last_hidden_state if pooled is None else pooled.flatten(1)
-
-    return read
+    return lambda model, images: model(images, **extra)
 
 
 def read_processor(transformers: Any, where: str, config: Any) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from ncore.errors import InputError
@@ -16,7 +18,7 @@ from ncore.probe.sources._offline import first_line
 from ncore.probe.sources._trust import without_remote_code
 from ncore.probe.sources.models import Loaded, Request, remove_last_linear, remove_timm
 
-__all__ = ["OWN_CODE", "call", "guess", "load", "load_factory", "own_input"]
+__all__ = ["OWN_CODE", "alike", "call", "guess", "load", "load_factory", "own_input"]
 
 OWN_CODE = "read that code, and give it as a module of yours with `source: python:MODULE:FACTORY`"
 
@@ -29,7 +31,19 @@ def load(request: Request) -> Loaded:
     """
     module, _, function = request.name.partition(":")
     model = call(module, function, (), request.kwargs, request.label)
-    return Loaded(model, own_input(model))
+    if own := own_input(model):
+        return Loaded(model, own)
+    with torch.random.fork_rng(devices=[]), contextlib.suppress(InputError):  # of a factory that can be called once
+        torch.default_generator.manual_seed(torch.initial_seed() ^ 1)
+        other = call(module, function, (), request.kwargs, request.label)
+        return Loaded(model, {"trained": alike(model, other)})
+    return Loaded(model)
+
+
+def alike(first: nn.Module, second: nn.Module) -> bool:
+    """Whether two models, built from two seeds, have the same weights, as those have that were trained before."""
+    pairs = [(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=False) if a.ndim > 1]
+    return bool(pairs) and all(a.shape == b.shape and torch.equal(a, b) for a, b in pairs)
 
 
 def load_factory(dotted: str, args: Sequence[Any], kwargs: Mapping[str, Any], label: str) -> Loaded:

@@ -39,7 +39,8 @@ def load(request: Request) -> Loaded:
     online = request.pretrained or ":" in request.name
     with hub(request.label, ADVICE) if online else fetching(request.label, "the hub", ADVICE):
         model = timm.create_model(request.name, pretrained=request.pretrained, **kwargs)
-    return Loaded(model, own_input(model, kwargs.get("in_chans")), remove_timm)
+    has_head = hasattr(model, "reset_classifier")  # what gives the features of its stages has none
+    return Loaded(model, own_input(model, kwargs.get("in_chans")), remove_timm if has_head else None)
 
 
 def own_input(model: nn.Module, channels: int | None = None) -> dict[str, Any]:
@@ -52,7 +53,10 @@ def own_input(model: nn.Module, channels: int | None = None) -> dict[str, Any]:
     grey = len(config["mean"]) == 1
     try:
         found = measure(
-            transform, type(model).__name__, grey=grey, stated={"mean": config["mean"], "std": config["std"]}
+            transform,
+            type(model).__name__,
+            grey=grey,
+            stated={key: config[key] for key in ("mean", "std", "crop_pct")},
         )
     except InputError as error:
         return {**own, "channels": channels or config["input_size"][0], "refusal": str(error)}

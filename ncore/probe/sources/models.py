@@ -1,11 +1,9 @@
-"""What every source of models shares: request, answer, the output layer and its removal, weights from a file."""
+"""What every source of models shares: request, answer, how features are read, the output layer and its removal."""
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,22 +11,19 @@ from torch import nn
 
 from ncore.errors import InputError
 from ncore.probe.images import ImageShape
-from ncore.probe.sources._offline import first_line
+from ncore.probe.sources._outputs import choose
 
 __all__ = [
     "Features",
     "Loaded",
     "Read",
+    "Removed",
     "Request",
     "channels_last",
-    "load_exactly",
-    "misfits",
-    "read_weights",
     "remove_last_linear",
     "remove_timm",
     "remover",
     "replace",
-    "without_prefix",
 ]
 
 Read = Callable[[nn.Module, torch.Tensor], Any]
@@ -61,40 +56,67 @@ class Loaded:
 
     Args:
         model: As constructed, output layer included.
-        input: Some of channels, size, mean, std, interpolation, order, and their source; what is absent follows the
-            dataset. Besides, ``warnings``, and a ``refusal`` where the model's own preprocessing can't be followed.
+        input: Some of channels, size, mean, std, interpolation, order, crop_pct, crop_mode, and their source; what is
+            absent follows the dataset. Besides, ``warnings``, a ``refusal`` where the model's own preprocessing can't
+            be followed, and ``trained`` where weights seem to be trained that nothing else is known of.
         remove: Takes the output layer off; None where there is none.
         read: Calls the model; its result holds the features.
+        warnings: What to know of its weights, a sentence each.
     """
 
     model: nn.Module
     input: dict[str, Any] = field(default_factory=dict)
     remove: Callable[[nn.Module], None] | None = None
     read: Read = lambda model, images: model(images)
+    warnings: list[str] = field(default_factory=list)
 
 
 class Features(nn.Module):
-    """A model without its output layer: images (N, C, H, W) to features (N, F), spatial maps and tokens averaged."""
+    """A model without its output layer: images (N, C, H, W) to features (N, F), spatial maps and tokens averaged.
 
-    def __init__(self, model: nn.Module, read: Read) -> None:
+    Args:
+        model: Any.
+        read: Calls it.
+        output: Which of its outputs the features are, by name or place; None for the only one, or one that is known.
+        layout: ``channels_last`` for a model that takes pictures (N, H, W, C).
+
+    Attributes:
+        read_from: The name of the output that the features were last read from; empty if there is only one.
+    """
+
+    def __init__(
+        self, model: nn.Module, read: Read, output: str | int | None = None, layout: str | None = None
+    ) -> None:
         super().__init__()
         self.model = model
         self.read = read
+        self.output, self.layout = output, layout
+        self.read_from = ""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Features (N, F) of normalised images (N, C, H, W)."""
-        features = self.read(self.model, images)
-        if isinstance(features, tuple):  # GoogLeNet and Inception add auxiliary outputs while they train
-            features = features[0]
+        """Features (N, F) of normalised images (N, C, H, W).
+
+        Raises:
+            InputError: Nothing says which of several outputs holds them, or which axis their channels are.
+        """
+        if self.layout == "channels_last":
+            images = images.permute(0, 2, 3, 1).contiguous()
+        found = self.read(self.model, images)
+        features, self.read_from = choose(found, self.output, f"a {type(self.model).__name__}")
         if isinstance(features, torch.Tensor) and features.ndim == 4:
-            return features.mean((1, 2) if channels_last(self.model, features.shape) else (2, 3))
-        return features.mean(1) if isinstance(features, torch.Tensor) and features.ndim == 3 else features
+            last = channels_last(self.model, features.shape, self.layout)
+            return features.mean((1, 2) if last else (2, 3))
+        if isinstance(features, torch.Tensor) and features.ndim == 3:
+            first, second = features.shape[1:]
+            return features.mean(2 if first in _known_sizes(self.model) and first != second else 1)
+        return features
 
 
-def channels_last(model: nn.Module, shape: Sequence[int]) -> bool:
+def channels_last(model: nn.Module, shape: Sequence[int], layout: str | None = None) -> bool:
     """Whether a feature map (N, ., ., .) of a square picture has its channels last: the other two axes are equal.
 
-    Where the shape leaves it open, the model's ``num_features`` or its configuration's ``hidden_size`` decides.
+    Where the shape leaves it open, the model's ``num_features`` or its configuration's ``hidden_size`` decides, and
+    then the layout that the recipe gives.
 
     Raises:
         InputError: Nothing decides.
@@ -102,14 +124,33 @@ def channels_last(model: nn.Module, shape: Sequence[int]) -> bool:
     _, first, middle, last = shape
     if (first == middle) != (middle == last):
         return first == middle
-    config = getattr(model, "config", None)
-    for known in (getattr(model, "num_features", None), getattr(config, "hidden_size", None)):
+    for known in _known_sizes(model):
         if known in (first, last) and first != last:
             return known == last
+    if layout is not None:
+        return layout == "channels_last"
     raise InputError(
         f"a {type(model).__name__} gives feature maps of {tuple(shape[1:])}, which are {first} channels or, with "
-        f"channels last, {last}: give the model the attribute `num_features`, or average them in a `python:` factory."
+        f"channels last, {last}: give the model the attribute `num_features`, or set `layout` to channels_first or "
+        "channels_last."
     )
+
+
+def _known_sizes(model: nn.Module) -> list[int]:
+    """How many features a model says that it has."""
+    found = (getattr(model, "num_features", None), getattr(getattr(model, "config", None), "hidden_size", None))
+    return [size for size in found if isinstance(size, int)]
+
+
+class Removed(nn.Identity):
+    """What stands in place of an output layer, and whether a picture has come by."""
+
+    called = False
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """The same."""
+        self.called = True
+        return input
 
 
 def remove_last_linear(model: nn.Module) -> None:
@@ -146,7 +187,7 @@ def replace(model: nn.Module, name: str) -> None:
         children = ", ".join(child for child, _ in model.named_children())
         raise InputError(f"`remove` names {name!r}, which the model lacks: it has {children}.") from error
     parent, _, leaf = name.rpartition(".")
-    setattr(model.get_submodule(parent), leaf, nn.Identity())
+    setattr(model.get_submodule(parent), leaf, Removed())
 
 
 def remover(names: str | Sequence[str]) -> Callable[[nn.Module], None]:
@@ -158,84 +199,3 @@ def remover(names: str | Sequence[str]) -> Callable[[nn.Module], None]:
             replace(model, name)
 
     return remove
-
-
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Read tensors from a .safetensors file, or from a .pt or .pth one with ``weights_only=True``.
-
-    Raises:
-        InputError: No such file, or one that holds anything else than tensors by name.
-    """
-    if not path.is_file():
-        raise InputError(f"the weights file {str(path)!r} does not exist: give the path of a .safetensors file.")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"the weights file {str(path)!r} holds objects that only unpickling could load, which is refused: "
-            "save its state_dict() as safetensors."
-        ) from error
-    except Exception as error:
-        raise InputError(f"the weights file {str(path)!r} cannot be read ({first_line(error)}).") from error
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):  # a checkpoint of Lightning's
-        state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise InputError(f"the weights file {str(path)!r} does not hold a plain state_dict: save one as safetensors.")
-    return dict(state)
-
-
-def without_prefix(state: Mapping[str, torch.Tensor], model: nn.Module) -> dict[str, torch.Tensor]:
-    """``state`` without what wrappers put before each name: ``module.`` (DataParallel), ``model.`` (Lightning), ..."""
-    own = model.state_dict()
-    first = next(iter(own), "")
-    before = [key.removesuffix(first) for key in state if key.endswith(f".{first}")]
-    if own.keys() & state.keys() or len(before) != 1 or not all(key.startswith(before[0]) for key in state):
-        return dict(state)
-    return {key.removeprefix(before[0]): value for key, value in state.items()}
-
-
-def misfits(state: Mapping[str, torch.Tensor], model: nn.Module) -> list[str]:
-    """What keeps ``state`` from being exactly the model's: a phrase for each tensor that is missing or does not fit."""
-    own = model.state_dict()
-    phrases = [
-        f"{key} is {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
-        for key in own
-        if key in state and state[key].shape != own[key].shape
-    ]
-    phrases += [
-        f"{key} holds {state[key].dtype}, as quantised weights do, instead of {own[key].dtype}"
-        for key in own
-        if key in state and own[key].is_floating_point() and not state[key].is_floating_point()
-    ]
-    # A batch norm's counter of batches is left out of many files, and nothing here uses it.
-    phrases += [f"{key} is missing" for key in own if key not in state and not key.endswith("num_batches_tracked")]
-    return phrases + [f"{key} is not part of the model" for key in state if key not in own]
-
-
-def load_exactly(loaded: Loaded, path: Path, label: str) -> None:
-    """Load a file into a model, whole or without its output layer, and take the output layer off.
-
-    Raises:
-        InputError: The file is neither; names the first tensors that do not fit.
-    """
-    state = without_prefix(read_weights(path), loaded.model)
-    problems = misfits(state, loaded.model)
-    if problems and loaded.remove is not None:
-        loaded.remove(loaded.model)
-        loaded.remove = None
-        if not misfits(state, loaded.model):
-            problems = []
-    if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise InputError(
-            f"the weights {str(path)!r} do not fit {label} ({'; '.join(problems[:3])}{more}): "
-            "give the architecture and kwargs they were saved with."
-        )
-    loaded.model.load_state_dict(state, strict=True)
-    if loaded.remove is not None:
-        loaded.remove(loaded.model)
-        loaded.remove = None

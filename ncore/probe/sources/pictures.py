@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ncore.errors import InputError
-from ncore.probe.sources.split_names import split_of
+from ncore.probe.sources._offline import first_line
+from ncore.probe.sources.split_names import nfc, split_of
 
 __all__ = [
+    "SETTLED",
     "ArrayPictures",
     "FilePictures",
     "Pictures",
@@ -23,8 +29,12 @@ __all__ = [
     "Raw",
     "by_split",
     "digest",
+    "naming",
     "numbered",
+    "stamp_of",
 ]
+
+SETTLED = 2.0  # seconds: a file written since might be written again without a new time
 
 
 class Pictures(Protocol):
@@ -35,6 +45,12 @@ class Pictures(Protocol):
 
     def describe(self, index: int) -> str:
         """What to call a picture in a message: its file, or its place."""
+
+    def stamps(self, rows: np.ndarray) -> tuple[str, list[bytes]]:
+        """What stays the same while pictures do, found without decoding: a name for all, and sixteen bytes for each.
+
+        The name is empty where nothing tells, and the bytes are for pictures of which nothing does.
+        """
 
 
 @dataclass
@@ -84,6 +100,10 @@ class ArrayPictures:
         """Name and number."""
         return f"picture {index} of {self.name}"
 
+    def stamps(self, rows: np.ndarray) -> tuple[str, list[bytes]]:
+        """None: to look at an array costs no more."""
+        return "", []
+
 
 @dataclass
 class FilePictures:
@@ -97,7 +117,40 @@ class FilePictures:
 
     def describe(self, index: int) -> str:
         """Its path."""
-        return f"the file {str(self.paths[index])!r}"
+        path = str(self.paths[index])
+        return f"the file {path!r}"
+
+    def stamps(self, rows: np.ndarray) -> tuple[str, list[bytes]]:
+        """By the files, and the folder that they are in."""
+        where = [os.path.abspath(self.paths[row]) for row in rows.tolist()]
+        return digest(os.fsencode(os.path.commonpath(where))), [stamp_of(Path(path)) for path in where]
+
+
+def stamp_of(path: Path) -> bytes:
+    """Sixteen bytes that change when a file does; none where it was just written, or can't be looked at."""
+    try:
+        status = path.stat()
+    except OSError:
+        return b""
+    if time.time() - max(status.st_mtime, status.st_ctime) < SETTLED:
+        return b""
+    seen = f"\0{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino} {status.st_dev}"
+    return hashlib.blake2b(os.fsencode(path) + seen.encode(), digest_size=16).digest()
+
+
+@contextmanager
+def naming(pictures: Pictures, index: int) -> Iterator[None]:
+    """Say which picture an error is about.
+
+    Raises:
+        InputError: Whatever was raised, with its file or place.
+    """
+    try:
+        yield
+    except Exception as error:
+        # Pillow's own words have an address of memory in them.
+        why = "it is no picture that Pillow reads" if isinstance(error, UnidentifiedImageError) else first_line(error)
+        raise InputError(f"{pictures.describe(index)} cannot be decoded ({why}): replace or remove it.") from error
 
 
 def numbered(
@@ -113,6 +166,7 @@ def numbered(
     Raises:
         InputError: Labels that are neither, missing or beyond the names; an empty set; fewer than two classes.
     """
+    pools = {split: replace(pool, labels=_plain(pool.labels, f"{what}: {split}")) for split, pool in pools.items()}
     for split, pool in pools.items():
         kind = pool.labels.dtype.kind
         if pool.labels.ndim != 1 or kind not in "iubUTS":
@@ -137,9 +191,39 @@ def numbered(
         highest = max(int(code.max()) for code in codes.values())
         if highest >= len(names):
             raise InputError(f"{what}: a label is {highest}, but only {len(names)} class names are given.")
+    if twice := [name for name, count in Counter(map(nfc, names)).items() if count > 1]:
+        raise InputError(f"{what}: two classes are called {twice[0]!r}: give each a name of its own.")
     if len(names) < 2:
         raise InputError(f"{what}: there is only {len(names)} class, but two or more were expected.")
     return {split: replace(pool, labels=codes[split].astype(np.int64)) for split, pool in pools.items()}, names
+
+
+def _plain(labels: np.ndarray, what: str) -> np.ndarray:
+    """Labels that are text, in whatever array they came, in one Unicode form and without blanks around them.
+
+    Raises:
+        InputError: One is masked, empty, or no text where others are.
+    """
+    if np.ma.is_masked(labels):
+        missing = int(np.ma.getmaskarray(labels).sum())
+        raise InputError(f"{what} has {missing} pictures whose label is masked: leave them out.")
+    labels = np.asarray(labels)
+    if labels.dtype.kind == "O" and labels.ndim == 1 and labels.size:
+        kinds = set(map(type, labels.tolist()))
+        if kinds <= {str, bytes} or kinds == {int}:
+            labels = np.array(labels.tolist())
+        elif kinds & {str, bytes, int, type(None), float}:
+            named = ", ".join(sorted("nothing" if kind is type(None) else kind.__name__ for kind in kinds))
+            raise InputError(f"{what} has labels of several types ({named}): give one name or one whole number each.")
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8", "replace")
+    if labels.dtype.kind in "UT" and labels.ndim == 1:
+        values, which = np.unique(labels, return_inverse=True)
+        values = np.array([nfc(str(value).strip()) for value in values.tolist()])
+        labels = values[which]
+        if empty := int((labels == "").sum()):
+            raise InputError(f"{what} has {empty} pictures whose label is empty: name their class, or leave them out.")
+    return labels
 
 
 def by_split(names: Sequence[str], what: str) -> dict[str, str]:
@@ -170,7 +254,7 @@ def digest(*parts: str | bytes | memoryview) -> str:
     """Sixteen hexadecimal digits that depend on every part."""
     state = hashlib.sha256()
     for part in parts:
-        data = part.encode() if isinstance(part, str) else part
+        data = part.encode(errors="surrogateescape") if isinstance(part, str) else part
         state.update(len(data).to_bytes(8, "little"))
         state.update(data)
     return state.hexdigest()[:16]

@@ -1,0 +1,89 @@
+"""What the names of a dataset and of a candidate stand for now, by content: to be compared with what a run has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ncore.probe.agreement import other_weights
+from ncore.probe.candidates import CandidateSpec, load_candidate
+from ncore.probe.datasets import DatasetSpec, load_dataset
+from ncore.probe.images import ImageShape
+
+if TYPE_CHECKING:
+    from ncore.store.manifest import Manifest
+
+__all__ = ["DataNow", "data_now", "has_weights_here", "trained_from_other_weights"]
+
+
+@dataclass(frozen=True)
+class DataNow:
+    """A dataset as it is loaded now.
+
+    Attributes:
+        digests: ``data``, ``cut`` and ``sketch``.
+        fingerprint: Of how it was described, before there were digests.
+        image: Its pictures' channels and size.
+        images: How many there are, by set.
+        classes: How many.
+    """
+
+    digests: Mapping[str, Any]
+    fingerprint: str
+    image: ImageShape
+    images: Mapping[str, int]
+    classes: int
+
+
+def data_now(spec: DatasetSpec, seed: int) -> DataNow:
+    """Look at a dataset; pictures are decoded for it, unless they are files that were looked at before.
+
+    Args:
+        spec: Of the dataset.
+        seed: Of its cut.
+
+    Raises:
+        NcoreError: It can't be loaded.
+    """
+    from ncore.probe._content import digests_of
+
+    data = load_dataset(spec, seed=seed)
+    images = {name: len(split) for name, split in data.splits.items()}
+    return DataNow(digests_of(data), data.fingerprint, data.image, images, len(data.class_names))
+
+
+def has_weights_here(spec: CandidateSpec) -> bool:
+    """Whether a candidate's weights are files or code of the user's own, which may have changed under the same name."""
+    local = spec.kind == "hf" and Path(spec.source.partition(":")[2]).expanduser().is_dir()
+    return spec.kind in ("file", "python") or spec.weights is not None or local
+
+
+def trained_from_other_weights(
+    manifest: Manifest, spec: CandidateSpec, seed: int, image: ImageShape, now: str | None = None
+) -> str:
+    """How the weights that a run began with differ from those that its candidate has now; empty if they don't.
+
+    Those of a factory that gives others each time it is called, as some do that ask NumPy for them, tell nothing.
+
+    Args:
+        manifest: Of the run.
+        spec: Of the candidate.
+        seed: Of the run.
+        image: The dataset's pictures.
+        now: The digest, where it is known already.
+
+    Raises:
+        NcoreError: The candidate can't be loaded.
+    """
+    from ncore.probe._weights import weights_digest
+
+    def load() -> str:
+        return weights_digest(load_candidate(spec, seed=seed, image=image).module)
+
+    if not manifest.digests.get("weights") or not (spec.pretrained or spec.kind == "python"):
+        return ""
+    now = now or load()
+    why = other_weights(manifest, now, spec.name)
+    return "" if why and spec.kind == "python" and load() != now else why
