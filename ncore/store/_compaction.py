@@ -66,7 +66,8 @@ class Compaction:
                 continue
             parts = manifest.files_of(name)
             paths, listed = list(parts), manifest.tables.get(name, [])
-            sizes = [(count_in(listed, held), manifest.files[path].bytes) for path, held in parts.items()]
+            # One without listed epochs is joined as well, and so goes.
+            sizes = [(count_in(listed, held) or 1, manifest.files[path].bytes) for path, held in parts.items()]
             for some in due(sizes):
                 joined = paths[some.start : some.stop]
                 target = part_file(name, parts[joined[0]].start, parts[joined[-1]].stop - 1)

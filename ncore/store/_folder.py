@@ -20,6 +20,7 @@ import fsspec
 import pyarrow as pa
 
 from ncore.errors import NcoreError, StoreError
+from ncore.store.damage import DamagedFileError
 
 __all__ = ["Entry", "Folder", "LocalFolder", "RemoteFolder", "folder_at", "printable"]
 
@@ -56,7 +57,7 @@ class Folder(ABC):
 
     @abstractmethod
     def read(self, path: str, most: int | None = None) -> bytes:
-        """The whole file, or its first bytes, ``most`` at most."""
+        """The whole file; one of more than ``most`` bytes is damage, and not read where its size is known before."""
 
     @abstractmethod
     def open(self, path: str) -> BinaryIO:
@@ -95,6 +96,12 @@ class Folder(ABC):
         with self.writing(path) as file:
             file.write(data)
 
+    def _check_size(self, path: str, size: int, most: int | None) -> None:
+        if most is not None and size > most:
+            raise DamagedFileError(
+                self.name_of(path), "corrupt", f"it has {size} bytes, but at most {most} are expected"
+            )
+
     def _check_writable(self) -> None:
         if not self.writable:
             raise StoreError(f"{self.url} can only be read: record into a local folder or an object store.")
@@ -124,7 +131,8 @@ class LocalFolder(Folder):
 
     def read(self, path: str, most: int | None = None) -> bytes:
         with _explained("read", self.name_of(path)), self._opened(path) as file:
-            return file.read(-1 if most is None else most)
+            self._check_size(path, os.fstat(file.fileno()).st_size, most)
+            return file.read()
 
     def open(self, path: str) -> BinaryIO:
         with _explained("read", self.name_of(path)):
@@ -204,7 +212,9 @@ class RemoteFolder(Folder):
 
     def read(self, path: str, most: int | None = None) -> bytes:
         with _explained("read", self.name_of(path)):
-            return cast("bytes", self._fs.cat_file(self._path(path)))[:most]
+            data = cast("bytes", self._fs.cat_file(self._path(path)))
+            self._check_size(path, len(data), most)
+            return data
 
     def open(self, path: str) -> BinaryIO:
         with _explained("read", self.name_of(path)):

@@ -179,7 +179,7 @@ def _in_pieces(folder: Folder, path: str, entry: FileEntry, stack: contextlib.Ex
 
 def _whole(folder: Folder, path: str, entry: FileEntry) -> pa.BufferReader:
     """All of a file, checked; where only pages are damaged, the others can be trusted."""
-    data = folder.read(path, entry.bytes + 1)
+    data = folder.read(path, entry.bytes)
     source = pa.BufferReader(data)
     damage = content_damage(Extent(bytes=len(data), crc32=checksum(data)), entry, folder.name_of(path))
     if damage is not None and not (footer_is_sound(source, entry) and damaged_groups(source)):

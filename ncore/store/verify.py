@@ -132,7 +132,9 @@ def verify(place: str | os.PathLike[str], storage_options: Mapping[str, Any] | N
 
 def _is_run(folder: Folder, entry: Entry) -> bool:
     try:
-        return entry.size is None and is_run_id(entry.name) and bool(folder.child(entry.name).read(MANIFEST))
+        return (
+            entry.size is None and is_run_id(entry.name) and bool(folder.child(entry.name).read(MANIFEST, MOST_BYTES))
+        )
     except (FileNotFoundError, StoreError):
         return False
 

@@ -283,6 +283,26 @@ def test_a_run_that_has_many_files_already(store: Store, monkeypatch: pytest.Mon
     assert not verify(store.url).findings
 
 
+def test_files_without_listed_epochs_do_no_harm(store: Store) -> None:
+    """No writer leaves such; here are many."""
+    folder = Path(record(store, 1, finish=False).url)
+    files = json.loads((folder / "run.json").read_bytes())["files"]
+    part = (folder / "metrics" / "00000.parquet").read_bytes()
+    for epoch in range(1, 300):
+        (folder / part_file("metrics", epoch)).write_bytes(part)
+        files[part_file("metrics", epoch)] = files["metrics/00000.parquet"]
+    put(folder, files=files, epochs=[[0, 299, 1]])
+    writer = store.new_run(**WHO, run_id="run", resume=True)
+    writer.write_epoch(300, metrics=metrics(300))
+    writer.close()
+    run = store.run("run")
+    assert len(run.manifest.files_of("metrics")) < 32
+    writer = store.new_run(**WHO, run_id="run", resume=True)
+    writer.finish()
+    assert run.metrics()["epoch"].unique().tolist() == [0, 300]
+    assert not verify(store.url).findings
+
+
 # Reading meanwhile
 
 
