@@ -273,7 +273,7 @@ def rank(
 ) -> None:
     """Rank candidates by predicted final accuracy, with a 90% interval and the probability of being the best."""
     from ncore.display import ranking_table, reading_hint
-    from ncore.predict import DEFAULT_METHOD, get_predictor, predictor_names
+    from ncore.predict import DEFAULT_METHOD, get_predictor, predictor_names, said_of_past
     from ncore.predict import rank as rank_runs
     from ncore.predict.ranker import MEASURED
 
@@ -288,8 +288,8 @@ def rank(
     told = f"after {table.attrs['epochs']} epochs, method {method or DEFAULT_METHOD!r}"
     ranking_table(table, f"{'Final' if (table['kind'] == MEASURED).all() else 'Predicted final'} accuracy {told}")
     reading_hint(table)
-    if known := table.attrs.get("held_out"):
-        typer.echo(f"These are pictures of {', '.join(known)}: what past runs on them taught was left out.")
+    if said := said_of_past(table):
+        typer.echo(said)
 
 
 @app.command()

@@ -18,7 +18,7 @@ from ncore.predict.measures import (
     weighted_kendall,
 )
 from ncore.predict.predictors import BASELINE, DEFAULT_METHOD, RECOMMENDED, get_predictor, predictor_names
-from ncore.predict.ranker import Past, Ranker
+from ncore.predict.ranker import Past, Ranker, said_of_past
 from ncore.predict.ranking import rank, rank_curves
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "rank",
     "rank_curves",
     "regret",
+    "said_of_past",
     "spearman",
     "tasks_from_store",
     "tasks_of",

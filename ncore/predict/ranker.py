@@ -26,7 +26,7 @@ from ncore.predict.sketches import Sketch, alike, recognised
 from ncore.predict.stopping import Standing, standing
 from ncore.predict.variants import told_apart
 
-__all__ = ["COLUMNS", "FORECAST", "MEASURED", "Past", "Ranker", "probability_ahead"]
+__all__ = ["COLUMNS", "FORECAST", "MEASURED", "Past", "Ranker", "probability_ahead", "said_of_past"]
 
 COLUMNS = (
     "candidate",
@@ -218,6 +218,16 @@ class Ranker:
         if held_out := recognised(curve.sketch for curve in curves if curve.sketch):
             table.attrs["held_out"] = list(held_out)
         return table
+
+
+def said_of_past(ranking: pd.DataFrame) -> str:
+    """What a ranking's method could not learn from, as a sentence; empty if nothing was left out.
+
+    Args:
+        ranking: As :meth:`Ranker.rank` makes it.
+    """
+    known = ranking.attrs.get("held_out", ())
+    return f"These are pictures of {', '.join(known)}: what past runs on them taught was left out." if known else ""
 
 
 def probability_ahead(table: pd.DataFrame, first: str, second: str) -> float:

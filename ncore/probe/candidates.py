@@ -267,17 +267,17 @@ def _other_crop(spec: CandidateSpec, own: Mapping[str, Any], oblong: bool) -> li
     said, theirs = [], own.get("crop_pct", 1.0)
     if spec.crop_pct is None and theirs != 1:
         said.append(
-            f"The preprocessing of {spec.name} shows the middle {theirs:.0%} of a picture's side; here all of it is "
-            f"shown, unless the recipe says `crop_pct: {theirs:g}`."
+            f"The authors' preprocessing shows the middle {theirs:.0%} of a picture's side; here all of it is shown, "
+            f"unless the recipe says `crop_pct: {theirs:g}`."
         )
     if spec.crop_mode is None and oblong and own.get("crop_mode") == "squash":
         said.append(
-            f"The preprocessing of {spec.name} squeezes oblong pictures into a square; here their middle is cut out, "
+            "The authors' preprocessing squeezes oblong pictures into a square; here their middle is cut out, "
             "unless the recipe says `crop_mode: squash`."
         )
     if spec.crop_mode is None and oblong and own.get("crop_mode") == "other":
         said.append(
-            f"The preprocessing of {spec.name} pads oblong pictures, or leaves them oblong; here their middle is cut "
+            "The authors' preprocessing pads oblong pictures, or leaves them oblong; here their middle is cut "
             "out, or they are squeezed into a square if the recipe says `crop_mode: squash`."
         )
     return said

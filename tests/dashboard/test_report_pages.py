@@ -15,6 +15,8 @@ from streamlit.testing.v1 import AppTest
 
 from ncore.cli import main
 from ncore.predict import DEFAULT_METHOD, get_predictor
+from ncore.probe._content import digests_of
+from ncore.probe.datasets import load_dataset
 from ncore.store import create_store
 
 App = Callable[..., AppTest]
@@ -178,3 +180,20 @@ def test_the_command_fails_in_a_line(ncore: Command, store: Path, tmp_path: Path
         assert len(errors.splitlines()) == 1, errors
         assert match in errors
     assert [path.name for path in tmp_path.iterdir()] == []
+
+
+@pytest.mark.with_benchmark
+def test_a_past_that_was_held_out_is_said_everywhere(tmp_path: Path, app: App, ncore: Command) -> None:
+    """By the same sentence in the command, on the page and in the report."""
+    sketch = digests_of(load_dataset("digits", train=200))["sketch"]
+    store = create_store(tmp_path / "runs")
+    for candidate, accuracy in (("a", 0.5), ("b", 0.6)):
+        run = begin(store, candidate, dataset="mine", planned_epochs=4)
+        run.describe(digests={"sketch": sketch})
+        for epoch in (1, 2):
+            run.write_epoch(epoch, metrics={"split": ["validation"], "name": ["accuracy"], "value": [accuracy]})
+        run.close("left")
+    sentence = "These are pictures of digits: what past runs on them taught was left out."
+    assert sentence in ncore("rank", store.url)[1]
+    assert sentence in said(app(Path(store.url), page="ranking"))
+    assert sentence in preview(app(Path(store.url), page="report"))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from ncore.predict import BASELINE, MEASURES, Curve, Past, Ranker, get_predictor
+from ncore.predict import BASELINE, MEASURES, Curve, Past, Ranker, get_predictor, said_of_past
 from ncore.predict.ranker import FORECAST, MEASURED
 from ncore_dashboard.data import rankings
 from ncore_dashboard.figures import ranking as figures
@@ -137,6 +137,8 @@ def _headline(table: pd.DataFrame, prices: pd.DataFrame, k: int, end: int) -> No
         f"As of epoch {k} of {end}, **{who}**{others} {verb} **{ui.percent(first['predicted'])}** "
         f"(90% interval {ui.percent(first['lower'])} – {ui.percent(first['upper'])})."
     )
+    if said := said_of_past(table):
+        st.caption(markdown(said, 400))
     going = table[(table["kind"] == FORECAST) & table["predicted"].notna()]
     if first["kind"] == MEASURED and len(going):
         st.markdown(
