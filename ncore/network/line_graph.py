@@ -145,13 +145,17 @@ class LineGraph:
     def in_degree(self) -> np.ndarray:
         """(n_synapses,) float64 row sums of P: how strongly each synapse is driven."""
         parts = [_mean_product(p.slopes * _sum(p.errors), p.inputs) for p in self.factors]
-        return np.concatenate([*parts, np.zeros(self._layer_sizes[-1])]) * self.scale
+        return self._scaled([*parts, np.zeros(self._layer_sizes[-1])])
 
     @cached_property
     def out_degree(self) -> np.ndarray:
         """(n_synapses,) float64 column sums of P: how strongly each synapse drives others."""
         parts = [_mean_product(p.errors, p.slopes * _sum(p.inputs)) for p in self.factors]
-        return np.concatenate([np.zeros(self._layer_sizes[0]), *parts]) * self.scale
+        return self._scaled([np.zeros(self._layer_sizes[0]), *parts])
+
+    def _scaled(self, parts: list[np.ndarray]) -> np.ndarray:
+        with np.errstate(invalid="ignore"):  # what a file says may be infinite, and that times 0 is not defined
+            return np.concatenate(parts) * self.scale
 
     @property
     def beta_eff(self) -> float:

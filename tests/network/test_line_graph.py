@@ -151,6 +151,17 @@ def test_relative_is_the_absolute_over_that_of_an_untrained_classifier():
     assert sum(part.value for part in relative.layers) == pytest.approx(relative.value, rel=1e-9)
 
 
+@pytest.mark.parametrize("scale", [np.inf, -np.inf, np.nan])
+def test_a_scale_that_is_not_finite_gives_nan_with_a_reason(scale):
+    """As a damaged file may say; no warning comes from deep inside."""
+    widths = [3, 4, 3, 3]
+    unit, (x, y) = head(widths), probe(7, widths, "cross_entropy")
+    graph = ncore.LineGraph.from_batch(unit, x, y, loss=nn.CrossEntropyLoss())
+    found = ncore.LineGraph.from_factors("absolute", graph.factors, scale)
+    assert np.isnan(found.beta_eff)
+    assert "not finite" in found.capacitance.reason
+
+
 def test_relative_of_an_untrained_classifier_is_one():
     widths = [3, 4, 3, 3]
     unit, (x, y) = head(widths), probe(9, widths, "cross_entropy")
