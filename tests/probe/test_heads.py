@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 
 import pytest
 import torch
@@ -41,15 +40,6 @@ KINDS = {
     "MobileNetV1": {"depth_multiplier": 0.25, "min_depth": 4},
     "MobileNetV2": {"depth_multiplier": 0.25, "min_depth": 4},
 }
-
-
-@pytest.fixture(scope="module")
-def transformers():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        library = pytest.importorskip("transformers")
-        library.ViTForImageClassification  # noqa: B018  (its import is lazy and warns)
-        return library
 
 
 def answered(model: nn.Module, read, images: torch.Tensor):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 
 import numpy as np
 import pytest
@@ -20,15 +19,6 @@ from ncore.probe.sources.models import Features, channels_last
 KINDS = ("ViT", "CLIP", "ConvNext", "EfficientNet", "MobileViT", "Levit", "Siglip", "MobileNetV2", "Beit", "DeiT")
 TOLERANCE = 1e-5
 """Of what a processor gives, beside a picture of the model's own size; pictures that are resized differ by filters."""
-
-
-@pytest.fixture(scope="module")
-def transformers():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        library = pytest.importorskip("transformers")
-        library.ViTForImageClassification  # noqa: B018  (its import is lazy and warns)
-        return library
 
 
 @pytest.fixture(scope="module")

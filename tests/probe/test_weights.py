@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 
 import pytest
 import torch
@@ -151,15 +150,6 @@ def test_other_lengths_of_real_numbers_are_fine(tmp_path, state, kind):
 
 
 # Checkpoints of transformers, where what is wrong is only logged
-
-
-@pytest.fixture(scope="module")
-def transformers():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        library = pytest.importorskip("transformers")
-        library.ViTForImageClassification  # noqa: B018  (its import is lazy and warns)
-        return library
 
 
 def vit(transformers, folder, layers=2):
