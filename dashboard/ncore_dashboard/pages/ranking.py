@@ -157,13 +157,13 @@ def _headline(table: pd.DataFrame, prices: pd.DataFrame, k: int, end: int) -> No
             return
         st.metric(
             "Regret of this choice",
-            "not known yet" if pd.isna(regret) else f"{regret:.1f} points",
+            "unknown" if pd.isna(regret) else f"{regret:.1f} points",
             help=explanation("regret").text + f"\n\nThe final accuracy of {known} of {len(table)} candidates is known.",
             width=200,
         )
         st.metric(
             "Compute saved",
-            "not known" if pd.isna(saved) else f"{saved:.0f}%",
+            "unknown" if pd.isna(saved) else f"{saved:.0f}%",
             help=explanation("saved").text,
             width=200,
         )
