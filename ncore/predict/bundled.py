@@ -5,10 +5,11 @@ They are those of ``ncore bench``, read from its table without its code: the ben
 
 import re
 from collections.abc import Collection
-from functools import lru_cache
 from pathlib import Path
+from threading import Condition
 
 import numpy as np
+from cachetools import cached
 
 from ncore.predict.curves import PROBE_LOGME, Curve
 from ncore.predict.experience import Task
@@ -70,7 +71,7 @@ def _names(dataset: str, group: str) -> bool:
     return False
 
 
-@lru_cache(maxsize=1)
+@cached({}, condition=Condition())  # read once, however many sessions ask for it at once
 def _all_tasks() -> tuple[tuple[str, Task], ...]:
     """All tasks with their modes."""
     return read_tasks(TABLE) if TABLE.is_file() else ()
@@ -89,10 +90,9 @@ def read_tasks(path: Path) -> tuple[tuple[str, Task], ...]:
     frame = frame.sort_values(["mode", "task", "candidate", "seed", "epoch"], kind="stable", ignore_index=True)
     numbers = {name: frame[name].to_numpy(np.float64) for name in (*series, *strengths)}
     epochs = frame["epoch"].to_numpy(np.int64)
-    key = frame[["mode", "task", "candidate", "seed"]].astype(str).agg("\0".join, axis=1).to_numpy()
-    starts = np.flatnonzero(np.append(True, key[1:] != key[:-1])) if len(key) else np.empty(0, dtype=np.int64)
+    starts = np.flatnonzero(~frame.duplicated(["mode", "task", "candidate", "seed"]))
     found: dict[tuple[str, str, str], list[Curve]] = {}
-    for start, end in zip(starts, np.append(starts[1:], len(key)), strict=True):
+    for start, end in zip(starts, np.append(starts[1:], len(frame)), strict=True):
         first = frame.iloc[start]
         rows = np.arange(start, end)
         rows = rows[np.isfinite(numbers["validation_accuracy"][rows])]

@@ -12,7 +12,8 @@ import streamlit as st
 from ncore.errors import NcoreError
 from ncore_dashboard.access import gate
 from ncore_dashboard.app.launch import configured_stores
-from ncore_dashboard.app.warm import settle, warm_up
+from ncore_dashboard.app.turns import turn
+from ncore_dashboard.app.warm import warm_up
 from ncore_dashboard.charts import zoom
 from ncore_dashboard.data.library import library
 from ncore_dashboard.parts import sidebar, ui
@@ -79,10 +80,10 @@ def main() -> None:
     with st.sidebar:
         gate.who()
         zoom.remember_views()  # before the page, so that it listens when the first chart can be zoomed
-    ui.guarded(page.run)()
+    with turn:
+        ui.guarded(page.run)()
     follow()
     warm_up()
-    settle()
 
 
 @st.fragment(run_every=FOLLOW_EVERY)

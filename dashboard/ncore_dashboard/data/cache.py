@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Hashable
-from threading import Lock
+from threading import Condition
 from typing import Any, TypeVar
 
 import numpy as np
@@ -33,18 +33,29 @@ class Memory:
 
     def __init__(self, limit: int) -> None:
         self._kept: LRUCache[Hashable, Any] = LRUCache(limit, getsizeof=size_of)
-        self._lock = Lock()
+        self._making: set[Hashable] = set()
+        self._changed = Condition()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What is kept under ``key``, made if it is not there; an exception of ``make`` is not kept."""
-        with self._lock:
+        """What is kept under ``key``, made if it is not there; an exception of ``make`` is not kept.
+
+        It is made once: who asks for it meanwhile waits. ``make`` may ask for other keys.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: key not in self._making)
             if key in self._kept:
                 found: T = self._kept[key]
                 return found
-        value = make()  # without the lock: reading is slow, and doing it twice at once does no harm
-        with self._lock, contextlib.suppress(ValueError):  # larger than the limit
-            self._kept.setdefault(key, value)
-        return value
+            self._making.add(key)
+        try:
+            value = make()
+            with self._changed, contextlib.suppress(ValueError):  # larger than the limit
+                self._kept[key] = value
+            return value
+        finally:
+            with self._changed:
+                self._making.remove(key)
+                self._changed.notify_all()
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._kept

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from threading import Condition
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from cachetools import LRUCache, cached
 
 from ncore.errors import InputError
 from ncore.predict import BASELINE, DEFAULT_METHOD, Curve, Past, Ranker, get_predictor
@@ -39,7 +40,7 @@ def benchmark() -> Findings | None:
     return _read(path.stat().st_mtime_ns) if path.is_file() else None
 
 
-@lru_cache(maxsize=1)
+@cached(LRUCache(1), condition=Condition())
 def _read(version: int) -> Findings | None:
     from ncore.benchmark.findings import FOLDER, read_results
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from threading import Condition
 
 import numpy as np
+from cachetools import LRUCache, cached
 
 from ncore.errors import InputError
 from ncore.network.strengths import Strength
@@ -155,7 +156,7 @@ def taught(name: str, mode: str, datasets: Sequence[str], own: Sequence[Task] = 
     return predictor if predictor.slow else _taught(name, mode, tuple(sorted(set(datasets))))
 
 
-@lru_cache(maxsize=256)
+@cached(LRUCache(256), condition=Condition())
 def _taught(name: str, mode: str, datasets: tuple[str, ...]) -> Predictor:
     """The same without own runs, remembered with all that it finds out about lengths and epochs."""
     predictor, tasks = get_predictor(name), benchmark_tasks(mode, datasets)
