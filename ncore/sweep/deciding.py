@@ -146,7 +146,7 @@ class Decider:
             return ""
         if not manifest.digests.get("weight_files"):
             return "its weights are not compared, as it has no digest of their files"
-        return "" if now else "its weights are not compared, as their files are not on this disk"
+        return "" if now else "its weights are not compared, as their files were not found on this disk"
 
     def _files_of(self, job: Job) -> str | None:
         """What is on this disk of a job's downloaded weights; see :func:`ncore.probe.contents.weights_on_disk`."""

@@ -184,7 +184,7 @@ def test_the_command_fails_in_a_line(ncore: Command, store: Path, tmp_path: Path
 
 @pytest.mark.with_benchmark
 def test_a_past_that_was_held_out_is_said_everywhere(tmp_path: Path, app: App, ncore: Command) -> None:
-    """By the same sentence in the command, on the page and in the report: the benchmark's and the store's own."""
+    """By the same sentence in the command, on the pages and in the report: the benchmark's and the store's own."""
     sketch = digests_of(load_dataset("digits", train=200))["sketch"]
     store = create_store(tmp_path / "runs")
     for candidate, accuracy in (("a", 0.5), ("b", 0.6)):
@@ -202,4 +202,5 @@ def test_a_past_that_was_held_out_is_said_everywhere(tmp_path: Path, app: App, n
     chosen = {"dataset": "mine"}
     assert sentence in ncore("rank", store.url, "--dataset", "mine")[1]
     assert sentence in said(app(Path(store.url), page="ranking", **chosen))
+    assert sentence in said(app(Path(store.url), page="compare", **chosen))
     assert sentence in preview(app(Path(store.url), page="report", **chosen))

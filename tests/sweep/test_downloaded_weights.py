@@ -184,7 +184,7 @@ def test_what_cannot_be_compared_is_said(hub, loaded):
     hub.empty()
     (row,) = plan(asked.jobs, asked.store_place).to_dict("records")
     assert row["action"] == "skip"
-    assert "(its weights are not compared, as their files are not on this disk)" in row["reason"]
+    assert "(its weights are not compared, as their files were not found on this disk)" in row["reason"]
     assert loaded == []
 
 

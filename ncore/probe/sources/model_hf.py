@@ -152,7 +152,7 @@ def build(
 
 def cached_weights(name: str, kwargs: Mapping[str, Any]) -> list[Path]:
     """Files of weights that the cache has of a checkpoint."""
-    return in_hub_cache(name, kwargs.get("revision"), kwargs.get("subfolder", ""))
+    return in_hub_cache(name, kwargs.get("revision"), kwargs.get("subfolder") or "")
 
 
 def check_numbers(where: str, model: nn.Module, label: str, place: Mapping[str, Any]) -> None:
