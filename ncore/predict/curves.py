@@ -331,11 +331,9 @@ def _made_with(manifest: Any) -> dict[str, Any]:
 
     config, info, digests = (getattr(manifest, name, {}) for name in ("config", "info", "digests"))
     candidate = config.get("candidate")
-    # Weights that are all loaded from a file are the same for all seeds, unless it was replaced.
-    from_file = isinstance(candidate, Mapping) and (
-        candidate.get("weights") or str(candidate.get("source")).startswith("file:")
-    )
-    if from_file and digests.get("weights"):
+    # Weights that are loaded are the same for all seeds, unless their file was replaced, or a hub has a new revision.
+    loaded = isinstance(candidate, Mapping) and candidate.get("pretrained")
+    if loaded and digests.get("weights"):
         flat[WEIGHTS] = str(digests["weights"])[:8]
     walk("", {part: value for part, value in config.items() if part != "recording"})
     return {

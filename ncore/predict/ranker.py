@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import product
 from statistics import NormalDist
 
 import numpy as np
@@ -43,6 +44,7 @@ COLUMNS = (
 )
 MEASURED, FORECAST = "measured", "forecast"
 """What a row of a ranking states: where a candidate ended, or where it will end."""
+_MOST_NAMED = 5
 
 
 class Past:
@@ -89,21 +91,34 @@ class Past:
 
     def without(self, curves: Iterable[Curve]) -> Past:
         """What of this past shares no pictures with what these curves were trained on, as far as runs tell."""
-        sketches = frozenset(curve.sketch for curve in curves if curve.sketch)
-        if not sketches:
+        if not (sketches := _sketches(curves)):
             return self
         if sketches not in self._without:
-            known = recognised(sketches)
 
             def own() -> list[Task]:
-                return [
-                    task
-                    for task in self.own
-                    if not any(alike(one.sketch, sketch) for one in task.curves for sketch in sketches)
-                ]
+                return [task for task in self.own if not _shares(task, sketches)]
 
-            self._without[sketches] = Past([*self.datasets, *known], self.mode, own)
+            self._without[sketches] = Past([*self.datasets, *recognised(sketches)], self.mode, own)
         return self._without[sketches]
+
+    def held_out(self, curves: Iterable[Curve], method: str) -> list[str]:
+        """Datasets, by name, of which a method learns nothing as they share pictures with what these were trained on.
+
+        Those of the benchmark come first, then a user's own, if the method learns from them at all.
+        """
+        sketches = _sketches(curves)
+        own = self.own if sketches and get_predictor(method).learns else ()
+        names = [task.curves[0].dataset or task.name for task in own if _shares(task, sketches)]
+        return list(dict.fromkeys([*recognised(sketches), *names]))
+
+
+def _sketches(curves: Iterable[Curve]) -> frozenset[Sketch]:
+    return frozenset(curve.sketch for curve in curves if curve.sketch)
+
+
+def _shares(task: Task, sketches: Iterable[Sketch]) -> bool:
+    """Whether a task has pictures of one of these sets."""
+    return any(alike(*pair) for pair in product({curve.sketch for curve in task.curves}, sketches))
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,8 +230,8 @@ class Ranker:
         table = table[list(COLUMNS)]
         table.attrs = {"method": predictor.name, "label": predictor.label, "epochs": k, "level": level}
         table.attrs["own"] = apart_sds
-        if held_out := recognised(curve.sketch for curve in curves if curve.sketch):
-            table.attrs["held_out"] = list(held_out)
+        if isinstance(self.method, str) and (held_out := self.past.held_out(curves, self.method)):
+            table.attrs["held_out"] = held_out
         return table
 
 
@@ -226,8 +241,11 @@ def said_of_past(ranking: pd.DataFrame) -> str:
     Args:
         ranking: As :meth:`Ranker.rank` makes it.
     """
-    known = ranking.attrs.get("held_out", ())
-    return f"These are pictures of {', '.join(known)}: what past runs on them taught was left out." if known else ""
+    if not (known := ranking.attrs.get("held_out")):
+        return ""
+    rest = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
+    shown = ", ".join(known[:_MOST_NAMED]) + rest
+    return f"This data shares pictures with {shown}: what past runs on these taught was left out."
 
 
 def probability_ahead(table: pd.DataFrame, first: str, second: str) -> float:

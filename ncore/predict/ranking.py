@@ -104,8 +104,9 @@ def rank_curves(
         - kind: "measured" or "forecast".
 
         ``attrs`` of the table holds the method, its label, the epochs, the level, each candidate's standard deviation
-        of what it doesn't share with the others, and, where the runs were recognised to have pictures of the
-        benchmark's datasets, so that nothing was learned of these, their names (``held_out``).
+        of what it doesn't share with the others, and, where the runs were recognised to share pictures with
+        other datasets, of the benchmark or of one's own, so that nothing was learned of these, their names
+        (``held_out``); of a predictor, which is used as it is, nothing is held out.
 
     Raises:
         InputError: There is no curve or none that can be ranked, or an argument is out of range, or the method

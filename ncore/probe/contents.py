@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,13 @@ from ncore.probe.agreement import other_weights
 from ncore.probe.candidates import CandidateSpec, load_candidate
 from ncore.probe.datasets import DatasetSpec, load_dataset
 from ncore.probe.images import ImageShape
+from ncore.probe.sources import model_hf, model_timm, model_torchvision
+from ncore.probe.sources._cached import files_digest
 
 if TYPE_CHECKING:
     from ncore.store.manifest import Manifest
 
-__all__ = ["DataNow", "data_now", "has_weights_here", "trained_from_other_weights"]
+__all__ = ["DataNow", "data_now", "has_weights_here", "trained_from_other_weights", "weights_on_disk"]
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,31 @@ def data_now(spec: DatasetSpec, seed: int) -> DataNow:
 
 def has_weights_here(spec: CandidateSpec) -> bool:
     """Whether a candidate's weights are files or code of the user's own, which may have changed under the same name."""
-    local = spec.kind == "hf" and Path(spec.source.partition(":")[2]).expanduser().is_dir()
+    name = spec.source.partition(":")[2]
+    local = spec.kind == "hf" and Path(name).expanduser().is_dir()
+    local = local or (spec.kind == "timm" and model_timm.local_folder(name) is not None)
     return spec.kind in ("file", "python") or spec.weights is not None or local
+
+
+def weights_on_disk(spec: CandidateSpec) -> str | None:
+    """A digest of the files that a candidate's downloaded weights come from, without loading or fetching them.
+
+    Other digests need not be other weights: the same ones may have been written anew.
+
+    Returns:
+        The digest; empty if no cache on this disk has the files; None if the weights are no download.
+    """
+    kinds = {
+        "hf": model_hf.cached_weights,
+        "timm": model_timm.cached_weights,
+        "torchvision": model_torchvision.cached_weights,
+    }
+    if spec.kind not in kinds or not spec.pretrained or has_weights_here(spec):
+        return None
+    # A library that isn't there, or doesn't know the name, says so better where the candidate is loaded.
+    with contextlib.suppress(Exception):
+        return files_digest(kinds[spec.kind](spec.source.partition(":")[2], spec.kwargs)) or ""
+    return ""
 
 
 def trained_from_other_weights(

@@ -187,6 +187,7 @@ class ImageDataset:
         time: Sequence[Any] | np.ndarray | None = None,
         validation_from: Any = None,
         test_from: Any = None,
+        layout: str | None = None,
     ) -> ImageDataset:
         """Make a dataset of arrays.
 
@@ -209,6 +210,7 @@ class ImageDataset:
             time: When each was taken: dates, times in ISO 8601, or numbers.
             validation_from: The first time of the validation set.
             test_from: The first time of the test set.
+            layout: ``channels_first`` or ``channels_last``, where the shape of ``x`` leaves it open.
 
         Raises:
             InputError: Shapes, ranges or counts that can't be used.
@@ -235,7 +237,7 @@ class ImageDataset:
             raise InputError("`split` and `time` both say which set a picture is for: leave one of them out.")
         cut = {"column": "time", "validation_from": validation_from, "test_from": test_from}
         rules = Rules({role: role for role in beside}, read_settings(TimeCut, cut, name) if time is not None else None)
-        raw = data_arrays.from_arrays(sets, class_names, name, {"train": beside})
+        raw = data_arrays.from_arrays(sets, class_names, name, {"train": beside}, layout)
         sizes = {"train": train, "validation": validation, "test": test}
         return assemble(raw, name, classes, sizes, seed, rules=rules)
 
@@ -274,7 +276,7 @@ def load_dataset(
     by_path = spec.group.path if isinstance(spec.group, PathGroup) else None
     loaders: dict[str, Callable[[], Raw]] = {
         "digits": data_arrays.load_digits,
-        "numpy": lambda: data_arrays.load_npz(rest, spec.columns),
+        "numpy": lambda: data_arrays.load_npz(rest, spec.columns, spec.layout),
         "folder": lambda: data_files.load_folder(rest, spec.layout, spec.columns, spec.metadata, by_path),
         "parquet": lambda: data_files.load_parquet(
             rest, spec.files, spec.image_column, spec.label_column, spec.columns

@@ -162,7 +162,7 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
     from ncore.probe._costs import costs_of
     from ncore.probe._weights import weights_digest
     from ncore.probe.candidates import load_candidate
-    from ncore.probe.contents import trained_from_other_weights
+    from ncore.probe.contents import trained_from_other_weights, weights_on_disk
     from ncore.probe.datasets import load_dataset
     from ncore.probe.training import MEMORY_FORMATS, Examples, ProbedModel, Trainer, choose_device, frozen_features
     from ncore.probe.unit import NCPUnit
@@ -177,7 +177,8 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
     # Cut alike for all seeds, so that they are runs on the same data, unless it is asked to be cut anew for each.
     data = load_dataset(dataset, seed=dataset.cut_seed(job.seed))
     backbone = load_candidate(candidate, seed=job.seed, image=data.image, device=device)
-    digests = digests_of(data) | {"weights": weights_digest(backbone.module)}
+    weights = {"weights": weights_digest(backbone.module), "weight_files": weights_on_disk(candidate) or None}
+    digests = digests_of(data) | weights
     pixels = {name: split.tensor(backbone.input) for name, split in data.splits.items()}
     examples = {
         name: Examples(pixels[name], torch.from_numpy(split.labels), backbone.input.normalise)

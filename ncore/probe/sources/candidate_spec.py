@@ -55,7 +55,7 @@ class CandidateSpec(BaseModel):
         training: Overrides of the training configuration, passed through untouched.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     #: Fields that came after runs had been recorded; see ``ncore.probe.settings.identity_of``.
     ADDED: ClassVar[Mapping[str, Any]] = dict.fromkeys(("order", "crop_pct", "crop_mode", "layout", "output"))
 

@@ -24,8 +24,9 @@ OWN_FIELDS: dict[str, set[str]] = {
     "hf": {"config", "splits", "image_column", "label_column", "kwargs", "group", "split_column", "time"},
     "folder": {"layout", "metadata", "group", "split_column", "time"},
     "parquet": {"files", "image_column", "label_column", "group", "split_column", "time"},
-    "numpy": {"group", "split_column", "time"},
+    "numpy": {"layout", "group", "split_column", "time"},
 }
+_LAYOUTS = {"folder": ("classes", "splits"), "numpy": ("channels_first", "channels_last")}
 
 
 class DatasetSpec(BaseModel):
@@ -47,7 +48,8 @@ class DatasetSpec(BaseModel):
         white: The pixel value that is white, where it is less than the largest of the pixels' type, as in 16-bit files
             of 12 bits (4095).
         background: The colour that shows through transparent pixels.
-        layout: For folder: whether its subfolders are classes, or sets of classes, where their names leave it open.
+        layout: For folder: whether its subfolders are ``classes``, or sets of classes (``splits``), where their names
+            leave it open. For numpy: ``channels_first`` or ``channels_last``, where the shape of the arrays does.
         kwargs: For hf and torchvision: passed to their loader.
         group: The column that tells which pictures belong together (patients, users, scenes) and so are in one set; for
             folders also ``{path: REGULAR EXPRESSION}``, whose one group in parentheses tells it by a file's path.
@@ -85,7 +87,7 @@ class DatasetSpec(BaseModel):
     root: str | None = None
     white: Count = None
     background: str = "white"
-    layout: Literal["classes", "splits"] | None = None
+    layout: Literal["classes", "splits", "channels_first", "channels_last"] | None = None
     kwargs: dict[str, Any] = {}
     group: str | PathGroup | None = None
     split_column: str | None = None
@@ -145,6 +147,8 @@ class DatasetSpec(BaseModel):
             raise unknown("a kind of dataset", kind, [key if key == "digits" else f"{key}:" for key in OWN_FIELDS])
         for unused in self.model_fields_set & (set().union(*OWN_FIELDS.values()) - OWN_FIELDS[kind]):
             raise ValueError(f"{kind} has no use for `{unused}`")
+        if self.layout and self.layout not in _LAYOUTS[kind]:
+            raise ValueError(f"{kind} has no `layout: {self.layout}`, but {' or '.join(_LAYOUTS[kind])}")
         if kind == "digits" and rest:
             raise ValueError("digits takes nothing after it")
         if kind == "parquet" and bool(rest) == bool(self.files):

@@ -16,6 +16,7 @@ from torch import nn
 
 from ncore.errors import InputError
 from ncore.probe.images import INTERPOLATIONS
+from ncore.probe.sources._cached import in_hub_cache
 from ncore.probe.sources._measured import measure
 from ncore.probe.sources._offline import fetching, first_line, hub, is_offline, require
 from ncore.probe.sources._trust import REMOTE_CODE, own_code_refused, without_remote_code
@@ -27,6 +28,7 @@ __all__ = [
     "OWN_CODE",
     "PLACE",
     "build",
+    "cached_weights",
     "check_numbers",
     "is_classifier",
     "load",
@@ -146,6 +148,11 @@ def build(
             f"and are left out: {first_three(aside)}."
         )
     return model
+
+
+def cached_weights(name: str, kwargs: Mapping[str, Any]) -> list[Path]:
+    """Files of weights that the cache has of a checkpoint."""
+    return in_hub_cache(name, kwargs.get("revision"), kwargs.get("subfolder") or "")
 
 
 def check_numbers(where: str, model: nn.Module, label: str, place: Mapping[str, Any]) -> None:
