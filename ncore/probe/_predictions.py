@@ -26,14 +26,16 @@ Predicted = tuple[Tensor, Tensor, Tensor]
 """Of a batch: the predicted classes, their probabilities, and those of the labels."""
 
 
-def columns_of(parts: Sequence[Predicted], labels: Tensor) -> dict[str, np.ndarray]:
+def columns_of(parts: Sequence[Predicted], labels: Tensor, back: Tensor | slice = slice(None)) -> dict[str, np.ndarray]:
     """The columns of a split, of all its examples in order: so runs on the same cut of the data pair up by row.
 
     Args:
         parts: What was predicted, batch by batch.
         labels: Of all examples.
+        back: What puts the rows in order, if they weren't gone through so.
     """
-    predicted, probability, label_probability = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
+    found = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
+    predicted, probability, label_probability = (part[back].numpy() for part in found)
     return {
         "example": np.arange(len(labels), dtype=np.int32),
         "label": labels.cpu().numpy().astype(np.int32),

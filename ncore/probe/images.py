@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -85,7 +85,7 @@ class InputSpec:
 
     Example:
         >>> spec = InputSpec(channels=1, size=8, mean=(0.5,), std=(0.25,))
-        >>> spec.normalise(torch.full((2, 1, 8, 8), 255, dtype=torch.uint8)).unique().tolist()
+        >>> spec.prepare(torch.full((2, 1, 8, 8), 255, dtype=torch.uint8)).unique().tolist()
         [2.0]
     """
 
@@ -119,7 +119,50 @@ class InputSpec:
                 )
             object.__setattr__(self, what, values)
 
-    def normalise(self, batch: torch.Tensor) -> torch.Tensor:
+    @property
+    def made_alike(self) -> Hashable:
+        """What decides which pixels of a picture are shown."""
+        return self.channels, self.size, self.interpolation, self.crop_pct, self.crop_mode
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What a run records of it."""
+        return asdict(self)
+
+    @property
+    def words(self) -> str:
+        """What it takes, for messages."""
+        return f"pictures of {self.channels}x{self.size}x{self.size}"
+
+    @property
+    def remedy(self) -> str:
+        """What to change where a model doesn't take that."""
+        return "set `input_size` and `channels` to what it was built for"
+
+    def inputs(self, split: Any, memory_limit_gb: float | None) -> torch.Tensor:
+        """All pictures of a set, not yet normalised: uint8 (N, C, S, S).
+
+        Raises:
+            InputError: They would be too large, one is broken, or nothing is to be seen in them.
+        """
+        if split.modality.examples != "pictures":
+            raise InputError(f"pictures were expected, but {split.name} holds {split.modality.examples}.")
+        found: torch.Tensor = split.modality.pixels(split, self, memory_limit_gb)
+        return found
+
+    def lengths(self, made: torch.Tensor) -> None:
+        """All are of one length."""
+
+    def content(self) -> bytes:
+        """Nothing beside the module."""
+        return b""
+
+    def trial(self) -> torch.Tensor:
+        """Two pictures of noise, as they are normalised."""
+        shape = (2, self.channels, self.size, self.size)
+        return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+    def prepare(self, batch: torch.Tensor) -> torch.Tensor:
         """Turn uint8 pictures (N, C, S, S) into the float32 that the model takes, on the batch's device."""
         mean = torch.tensor(self.mean, device=batch.device).view(-1, 1, 1)
         std = torch.tensor(self.std, device=batch.device).view(-1, 1, 1)

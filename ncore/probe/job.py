@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from string import Template
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -164,7 +164,7 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
     from ncore.probe.candidates import load_candidate
     from ncore.probe.contents import trained_from_other_weights, weights_on_disk
     from ncore.probe.datasets import load_dataset
-    from ncore.probe.training import MEMORY_FORMATS, Examples, ProbedModel, Trainer, choose_device, frozen_features
+    from ncore.probe.training import MEMORY_FORMATS, ProbedModel, Trainer, choose_device, frozen_features
     from ncore.probe.unit import NCPUnit
 
     started = job.now()
@@ -176,14 +176,12 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
     device = choose_device(settings.device)
     # Cut alike for all seeds, so that they are runs on the same data, unless it is asked to be cut anew for each.
     data = load_dataset(dataset, seed=dataset.cut_seed(job.seed))
-    backbone = load_candidate(candidate, seed=job.seed, image=data.image, device=device)
-    weights = {"weights": weights_digest(backbone.module), "weight_files": weights_on_disk(candidate) or None}
-    digests = digests_of(data) | weights
-    pixels = {name: split.tensor(backbone.input) for name, split in data.splits.items()}
-    examples = {
-        name: Examples(pixels[name], torch.from_numpy(split.labels), backbone.input.normalise)
-        for name, split in data.splits.items()
-    }
+    backbone = load_candidate(candidate, seed=job.seed, shape=data.shape, device=device)
+    weights = weights_digest(backbone.module, backbone.input.content())
+    digests = digests_of(data) | {"weights": weights, "weight_files": weights_on_disk(candidate) or None}
+    if settings.augment and data.modality.examples != "pictures":
+        raise InputError(f"augment is true, but {dataset.name} holds {data.modality.examples}: it is for pictures.")
+    examples = {name: _examples(split, backbone.input) for name, split in data.splits.items()}
     unit = NCPUnit(
         backbone.feature_dim,
         len(data.class_names),
@@ -193,21 +191,21 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
         seed=settings.unit.seed,
     ).to(device)
     module = backbone.module.to(memory_format=MEMORY_FORMATS[settings.memory_format])
-    first = examples["train"].inputs[:1].to(device)
-    costs = partial(costs_of, torch.nn.Sequential(module, unit), examples["train"].prepare(first))
+    usual = examples["train"].usual()
+    costs = partial(costs_of, torch.nn.Sequential(module, unit), usual.prepare(usual.inputs.to(device)))
     if settings.mode == "unit":
         test = examples["test"]
         examples = {name: frozen_features(module, examples[name], device) for name in ("train", "validation")}
         # Those of the test set only when it is their turn: a run that is stopped before never pays for them.
         prepare = partial(_frozen, module, test.prepare, device.type)
-        examples["test"] = Examples(test.inputs, test.labels, prepare)
+        examples["test"] = replace(test, prepare=prepare)
         module = torch.nn.Identity()
     trainer = Trainer(ProbedModel(module, unit, settings.mode), examples["train"], settings, job.seed)
     info = {
         "parameters": backbone.parameters + sum(p.numel() for p in unit.parameters()),
         "feature_dim": backbone.feature_dim,
         "output": backbone.output,
-        "input": {"size": backbone.input.size, "channels": backbone.input.channels},
+        "input": backbone.input.summary,
         "images": {name: len(split) for name, split in examples.items()},
         "left_out": data.left_out,
         "classes": [str(name) for name in data.class_names],
@@ -215,7 +213,7 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
     }
     resolved = job.resolved | {
         "training": job.resolved["training"] | {"device": str(device), "threads": torch.get_num_threads()},
-        "input": asdict(backbone.input),
+        "input": backbone.input.summary,
         "cut": {"seed": dataset.cut_seed(job.seed)} | {name: len(split) for name, split in data.splits.items()},
     }
     return partial(
@@ -223,7 +221,7 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
         job=job,
         about=_About(resolved, digests, data.fingerprint, costs),
         others=lambda manifest: trained_from_other_weights(
-            manifest, candidate, job.seed, data.image, digests["weights"]
+            manifest, candidate, job.seed, data.shape, digests["weights"]
         ),
         trainer=trainer,
         examples=examples,
@@ -231,6 +229,16 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
         warnings=[*_found(data), *backbone.warnings],
         started=started,
     )
+
+
+def _examples(split: Any, takes: Any) -> Any:
+    """A set as the trainer has it."""
+    import torch
+
+    from ncore.probe.training import Examples
+
+    inputs = split.tensor(takes)
+    return Examples(inputs, torch.from_numpy(split.labels), takes.prepare, takes.lengths(inputs))
 
 
 def _found(data: Any) -> list[str]:

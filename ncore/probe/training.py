@@ -39,21 +39,46 @@ MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.
 EVALUATION_BATCH = 256
 """Examples that are looked at together in evaluation mode, where memory lasts for them."""
 
+_SORTED = 50  # batches whose examples are put in order of their lengths
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs of a split as the model's stem takes them once ``prepare`` was applied, and class labels."""
+    """Inputs of a split as the model's stem takes them once ``prepare`` was applied, and class labels.
+
+    Args:
+        inputs: A row an example.
+        labels: int64 (N,).
+        prepare: What the model takes of a batch of these.
+        lengths: int64 (N,) where examples are longer and shorter, as texts are: those of a batch are alike then.
+    """
 
     inputs: Tensor
     labels: Tensor
     prepare: Callable[[Tensor], Tensor]
+    lengths: Tensor | None = None
 
-    def drawn(self, rows: Sequence[int] | np.ndarray) -> Examples:
+    def drawn(self, rows: Sequence[int] | np.ndarray | Tensor) -> Examples:
         """Those in these rows."""
         chosen = torch.as_tensor(np.asarray(rows))
-        return Examples(self.inputs[chosen], self.labels[chosen], self.prepare)
+        lengths = None if self.lengths is None else self.lengths[chosen]
+        return Examples(self.inputs[chosen], self.labels[chosen], self.prepare, lengths)
+
+    def usual(self) -> Examples:
+        """One of them, of the median length."""
+        at = 0 if self.lengths is None else int(self.lengths.argsort(stable=True)[len(self) // 2])
+        return self.drawn([at])
+
+    def by_length(self) -> tuple[Examples, Tensor | slice]:
+        """From the longest to the shortest, and what puts them back in order.
+
+        Memory that lasts for the first batch lasts for all then.
+        """
+        if self.lengths is None:
+            return self, slice(None)
+        order = self.lengths.argsort(descending=True, stable=True)
+        return self.drawn(order), order.argsort()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -139,6 +164,8 @@ class Trainer:
         torch.manual_seed(seed)  # dropout
         self.model.train()
         order = torch.randperm(len(self.examples), generator=generator)
+        if self.examples.lengths is not None:
+            order = _alike_in_length(order, self.settings.batch_size, self.examples.lengths, generator)
         course = Course(
             number, self.settings.epochs, self.steps_per_epoch, self.device, clock, self._scaler.is_enabled()
         )
@@ -180,8 +207,9 @@ class Trainer:
 
     def evaluate_probe(self, examples: Examples) -> tuple[dict[str, float], Tensor]:
         """The same, and what the unit was given: (N, features), so that a recorder need not run the backbone again."""
+        examples, back = examples.by_length()
         metrics, features = self._evaluate(examples, lambda features, *_: features)
-        return metrics, torch.cat(features)
+        return metrics, torch.cat(features)[back]
 
     def evaluate_each(self, examples: Examples) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """The same, and what was predicted of each example, as columns of the table ``predictions``."""
@@ -190,8 +218,9 @@ class Trainer:
             both = likelihoods.gather(1, torch.stack([classes, labels], 1)).exp()
             return classes, both[:, 0], both[:, 1]
 
-        metrics, parts = self._evaluate(examples, predicted)
-        return metrics, columns_of(parts, examples.labels)
+        sorted_examples, back = examples.by_length()
+        metrics, parts = self._evaluate(sorted_examples, predicted)
+        return metrics, columns_of(parts, examples.labels, back)
 
     def _evaluate(
         self, examples: Examples, keep: Callable[[Tensor, Tensor, Tensor, Tensor], _T]
@@ -315,13 +344,14 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
 def frozen_features(backbone: nn.Module, examples: Examples, device: torch.device) -> Examples:
     """Features of a frozen backbone in evaluation mode, computed once."""
     backbone.eval()
+    labels, (examples, back) = examples.labels, examples.by_length()
 
     def part(rows: slice) -> Tensor:
         return backbone(examples.prepare(examples.inputs[rows].to(device))).float().cpu()
 
     with torch.no_grad():
         parts, _ = by_parts(part, len(examples), EVALUATION_BATCH)
-    return Examples(torch.cat(parts), examples.labels, lambda x: x)
+    return Examples(torch.cat(parts)[back], labels, lambda x: x)
 
 
 def choose_device(name: str) -> torch.device:
@@ -342,6 +372,20 @@ def choose_device(name: str) -> torch.device:
             f"({str(error).splitlines()[0]}): use 'auto' or 'cpu'."
         ) from error
     return device
+
+
+def _alike_in_length(order: Tensor, size: int, lengths: Tensor, generator: torch.Generator) -> Tensor:
+    """An order whose batches hold examples of about one length, in any order among each other; as random otherwise.
+
+    Of every ``_SORTED`` batches' worth of the order, those of one length come together; a last batch that is not full
+    stays the last.
+    """
+    batches: list[Tensor] = []
+    for some in order.split(_SORTED * size):
+        batches += some[lengths[some].argsort(stable=True)].split(size)
+    full = len(order) // size
+    mixed = [batches[at] for at in torch.randperm(full, generator=generator).tolist()]
+    return torch.cat([*mixed, *batches[full:]])
 
 
 def _batches(order: Tensor, size: int) -> Iterator[Tensor]:

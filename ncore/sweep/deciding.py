@@ -122,7 +122,7 @@ class Decider:
     def _other_weights(self, job: Job, manifest: Manifest, data: DataNow | NcoreError | None) -> str:
         """How they differ; those of a download are loaded only if its files do, which need not be other weights."""
         then, files = (str(manifest.digests.get(name) or "") for name in ("weights", "weight_files"))
-        image = data.image if isinstance(data, DataNow) else None
+        image = data.shape if isinstance(data, DataNow) else None
         seed = "" if job.candidate.pretrained else job.seed  # weights that are loaded are the same for all
         key = f"{job.base} {job.candidate.model_dump_json()} {seed} {image} {then} {files}"
         if not then or data is None or key in self._weights:

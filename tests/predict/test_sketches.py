@@ -20,7 +20,7 @@ from ncore.predict.ranker import Past, Ranker, said_of_past
 from ncore.predict.ranking import rank_curves
 from ncore.predict.sketches import alike, recognised, shared, sketch_of
 from ncore.probe._content import SKETCHED, digests_of
-from ncore.probe.datasets import ImageDataset, load_dataset
+from ncore.probe.datasets import Dataset, load_dataset
 from ncore.store import create_store
 
 RNG = np.random.default_rng(0)
@@ -82,12 +82,12 @@ DIGITS = load_digits()
 FORMS = {
     "the dataset itself": lambda: load_dataset("digits"),
     "a hundred of them": lambda: load_dataset("digits", train=60, validation=20, test=20),
-    "as they come": lambda: ImageDataset.from_arrays(DIGITS.images.astype(np.uint8), DIGITS.target),
-    "as fractions": lambda: ImageDataset.from_arrays(DIGITS.images / 16, DIGITS.target),
-    "rounded down": lambda: ImageDataset.from_arrays((DIGITS.images * 255 / 16).astype(np.uint8), DIGITS.target),
-    "in colours": lambda: ImageDataset.from_arrays(np.repeat(DIGITS.images[..., None] / 16, 3, 3), DIGITS.target),
-    "odd and even": lambda: ImageDataset.from_arrays(DIGITS.images / 16, DIGITS.target % 2),
-    "half of them": lambda: ImageDataset.from_arrays(DIGITS.images[::2] / 16, DIGITS.target[::2]),
+    "as they come": lambda: Dataset.from_arrays(DIGITS.images.astype(np.uint8), DIGITS.target),
+    "as fractions": lambda: Dataset.from_arrays(DIGITS.images / 16, DIGITS.target),
+    "rounded down": lambda: Dataset.from_arrays((DIGITS.images * 255 / 16).astype(np.uint8), DIGITS.target),
+    "in colours": lambda: Dataset.from_arrays(np.repeat(DIGITS.images[..., None] / 16, 3, 3), DIGITS.target),
+    "odd and even": lambda: Dataset.from_arrays(DIGITS.images / 16, DIGITS.target % 2),
+    "half of them": lambda: Dataset.from_arrays(DIGITS.images[::2] / 16, DIGITS.target[::2]),
 }
 
 
@@ -97,7 +97,7 @@ def test_the_digits_are_recognised_in_every_form(form):
 
 
 def test_pictures_of_ones_own_are_not_recognised():
-    data = ImageDataset.from_arrays(RNG.integers(0, 256, (90, 8, 8)).astype(np.uint8), np.arange(90) % 3)
+    data = Dataset.from_arrays(RNG.integers(0, 256, (90, 8, 8)).astype(np.uint8), np.arange(90) % 3)
     assert recognised([sketch_of(digests_of(data)["sketch"])]) == ()
 
 

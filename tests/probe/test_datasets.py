@@ -18,7 +18,7 @@ from PIL import Image
 
 from ncore.errors import InputError, MissingExtraError, OfflineError
 from ncore.probe._partition import SPLITS, partition
-from ncore.probe.datasets import DatasetSpec, ImageDataset, load_dataset
+from ncore.probe.datasets import Dataset, DatasetSpec, load_dataset
 from ncore.probe.images import InputSpec
 from ncore.probe.sources import _offline
 
@@ -224,8 +224,8 @@ def test_arrays_of_every_layout(shape, channels, kind):
     values = np.arange(30) * 8
     x = np.broadcast_to(values.reshape(-1, *[1] * (len(shape) - 1)), shape).astype(kind)
     x = x / np.float32(255) if kind == "float32" else x
-    data = ImageDataset.from_arrays(x, np.arange(30) % 2)
-    assert data.image.channels == channels
+    data = Dataset.from_arrays(x, np.arange(30) % 2)
+    assert data.shape.channels == channels
     for split in data.splits.values():
         assert split.tensor(GREY8)[:, 0, 0, 0].tolist() == values[split.indices].tolist()
         assert split.tensor(RGB8).shape == (len(split), 3, 8, 8)
@@ -234,14 +234,14 @@ def test_arrays_of_every_layout(shape, channels, kind):
 def test_arrays_with_their_own_sets_and_names():
     x, y = np.broadcast_to(np.arange(12, dtype=np.uint8)[:, None, None], (12, 8, 8)), np.array(["cat", "dog"] * 6)
     more = {"x_test": x[:4] + 12, "y_test": y[:4], "x_validation": x[:6] + 16, "y_validation": y[:6]}
-    data = ImageDataset.from_arrays(x, y, **more)
+    data = Dataset.from_arrays(x, y, **more)
     assert sizes(data) == {"train": 12, "validation": 6, "test": 4}
     assert data.class_names == ["cat", "dog"]
-    numbered = ImageDataset.from_arrays(x, np.arange(12) % 2, class_names=["cat", "dog"])
+    numbered = Dataset.from_arrays(x, np.arange(12) % 2, class_names=["cat", "dog"])
     assert numbered.class_names == ["cat", "dog"]
     changed = x.copy()
     changed[0, 0, 0] = 100
-    other = ImageDataset.from_arrays(changed, np.arange(12) % 2, class_names=["cat", "dog"])
+    other = Dataset.from_arrays(changed, np.arange(12) % 2, class_names=["cat", "dog"])
     assert other.fingerprint != numbered.fingerprint
 
 
@@ -264,7 +264,7 @@ def test_arrays_with_their_own_sets_and_names():
 )
 def test_arrays_that_cannot_be_used(x, y, options, word):
     with pytest.raises(InputError, match=word):
-        ImageDataset.from_arrays(x, y, **options)
+        Dataset.from_arrays(x, y, **options)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_folder_of_class_folders(tmp_path):
     data = load_dataset(f"folder:{tmp_path / 'pets'}")
     assert (data.name, data.class_names) == ("pets", ["cat", "dog"])
     assert sum(sizes(data).values()) == 11
-    assert data.image.channels == 3
+    assert data.shape.channels == 3
     assert_disjoint(data)
     assert_pictures_match_labels(data, name_of)
 
@@ -499,7 +499,7 @@ def test_torchvision_fake_data():
     spec = {"source": "torchvision:FakeData", "kwargs": {"size": 40, "image_size": [3, 9, 9], "num_classes": 2}}
     data = load_dataset(spec)
     assert sizes(data) == {"train": 24, "validation": 8, "test": 8}
-    assert (data.name, data.image.size) == ("FakeData", 9)
+    assert (data.name, data.shape.size) == ("FakeData", 9)
     assert_disjoint(data)
 
 
@@ -518,7 +518,7 @@ def test_torchvision_files_that_are_already_there(tmp_path):
     data = load_dataset({"source": "torchvision:MNIST", "root": str(tmp_path)})
     assert sizes(data) == {"train": 30, "validation": 10, "test": 20}
     assert data.class_names[0] == "0 - zero"
-    assert (data.image.channels, data.image.size) == (1, 28)
+    assert (data.shape.channels, data.shape.size) == (1, 28)
     test = data.splits["test"]
     assert (test.tensor(GREY8)[:, 0, 0, 0] // 20).tolist() == test.labels.tolist()
 
@@ -690,7 +690,7 @@ def test_normalise():
     batch = torch.randint(0, 256, (4, 3, 2, 2), dtype=torch.uint8)
     expected = (batch.double() / 255 - torch.tensor(spec.mean).view(3, 1, 1)) / torch.tensor(spec.std).view(3, 1, 1)
     before = batch.clone()
-    result = spec.normalise(batch)
+    result = spec.prepare(batch)
     assert result.dtype == torch.float32
     assert torch.allclose(result.double(), expected, atol=1e-6)
     assert torch.equal(batch, before)

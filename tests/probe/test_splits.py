@@ -18,7 +18,7 @@ from PIL import Image
 
 from ncore.errors import InputError
 from ncore.probe._grouping import whole_groups
-from ncore.probe.datasets import ImageDataset, load_dataset
+from ncore.probe.datasets import Dataset, load_dataset
 from ncore.probe.settings import identity_of
 from ncore.probe.sources.data_libraries import TablePictures
 from ncore.probe.sources.dataset_spec import DatasetSpec
@@ -206,7 +206,7 @@ def test_missing_values_are_refused(tmp_path, make, role, column):
 
 
 def arrays(**options):
-    return ImageDataset.from_arrays(pixels(), LABELS, **options)
+    return Dataset.from_arrays(pixels(), LABELS, **options)
 
 
 @given(word=st.sampled_from(sorted(SPLIT_WORDS)), other=st.sampled_from(sorted(SPLIT_WORDS)), how=st.integers(0, 3))

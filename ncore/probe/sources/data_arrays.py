@@ -11,7 +11,8 @@ import numpy as np
 from ncore.errors import InputError
 from ncore.probe._choices import unknown
 from ncore.probe.sources._offline import first_line
-from ncore.probe.sources.pictures import ArrayPictures, Pool, Raw, digest, numbered
+from ncore.probe.sources.pictures import ArrayPictures
+from ncore.probe.sources.pools import Pool, Raw, digest, numbered
 from ncore.probe.sources.split_names import split_of
 from ncore.probe.sources.split_rules import ROLES, plain_values
 

@@ -96,13 +96,15 @@ def _picture_half(model: nn.Module, label: str) -> nn.Module:
 
 @contextlib.contextmanager
 def quiet(transformers: Any) -> Iterator[None]:
-    """Without the bar that counts the tensors while they are loaded."""
+    """Without the bar that counts the tensors while they are loaded, and the report on them: we say what matters."""
     logging = transformers.utils.logging
-    shown = logging.is_progress_bar_enabled()
+    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(verbosity)
         if shown:
             logging.enable_progress_bar()
 
