@@ -6,6 +6,7 @@
 ``hf:ORG/NAME``             a model of transformers, from the hub or a local folder: of pictures, or an encoder of texts
 ``file:PATH``               weights in a .safetensors file, and ``architecture`` to load them into
 ``python:module:factory``   a function of yours that returns a ``torch.nn.Module``
+``baseline``                no network, but logistic regression, see ``ncore.probe.baselines``
 ``embeddings:PATH``         vectors from elsewhere, in a file, by the ids of examples
 ``builtin:NAME``, ``NAME``  a built-in network for small pictures, texts or tables, see ``ncore.probe.builtin``
 ==========================  =====================================================================================
@@ -186,6 +187,8 @@ def construct(spec: CandidateSpec, shape: Shape) -> Loaded:
     Raises:
         InputError: The candidate takes other examples than the dataset has, among others.
     """
+    if spec.kind == "baseline":
+        raise InputError(f"{spec.name} is no network: it is fitted by a sweep, beside those.")
     if spec.kind == "embeddings":
         return model_embeddings.load(spec)
     if isinstance(shape, NameShape):

@@ -158,6 +158,7 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
     """Load everything; what is returned trains it."""
     import torch
 
+    from ncore.probe._baseline_run import baseline_session
     from ncore.probe._content import digests_of
     from ncore.probe._costs import costs_of
     from ncore.probe._weights import weights_digest
@@ -168,6 +169,8 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
     from ncore.probe.unit import NCPUnit
 
     started = job.now()
+    if candidate.kind == "baseline":
+        return baseline_session(job, load_dataset(dataset, seed=dataset.cut_seed(job.seed)), started)
     settings = job.settings
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)

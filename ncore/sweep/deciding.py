@@ -83,7 +83,8 @@ class Decider:
             return Decision(Action.REFUSE, f"{'finished' if finished else 'begun'} {why}: {REMEDY}")
         if finished:
             images = data.images if isinstance(data, DataNow) else {}
-            if less := lacking(manifest, job.recording, images.get("validation")):
+            baseline = job.candidate.kind == "baseline"  # which has no synapses
+            if not baseline and (less := lacking(manifest, job.recording, images.get("validation"))):
                 return Decision(Action.REFUSE, f"finished {less}: ask for less in `recording`, {REMEDY}")
             unseen = [_unseen(data)] if isinstance(data, NcoreError) and _knows_its_data(manifest) else []
             unseen.append(self._unseen_weights(job, manifest))

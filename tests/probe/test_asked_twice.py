@@ -57,7 +57,7 @@ def test_models_that_are_random_are_refused(monkeypatch, tmp_path, kind):
     noisy_nets.make = lambda: Noisy("none")
     assert (
         load_candidate(
-            {"source": "python:noisy_nets:make", "remove": "head", "input_size": 16}, image=SHAPE
+            {"source": "python:noisy_nets:make", "remove": "head", "input_size": 16}, shape=SHAPE
         ).feature_dim
         == 48
     )

@@ -20,6 +20,7 @@ from ncore.probe.images import InputSpec
 from ncore.probe.modalities.pictures import picture_digest, upright
 from ncore.probe.sources import pools as sources
 from ncore.probe.sources.data_files import ParquetPictures
+from ncore.probe.sources.pictures import FilePictures
 from ncore.store.manifest import check_digests
 
 COUNT = 90
@@ -168,7 +169,7 @@ def decoded(tmp_path, monkeypatch):
     monkeypatch.setenv("NCORE_CACHE", str(tmp_path / "own cache"))
     monkeypatch.setattr(sources, "SETTLED", -1.0)
     opened = []
-    for kind in (sources.FilePictures, ParquetPictures):
+    for kind in (FilePictures, ParquetPictures):
         real = kind.__getitem__
         monkeypatch.setattr(kind, "__getitem__", lambda self, row, real=real: opened.append(row) or real(self, row))
     return opened

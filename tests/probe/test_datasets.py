@@ -384,7 +384,7 @@ def test_a_broken_picture_is_named(tmp_path, damage):
 def test_a_picture_that_broke_since_is_named(tmp_path):
     fill(tmp_path)
     split = load_dataset(f"folder:{tmp_path}").splits["train"]
-    split.pictures.paths[split.indices[0]].write_bytes(b"nonsense")
+    split.items.paths[split.indices[0]].write_bytes(b"nonsense")
     for decode in (lambda: split.tensor(RGB8), lambda: split.decode(0)):
         with pytest.raises(InputError, match="cannot be decoded"):
             decode()
@@ -423,7 +423,7 @@ def test_parquet_with_its_own_test_set(parquet, form):
     assert data.splits["test"].pool == "test"
     assert_disjoint(data)
     assert_pictures_match_labels(data, as_label)
-    assert data.splits["test"].pictures.describe(5).endswith("pets-test.parquet'")
+    assert data.splits["test"].items.describe(5).endswith("pets-test.parquet'")
 
 
 def test_parquet_single_file_shards_and_names(tmp_path):
@@ -440,7 +440,7 @@ def test_parquet_single_file_shards_and_names(tmp_path):
     assert sizes(data) == {"train": 12, "validation": 4, "test": 4}
     assert data.class_names == ["cat", "dog"]
     assert_pictures_match_labels(data, name_of)
-    pictures = data.splits["train"].pictures
+    pictures = data.splits["train"].items
     assert pictures.describe(13).startswith("row 3 of ")
     assert "train-1-of-2" in pictures.describe(13)
 
@@ -621,7 +621,7 @@ def test_hf_unlabelled_test_set_is_refused(tmp_path):
         features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])})
         whole = datasets.Dataset.from_dict({"image": photos, "label": labels}, features=features)
         whole.to_parquet(tmp_path / "pets" / f"{split}.parquet")
-    with pytest.raises(InputError, match=r"4 of the 4 pictures of test have no label.*`splits`"):
+    with pytest.raises(InputError, match=r"4 of the 4 examples of test have no label.*`splits`"):
         load_dataset({"source": f"hf:{tmp_path / 'pets'}", "kwargs": {"cache_dir": str(tmp_path / "cache")}})
 
 

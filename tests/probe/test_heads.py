@@ -127,7 +127,7 @@ def nets(monkeypatch, tmp_path):
 def test_a_layer_that_is_not_in_the_way_is_no_output_layer(nets):
     nets.make = Own
     spec = {"source": "python:own_heads:make", "input_size": 32}
-    with pytest.raises(InputError, match="names unused, which no picture passes through"):
+    with pytest.raises(InputError, match="names unused, which no example passes through"):
         load_candidate({**spec, "remove": "unused"}, shape=SHAPE)
     assert load_candidate({**spec, "remove": "fc"}, shape=SHAPE).feature_dim == 6
     assert load_candidate({**spec, "remove": ["unused", "fc"]}, shape=SHAPE).feature_dim == 6

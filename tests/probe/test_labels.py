@@ -68,7 +68,7 @@ def test_labels_that_are_missing_or_of_another_type(bad):
 @pytest.mark.parametrize("labels", [NUMBERS, WORDS])
 def test_masked_labels_are_missing(labels):
     masked = np.ma.array(labels, mask=np.arange(COUNT) % 9 == 0)
-    with pytest.raises(InputError, match="4 pictures whose label is masked"):
+    with pytest.raises(InputError, match="4 examples whose label is masked"):
         Dataset.from_arrays(X, masked)
 
 

@@ -100,7 +100,7 @@ def test_opaque_pictures_are_as_before() -> None:
 
 @pytest.mark.parametrize("value", [0, 17, 255])
 def test_pictures_of_one_colour_teach_nothing(value: int) -> None:
-    with pytest.raises(InputError, match="40 pictures of arrays are the same one, pixel by pixel"):
+    with pytest.raises(InputError, match="40 pictures of arrays are exactly the same"):
         Dataset.from_arrays(np.full((40, 8, 8), value, np.uint8), np.arange(40) % 2)
 
 

@@ -13,11 +13,12 @@ from ncore.errors import InputError
 from ncore.probe import builtin
 from ncore.probe._choices import read_spec, unknown
 
-__all__ = ["DOWNLOADED", "KINDS", "CandidateSpec", "Factory", "short_name", "split_source"]
+__all__ = ["BASELINES", "DOWNLOADED", "KINDS", "CandidateSpec", "Factory", "short_name", "split_source"]
 
 DOWNLOADED = ("timm", "torchvision", "hf")
-KINDS = (*DOWNLOADED, "file", "python", "embeddings", "builtin")
+KINDS = (*DOWNLOADED, "file", "python", "embeddings", "baseline", "builtin")
 
+BASELINES = ("linear", "trees")
 _FILES = ("file", "embeddings")
 
 
@@ -134,7 +135,7 @@ class CandidateSpec(BaseModel):
             raise ValueError("the architecture of a file: cannot be a file: itself")
         if self.id_column and self.kind != "embeddings":
             raise ValueError(f"{self.kind} has no use for `id_column`")
-        if self.kind in ("builtin", "python", "embeddings") and self.pretrained and self.weights is None:
+        if self.kind in ("builtin", "python", "embeddings", "baseline") and self.pretrained and self.weights is None:
             raise ValueError(f"{self.kind}: has no weights to download, so `pretrained` needs `weights`")
         if not self.pretrained and (self.weights is not None or self.kind == "file"):
             raise ValueError("`pretrained: false` contradicts the weights given")
@@ -153,6 +154,10 @@ def split_source(source: str) -> tuple[str, str]:
         InputError: An unknown kind, an unknown built-in network, or nothing after the colon.
     """
     kind, colon, rest = source.strip().partition(":")
+    if kind == "baseline":
+        colon, rest = ":", rest or BASELINES[0]
+        if rest not in BASELINES:
+            raise unknown("a baseline", f"baseline:{rest}", [f"baseline:{known}" for known in BASELINES])
     if not colon:
         kind, rest = "builtin", kind
     if kind not in KINDS:
@@ -167,6 +172,8 @@ def split_source(source: str) -> tuple[str, str]:
 
 def short_name(kind: str, rest: str) -> str:
     """Label of a source: a file's stem, a factory's function, the last part of a hub's name."""
+    if kind == "baseline":
+        return kind if rest == BASELINES[0] else f"{kind}-{rest}"
     if kind in _FILES:
         return Path(rest).stem
     return rest.rpartition(":")[2].rstrip("/").rpartition("/")[2]

@@ -25,6 +25,7 @@ __all__ = ["LABELS", "MANY_CLASSES", "TEXTS", "load_labels", "load_table", "load
 TEXTS = ("text", "sentence", "content", "document", "review", "body", "comment")
 LABELS = ("label", "labels", "class", "target", "category", "y")
 IDS = ("id", "ids", "_id", "key", "name", "file_name")
+_FEW_CLASSES = 50
 MANY_CLASSES = 0.5
 """Share of rows with a label of their own from which on a column of numbers is no column of classes."""
 
@@ -126,7 +127,7 @@ def _cells(column: pd.Series, numeric: bool, what: str) -> pd.Series:
     if column.map(lambda value: isinstance(value, list | dict | np.ndarray)).any():
         raise InputError(f"{what}: the column {column.name!r} holds lists, but one number or one name was expected: "
                          "choose columns with `features`.")  # fmt: skip
-    return column.map(lambda value: None if pd.isna(value) else str(value)).astype(object)
+    return pd.Series([None if pd.isna(value) else str(value) for value in column], column.index, dtype=object)
 
 
 def _odd(frame: pd.DataFrame, label: str, used: Sequence[str], numeric: set[str]) -> list[str]:
@@ -191,24 +192,19 @@ def _labels(column: pd.Series, name: str, what: str) -> np.ndarray:
         raise InputError(f"{what} has {missing} rows without a label in {name!r}: leave them out.")
     if pd.api.types.is_bool_dtype(column):
         return column.map({True: "true", False: "false"}).to_numpy(object)
-    if pd.api.types.is_float_dtype(column):
-        if not (column == np.floor(column)).all():
-            raise InputError(f"{what}: the column {name!r} holds numbers such as {column.iloc[0]:g}, but regression is "
-                             "not supported: one class a row was expected.")  # fmt: skip
-        column = column.astype(np.int64)
+    if not pd.api.types.is_numeric_dtype(column):
+        texts = column.astype(str)
+        if not texts.map(_is_number).all():
+            return texts.to_numpy(object)
+        column = pd.to_numeric(texts)  # in a file that was read as text
+    if not (np.isfinite(column) & (column == np.floor(column))).all():
+        raise InputError(f"{what}: the column {name!r} holds numbers such as {column.iloc[0]:g}, but regression is not "
+                         "supported: one class a row was expected.")  # fmt: skip
     values = column.nunique()
-    if pd.api.types.is_integer_dtype(column) and values > max(50, MANY_CLASSES * len(column)):
+    if values > max(_FEW_CLASSES, MANY_CLASSES * len(column)):
         raise InputError(f"{what}: the column {name!r} holds {values} different numbers in {len(column)} rows, as "
                          "regression has them, which is not supported: one class a row was expected.")  # fmt: skip
-    if pd.api.types.is_integer_dtype(column):
-        return column.to_numpy(np.int64)
-    texts = column.astype(str)
-    if texts.str.fullmatch(r"[+-]?\d+").all():  # numbers in a CSV that was read as text
-        return texts.astype(np.int64).to_numpy()
-    if texts.str.fullmatch(r"[+-]?\d*\.\d+([eE][+-]?\d+)?").any() and texts.map(_is_number).all():
-        raise InputError(f"{what}: the column {name!r} holds numbers such as {texts.iloc[0]}, but regression is not "
-                         "supported: one class a row was expected.")  # fmt: skip
-    return texts.to_numpy(object)
+    return column.astype(np.int64).to_numpy()
 
 
 def _numbered(pools: Mapping[str, Pool], identity: str, what: str) -> Raw:

@@ -149,6 +149,11 @@ def _from_transformers(spec: CandidateSpec, name: str) -> Loaded:
             raise InputError(
                 f"{label} comes without a tokenizer that can be read ({first_line(error)}): put its files beside it."
             ) from error
+        if not config.vocab_size / 2 <= len(tokenizer) <= config.vocab_size:
+            raise InputError(
+                f"the tokenizer of {label} has {len(tokenizer)} tokens, but the model {config.vocab_size}: put the "
+                "files of its own tokenizer beside it."
+            )
         model = build(transformers.AutoModel, where, config, request, warnings, place)
         if getattr(config, "is_encoder_decoder", False):
             model = model.get_encoder()  # type: ignore[operator]

@@ -35,7 +35,7 @@ def read_table(path: Path, text: bool = False) -> pd.DataFrame:
         if suffix == ".parquet":
             return pd.read_parquet(path)
         if suffix in (".jsonl", ".ndjson"):
-            return pd.read_json(path, lines=True, convert_dates=False, dtype=False)
+            return pd.read_json(path, lines=True, dtype=False)
         how = {"dtype": str, "keep_default_na": False} if text else {}
         return pd.read_csv(path, sep="\t" if suffix == ".tsv" else _separator(path), encoding="utf-8-sig", **how)
     except Exception as error:
