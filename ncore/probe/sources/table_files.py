@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def read_table(path: Path, text: bool = False) -> pd.DataFrame:
         if suffix == ".parquet":
             return pd.read_parquet(path)
         if suffix in (".jsonl", ".ndjson"):
-            return pd.read_json(path, lines=True, dtype=False)
+            with path.open(encoding="utf-8-sig") as file:  # pandas would round numbers
+                return pd.DataFrame([json.loads(line) for line in file if line.strip()])
         how = {"dtype": str, "keep_default_na": False} if text else {}
         return pd.read_csv(path, sep="\t" if suffix == ".tsv" else _separator(path), encoding="utf-8-sig", **how)
     except Exception as error:
