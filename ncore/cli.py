@@ -385,6 +385,20 @@ def delete(
 
 
 @app.command()
+def cache(
+    store: StoreArgument,
+    remove: Annotated[bool, typer.Option("--empty", help="Remove all that no process is making.")] = False,
+) -> None:
+    """Say how much lies on disk beside a store of decoded pictures and features, or empty it."""
+    from ncore.probe.rows_on_disk import beside, empty, size
+    from ncore.store import open_store
+
+    place = beside(open_store(store))
+    gone = f", after {empty(place) / 1e9:.2f} GB were removed" if remove else ""
+    typer.echo(f"{place}: {size(place) / 1e9:.2f} GB{gone}")
+
+
+@app.command()
 def dashboard(
     stores: Annotated[list[str] | None, typer.Argument(help="Stores to show; default: the sample runs.")] = None,
     port: Annotated[int, typer.Option(help="Of the local server.")] = 8501,

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,7 @@ class Split:
         contents: What they hold, found out once for all that are drawn from that set.
         modality: What kind of examples they are.
         names: Of all examples of that set of the source's.
+        place: The folder for what memory is too small for; by default the user's folder of caches.
         warnings: What was found when they were decoded, a sentence each.
     """
 
@@ -74,6 +76,7 @@ class Split:
     contents: Contents
     modality: Modality = field(default_factory=Pictures)
     names: np.ndarray | None = None
+    place: Path | None = None
     warnings: list[str] = field(default_factory=list)
     _last: tuple[Hashable, torch.Tensor] | None = field(default=None, repr=False)
 
@@ -105,20 +108,20 @@ class Split:
         with naming(self.items, row):
             return self.modality.decode(self.items, row)
 
-    def tensor(self, spec: Input, memory_limit_gb: float | None = None) -> torch.Tensor:
+    def tensor(self, spec: Input) -> torch.Tensor:
         """All examples as a model wants them, not yet prepared: pictures as uint8 (N, C, S, S).
 
-        The last one made is kept and handed out again, so it must not be written to.
+        The last one made is kept and handed out again, so it must not be written to. What is too large for memory is in
+        a file, see ``ncore.probe.rows_on_disk``.
 
         Args:
             spec: What the model wants.
-            memory_limit_gb: Refuse more than this; by default the environment's NCORE_MEMORY_GB, or 8.
 
         Raises:
-            InputError: It would be too large, or an example is broken.
+            InputError: The disk is too small for it, or an example is broken.
         """
         if self._last is None or self._last[0] != spec.made_alike:
-            self._last = (spec.made_alike, spec.inputs(self, memory_limit_gb))
+            self._last = (spec.made_alike, spec.inputs(self))
         return self._last[1]
 
 
@@ -239,6 +242,7 @@ def load_dataset(
     validation: int | None = None,
     test: int | None = None,
     seed: int = 0,
+    place: Path | None = None,
 ) -> Dataset:
     """Find a dataset's examples and cut it into train, validation and test, none in two of them.
 
@@ -248,6 +252,7 @@ def load_dataset(
         validation: Likewise.
         test: Likewise.
         seed: Of the choice of examples.
+        place: The folder for what memory is too small for; by default the user's folder of caches.
 
     Raises:
         InputError: Anything about the dataset that can't be used.
@@ -286,7 +291,10 @@ def load_dataset(
     modalities: dict[str, Callable[[], Modality]] = {"text": Texts, "table": Tables, "labels": Names}
     pictures = Pictures(Conversion(spec.white, spec.background))
     modality = modalities[kind]() if kind in modalities else Texts() if spec.text_column else pictures
-    return assemble(loaders[kind](), spec.name, spec.classes, sizes, seed, modality, rules)
+    data = assemble(loaders[kind](), spec.name, spec.classes, sizes, seed, modality, rules)
+    for split in data.splits.values():
+        split.place = place
+    return data
 
 
 def _seen_and_missed(splits: Mapping[str, Split], class_names: Sequence[str], called: str) -> list[str]:

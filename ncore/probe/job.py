@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -17,6 +18,7 @@ from pydantic import Field, PositiveInt
 from ncore.errors import InputError, NcoreError, StoreError, TrainingFailedError
 from ncore.probe.candidates import CandidateSpec
 from ncore.probe.datasets import DatasetSpec
+from ncore.probe.rows_on_disk import beside
 from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, identity_of, read_settings
 
 if TYPE_CHECKING:
@@ -104,7 +106,7 @@ class Job(Settings):
             sys.path.append(self.base)  # `python:` candidates of a module beside the recipe
         with contextlib.chdir(self.base):
             try:
-                session = _prepare(self, expand(self.candidate), expand(self.dataset))
+                session = _prepare(self, expand(self.candidate), expand(self.dataset), beside(store))
             except NcoreError as error:
                 _record_failure(store, self, str(error))
                 raise
@@ -154,8 +156,8 @@ def filled_in(text: str, of: str) -> str:
         raise InputError(f"{text!r} of {of!r} has a $ that names no variable: write it as $$.") from error
 
 
-def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callable[[Store, bool], str]:
-    """Load everything; what is returned trains it."""
+def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec, place: Path) -> Callable[[Store, bool], str]:
+    """Load everything; what is returned trains it. In ``place`` is what memory is too small for."""
     import torch
 
     from ncore.probe._baseline_run import baseline_session
@@ -165,12 +167,13 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
     from ncore.probe.candidates import load_candidate
     from ncore.probe.contents import trained_from_other_weights, weights_on_disk
     from ncore.probe.datasets import load_dataset
+    from ncore.probe.rows_on_disk import fits_in_memory, on_disk
     from ncore.probe.training import MEMORY_FORMATS, ProbedModel, Trainer, choose_device, frozen_features
     from ncore.probe.unit import NCPUnit
 
     started = job.now()
     if candidate.kind == "baseline":
-        return baseline_session(job, load_dataset(dataset, seed=dataset.cut_seed(job.seed)), started)
+        return baseline_session(job, load_dataset(dataset, seed=dataset.cut_seed(job.seed), place=place), started)
     settings = job.settings
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
@@ -178,7 +181,7 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
     torch.backends.cudnn.deterministic = True
     device = choose_device(settings.device)
     # Cut alike for all seeds, so that they are runs on the same data, unless it is asked to be cut anew for each.
-    data = load_dataset(dataset, seed=dataset.cut_seed(job.seed))
+    data = load_dataset(dataset, seed=dataset.cut_seed(job.seed), place=place)
     backbone = load_candidate(candidate, seed=job.seed, shape=data.shape, device=device)
     weights = weights_digest(backbone.module, backbone.input.content())
     digests = digests_of(data) | {"weights": weights, "weight_files": weights_on_disk(candidate) or None}
@@ -198,7 +201,16 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
     costs = partial(costs_of, torch.nn.Sequential(module, unit), usual.prepare(usual.inputs.to(device)))
     if settings.mode == "unit":
         test = examples["test"]
-        examples = {name: frozen_features(module, examples[name], device) for name in ("train", "validation")}
+        kind = f"features {weights} {_made_by(candidate)} {device.type} torch {torch.__version__}"
+        keep = {
+            name: None
+            if fits_in_memory(len(split), (backbone.feature_dim,), "f4")
+            else partial(on_disk, place, kind, split.content["digest"], (backbone.feature_dim,), "f4")
+            for name, split in data.splits.items()
+        }
+        examples = {
+            name: frozen_features(module, examples[name], device, keep[name]) for name in ("train", "validation")
+        }
         # Those of the test set only when it is their turn: a run that is stopped before never pays for them.
         prepare = partial(_frozen, module, test.prepare, device.type)
         examples["test"] = replace(test, prepare=prepare)
@@ -232,6 +244,11 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
         warnings=[*_found(data), *backbone.warnings],
         started=started,
     )
+
+
+def _made_by(candidate: CandidateSpec) -> str:
+    """What of a candidate decides, with its weights, which features it gives."""
+    return candidate.model_dump_json(exclude={"name", "training"})
 
 
 def _examples(split: Any, takes: Any) -> Any:

@@ -21,6 +21,7 @@ from ncore.probe._course import Course, Moment, gradient_norm
 from ncore.probe._memory import by_parts, even_parts, free, is_out_of_memory, least_batch
 from ncore.probe._predictions import Predicted, columns_of
 from ncore.probe._state import State, check_tensors, metadata
+from ncore.probe.rows_on_disk import Make
 from ncore.probe.settings import TrainingSettings
 
 __all__ = [
@@ -341,13 +342,34 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(flip, moved.flip(3), moved).contiguous()
 
 
-def frozen_features(backbone: nn.Module, examples: Examples, device: torch.device) -> Examples:
-    """Features of a frozen backbone in evaluation mode, computed once."""
-    backbone.eval()
-    labels, (examples, back) = examples.labels, examples.by_length()
+def frozen_features(
+    backbone: nn.Module, examples: Examples, device: torch.device, keep: Callable[[Make], np.ndarray] | None = None
+) -> Examples:
+    """Features of a frozen backbone in evaluation mode, computed once.
 
-    def part(rows: slice) -> Tensor:
+    Args:
+        backbone: Gives them.
+        examples: To be passed through.
+        device: That the backbone is on.
+        keep: Keeps on disk what is made, if it is too large for memory.
+    """
+    backbone.eval()
+    labels = examples.labels
+    back: Tensor | slice = slice(None)
+    if keep is None:
+        examples, back = examples.by_length()
+
+    def part(rows: slice | Tensor) -> Tensor:
         return backbone(examples.prepare(examples.inputs[rows].to(device))).float().cpu()
+
+    def some(rows: np.ndarray) -> Iterator[np.ndarray]:
+        with torch.no_grad():
+            for batch in torch.from_numpy(rows).split(EVALUATION_BATCH):
+                parts, _ = by_parts(lambda own, batch=batch: part(batch[own]), len(batch), len(batch))  # type: ignore[misc]
+                yield torch.cat(parts).numpy()
+
+    if keep is not None:
+        return Examples(torch.from_numpy(keep(some)), labels, lambda x: x)
 
     with torch.no_grad():
         parts, _ = by_parts(part, len(examples), EVALUATION_BATCH)

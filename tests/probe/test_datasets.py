@@ -718,16 +718,6 @@ def test_tensor_is_made_once_per_shape():
     assert train.tensor(RGB8).shape[1] == 3
 
 
-def test_memory_limit(monkeypatch):
-    train = load_dataset("digits").splits["train"]
-    big = InputSpec(3, 512, (0.5,), (0.5,))
-    with pytest.raises(InputError, match=r"0\.8 GB, above the limit of 0\.1 GB.*subsample"):
-        train.tensor(big, memory_limit_gb=0.1)
-    monkeypatch.setenv("NCORE_MEMORY_GB", "0.2")
-    with pytest.raises(InputError, match=r"limit of 0\.2 GB"):
-        train.tensor(big)
-
-
 # Specs
 
 

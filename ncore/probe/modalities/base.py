@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -83,7 +84,12 @@ class Split(Protocol):
     name: str
     indices: np.ndarray
     items: Items
+    place: Path | None
     warnings: list[str]
+
+    @property
+    def content(self) -> np.ndarray:
+        """What is known of each example, as ``RECORD``."""
 
     @property
     def modality(self) -> Modality:
@@ -118,11 +124,11 @@ class Input(Protocol):
     def remedy(self) -> str:
         """What to change where a model doesn't take that."""
 
-    def inputs(self, split: Split, memory_limit_gb: float | None) -> torch.Tensor:
+    def inputs(self, split: Split) -> torch.Tensor:
         """All examples of a set as the model wants them, not yet prepared; what is found goes to its ``warnings``.
 
         Raises:
-            InputError: It would be too large, an example is broken, or there is nothing in them to learn.
+            InputError: The disk is too small for them, an example is broken, or there is nothing in them to learn.
         """
 
     def prepare(self, batch: torch.Tensor) -> torch.Tensor:

@@ -98,7 +98,7 @@ class VectorInput:
         """What to change where a model doesn't take that."""
         return "look at the file"
 
-    def inputs(self, split: Split, memory_limit_gb: float | None) -> torch.Tensor:
+    def inputs(self, split: Split) -> torch.Tensor:
         """The vectors of a set's examples, float32 (N, F).
 
         Raises:

@@ -23,13 +23,16 @@ from PIL import Image, ImageOps
 
 from ncore.errors import InputError
 from ncore.probe._copies import perceptual_hashes, small
-from ncore.probe.images import CHUNK, EXIF_ORIENTATION, Conversion, ImageShape, InputSpec, check_range, shape_of, stack
+from ncore.probe.images import EXIF_ORIENTATION, Conversion, ImageShape, InputSpec, check_range, shape_of
+from ncore.probe.modalities._decoding import CHUNK, Decoding
 from ncore.probe.modalities.base import RECORD, Items, Split, naming
+from ncore.probe.rows_on_disk import default, fits_in_memory, on_disk
 
 __all__ = ["LOOKED_AT", "Pictures", "picture_digest", "upright"]
 
 LOOKED_AT = 16  # pictures opened to learn their channels, size and range
 _MOST_FRAMES = 65_535
+_RANGE = 50_000  # pictures whose range is looked at
 
 
 @dataclass(frozen=True)
@@ -60,17 +63,19 @@ class Pictures:
         """Channels and size of the pictures as they are, from a few of them."""
         return shape_of(_a_few(train))
 
-    def pixels(self, split: Split, spec: InputSpec, memory_limit_gb: float | None) -> torch.Tensor:
+    def pixels(self, split: Split, spec: InputSpec) -> torch.Tensor:
         """All pictures as a model wants them, not yet normalised: uint8 (N, C, S, S)."""
-
-        def shown(index: int) -> np.ndarray:
-            row = int(split.indices[index])
-            with naming(split.items, row):
-                return spec.pixels(self.conversion(split.items[row]))
-
-        made = stack(shown, len(split), spec, memory_limit_gb)
+        shape = (spec.channels, spec.size, spec.size)
+        decoding = Decoding(split.items, split.indices, spec, self.conversion)
+        if fits_in_memory(len(split), shape, np.uint8):
+            made = decoding.stack()
+        else:
+            kind = f"pixels {spec.made_alike} {self.conversion}"
+            place = split.place or default()
+            made = torch.from_numpy(on_disk(place, kind, split.content["digest"], shape, np.uint8, decoding.stream))
+        some = made[:: -(-len(made) // _RANGE)]  # of many, some evenly spread
         try:
-            split.warnings = check_range(made, split.name, *self._extremes(split))
+            split.warnings = check_range(some, split.name, *self._extremes(split))
         except InputError as error:
             if split.name == "train":
                 raise

@@ -140,7 +140,7 @@ class TableInput:
         """What to change where a model doesn't take that."""
         return "let the factory take `columns`, how many numbers a row has"
 
-    def inputs(self, split: Split, memory_limit_gb: float | None) -> torch.Tensor:
+    def inputs(self, split: Split) -> torch.Tensor:
         """Numbers of all rows of a set; categories that training has not seen are counted."""
         if not isinstance(split.modality, Tables) or split.modality.transform is None:
             raise InputError(f"rows of a table were expected, but {split.name} holds {split.modality.examples}.")

@@ -120,7 +120,7 @@ class TextInput:
         """What to change where a model doesn't take that."""
         return "set `max_length` to what it was built for"
 
-    def inputs(self, split: Split, memory_limit_gb: float | None) -> torch.Tensor:
+    def inputs(self, split: Split) -> torch.Tensor:
         """Tokens of all texts of a set; those that were cut are counted."""
         if split.modality.examples != Texts.examples:
             raise InputError(f"texts were expected, but {split.name} holds {split.modality.examples}.")
