@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -40,6 +40,7 @@ MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.
 EVALUATION_BATCH = 256
 """Examples that are looked at together in evaluation mode, where memory lasts for them."""
 
+_RESIDENT = 0.4  # of a device's free memory
 _SORTED = 50  # batches whose examples are put in order of their lengths
 _T = TypeVar("_T")
 
@@ -110,8 +111,9 @@ class Trainer:
     """
 
     def __init__(self, model: ProbedModel, train: Examples, settings: TrainingSettings, seed: int) -> None:
-        self.model, self.examples, self.settings, self.seed = model, train, settings, seed
+        self.model, self.settings, self.seed = model, settings, seed
         self.device = next(model.parameters()).device
+        self.examples = _resident(train, self.device)
         self.loss = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
         self.optimizer = _optimizer(model, settings)
         self.steps_per_epoch = sum(1 for _ in _batches(torch.arange(len(train)), settings.batch_size))
@@ -171,8 +173,8 @@ class Trainer:
             number, self.settings.epochs, self.steps_per_epoch, self.device, clock, self._scaler.is_enabled()
         )
         for picked in _batches(order, self.settings.batch_size):
-            labels = self.examples.labels[picked].to(self.device)
-            inputs = self.examples.prepare(self.examples.inputs[picked].to(self.device))
+            labels = _moved(self.examples.labels[picked], self.device)
+            inputs = self.examples.prepare(_moved(self.examples.inputs[picked], self.device))
             if self.settings.augment:
                 inputs = augment(inputs, generator)
             for group in self.optimizer.param_groups:
@@ -231,7 +233,7 @@ class Trainer:
 
         def part(rows: slice) -> tuple[int, float, _T]:
             labels = examples.labels[rows].to(self.device)
-            features = self.model.backbone(examples.prepare(examples.inputs[rows].to(self.device)))
+            features = self.model.backbone(examples.prepare(_moved(examples.inputs[rows], self.device)))
             outputs = self.model.unit(features).float()
             likelihoods, classes = outputs.log_softmax(1), outputs.argmax(1)
             loss = nn.functional.nll_loss(likelihoods, labels, reduction="sum")  # of both, the cross-entropy
@@ -374,6 +376,23 @@ def frozen_features(
     with torch.no_grad():
         parts, _ = by_parts(part, len(examples), EVALUATION_BATCH)
     return Examples(torch.cat(parts)[back], labels, lambda x: x)
+
+
+def _resident(examples: Examples, device: torch.device) -> Examples:
+    """Training examples on a CUDA device from the start, if they take no more than a part of what it has left."""
+    if device.type != "cuda" or examples.inputs.device.type == "cuda":
+        return examples
+    free, _ = torch.cuda.mem_get_info(device)
+    if examples.inputs.numel() * examples.inputs.element_size() > _RESIDENT * free:
+        return examples
+    return replace(examples, inputs=examples.inputs.to(device), labels=examples.labels.to(device))
+
+
+def _moved(batch: Tensor, device: torch.device) -> Tensor:
+    """A batch on the device; to a CUDA device through pinned memory, so that nothing waits for it."""
+    if device.type == "cuda" and batch.device.type == "cpu":
+        return batch.pin_memory().to(device, non_blocking=True)
+    return batch.to(device)
 
 
 def choose_device(name: str) -> torch.device:
