@@ -44,6 +44,7 @@ class Job(Settings):
     training: TrainingSettings = TrainingSettings()
     recording: RecordingSettings = RecordingSettings()
     notes: str = ""
+    metric: str = ""
     base: str = Field(default_factory=os.getcwd)
     clock: Literal["wall", "processor"] = "wall"
     until: PositiveInt | None = None
@@ -309,6 +310,7 @@ def _train(
     rows = probe_rows(examples["train"].labels.numpy(), job.recording.probe_samples)
     probe = examples["train"].drawn(rows)
     counts = torch.bincount(probe.labels, minlength=len(info["classes"]))
+    info |= {"metric": job.metric} if job.metric else {}
     info |= {"probe_rows": rows.tolist(), "probe_classes": counts.tolist()}
     identity, prepared = job.identity, job.now() - started
     former = _former(store, identity)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ncore.errors import InputError, StoreError, TrainingFailedError
 from ncore.probe._course import Course, Moment, gradient_norm
 from ncore.probe._memory import by_parts, even_parts, free, is_out_of_memory, least_batch
-from ncore.probe._predictions import Predicted, columns_of
+from ncore.probe._predictions import Predicted, columns_of, predicted_of
 from ncore.probe._state import State, check_tensors, metadata
 from ncore.probe.rows_on_disk import Make
 from ncore.probe.settings import TrainingSettings
@@ -218,8 +218,7 @@ class Trainer:
         """The same, and what was predicted of each example, as columns of the table ``predictions``."""
 
         def predicted(_: Tensor, likelihoods: Tensor, classes: Tensor, labels: Tensor) -> Predicted:
-            both = likelihoods.gather(1, torch.stack([classes, labels], 1)).exp()
-            return classes, both[:, 0], both[:, 1]
+            return predicted_of(likelihoods, classes, labels, len(examples))
 
         sorted_examples, back = examples.by_length()
         metrics, parts = self._evaluate(sorted_examples, predicted)
