@@ -6,8 +6,8 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from string import Template
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -17,6 +17,7 @@ from pydantic import Field, PositiveInt
 from ncore.errors import InputError, NcoreError, StoreError, TrainingFailedError
 from ncore.probe.candidates import CandidateSpec
 from ncore.probe.datasets import DatasetSpec
+from ncore.probe.session import About, Session
 from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, identity_of, read_settings
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Job(Settings):
     ``base`` is the folder that relative paths are read from, and ``clock`` says whether the seconds of the run are on
     the wall or of the processor's work, which other load does not stretch; neither is part of what identifies it.
     With ``until`` the run is left there, interrupted, to be resumed by a job with a later one, or none.
+    ``with_validation`` trains on the validation set, too, for a model that is to be used: nothing is validated then.
     """
 
     candidate: CandidateSpec
@@ -45,6 +47,7 @@ class Job(Settings):
     base: str = Field(default_factory=os.getcwd)
     clock: Literal["wall", "processor"] = "wall"
     until: PositiveInt | None = None
+    with_validation: bool = False
 
     @property
     def now(self) -> Callable[[], float]:
@@ -66,7 +69,7 @@ class Job(Settings):
             "candidate": identity_of(self.candidate, {"training"}),
             "dataset": identity_of(self.dataset),
             "training": identity_of(self.settings, {"threads", "device", "memory_format"}),
-        }
+        } | ({"with_validation": True} if self.with_validation else {})
 
     @property
     def resolved(self) -> dict[str, Any]:
@@ -100,6 +103,19 @@ class Job(Settings):
         Raises:
             NcoreError: Why the run failed.
         """
+        with self.prepared(store) as session:
+            return session.train(store, take_over)
+
+    @contextlib.contextmanager
+    def prepared(self, store: Store | None = None) -> Iterator[Session]:
+        """Load everything, and hand over what trains it, and what is trained; meanwhile in the folder ``base``.
+
+        Args:
+            store: Where it is recorded as a failed run if something cannot be loaded; None for nowhere.
+
+        Raises:
+            NcoreError: A candidate or a dataset cannot be loaded.
+        """
         if self.base not in sys.path:
             sys.path.append(self.base)  # `python:` candidates of a module beside the recipe
         with contextlib.chdir(self.base):
@@ -112,7 +128,7 @@ class Job(Settings):
                 reason = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
                 _record_failure(store, self, reason)
                 raise TrainingFailedError(f"Candidate {self.candidate.name} cannot be prepared: {reason}") from error
-            return session(store, take_over)
+            yield session
 
 
 def expand(spec: _Spec) -> _Spec:
@@ -154,8 +170,8 @@ def filled_in(text: str, of: str) -> str:
         raise InputError(f"{text!r} of {of!r} has a $ that names no variable: write it as $$.") from error
 
 
-def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callable[[Store, bool], str]:
-    """Load everything; what is returned trains it."""
+def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Session:
+    """Load everything."""
     import torch
 
     from ncore.probe._content import digests_of
@@ -193,7 +209,8 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
     ).to(device)
     module = backbone.module.to(memory_format=MEMORY_FORMATS[settings.memory_format])
     first = examples["train"].inputs[:1].to(device)
-    costs = partial(costs_of, torch.nn.Sequential(module, unit), examples["train"].prepare(first))
+    whole = torch.nn.Sequential(module, unit)
+    costs = partial(costs_of, whole, examples["train"].prepare(first))
     if settings.mode == "unit":
         test = examples["test"]
         examples = {name: frozen_features(module, examples[name], device) for name in ("train", "validation")}
@@ -201,6 +218,8 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
         prepare = partial(_frozen, module, test.prepare, device.type)
         examples["test"] = Examples(test.inputs, test.labels, prepare)
         module = torch.nn.Identity()
+    if job.with_validation:
+        examples["train"] = examples["train"].joined(examples.pop("validation"))
     trainer = Trainer(ProbedModel(module, unit, settings.mode), examples["train"], settings, job.seed)
     info = {
         "parameters": backbone.parameters + sum(p.numel() for p in unit.parameters()),
@@ -217,19 +236,23 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
         "input": asdict(backbone.input),
         "cut": {"seed": dataset.cut_seed(job.seed)} | {name: len(split) for name, split in data.splits.items()},
     }
-    return partial(
+    about = About(resolved, digests, data.fingerprint, costs)
+
+    def others(manifest: Manifest) -> str:
+        return trained_from_other_weights(manifest, candidate, job.seed, data.image, digests["weights"])
+
+    train = partial(
         _train,
         job=job,
-        about=_About(resolved, digests, data.fingerprint, costs),
-        others=lambda manifest: trained_from_other_weights(
-            manifest, candidate, job.seed, data.image, digests["weights"]
-        ),
+        about=about,
+        others=others,
         trainer=trainer,
         examples=examples,
         info=info,
         warnings=[*_found(data), *backbone.warnings],
         started=started,
     )
+    return Session(train, whole, backbone, data, about, others)
 
 
 def _found(data: Any) -> list[str]:
@@ -245,22 +268,12 @@ def _frozen(backbone: Any, prepare: Callable[[Any], Any], device: str, batch: An
         return backbone(prepare(batch)).float()
 
 
-@dataclass(frozen=True)
-class _About:
-    """What is recorded of a run beside what identifies it; ``costs`` measures what its candidate costs to use."""
-
-    resolved: dict[str, Any]
-    digests: dict[str, Any]
-    fingerprint: str
-    costs: Callable[[], dict[str, Any]]
-
-
 def _train(
     store: Store,
     take_over: bool,
     *,
     job: Job,
-    about: _About,
+    about: About,
     others: Callable[[Manifest], str],
     trainer: Any,
     examples: dict[str, Any],
@@ -332,7 +345,8 @@ def _train(
             if epoch <= recorder.last_epoch:
                 continue  # repeated since the last checkpoint: recorded already, and the same again
             predicted: dict[str, Any] = {}
-            for split in ("validation", "test") if epoch == settings.epochs else ("validation",):
+            looked_at = ("validation", "test") if epoch == settings.epochs else ("validation",)
+            for split in (split for split in looked_at if split in examples):
                 measured[split], predicted[split] = trainer.evaluate_each(examples[split])
             measured["probe"], features = trainer.evaluate_probe(probe)
             recorder.record(
@@ -370,8 +384,10 @@ def _smaller(batch: int, part: int, epoch: int) -> str:
     )
 
 
-def _record_failure(store: Store, job: Job, reason: str) -> None:
+def _record_failure(store: Store | None, job: Job, reason: str) -> None:
     """A run that never started is a run too: the ranking has to show it."""
+    if store is None:
+        return
     try:
         writer = store.new_run(**job.identity, planned_epochs=job.settings.epochs, notes=job.notes, resume=True)
         writer.fail(reason)

@@ -55,6 +55,10 @@ class Examples:
         chosen = torch.as_tensor(np.asarray(rows))
         return Examples(self.inputs[chosen], self.labels[chosen], self.prepare)
 
+    def joined(self, other: Examples) -> Examples:
+        """These and others that are prepared alike."""
+        return Examples(torch.cat([self.inputs, other.inputs]), torch.cat([self.labels, other.labels]), self.prepare)
+
     def __len__(self) -> int:
         return len(self.labels)
 

@@ -1,0 +1,139 @@
+"""How a trained model is built again by its own library, without ncore: described as plain JSON."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ncore.finish.standalone.model import Network
+from ncore.probe.candidates import Backbone, CandidateSpec, Factory, follow, split_source
+from ncore.probe.images import ImageShape
+from ncore.probe.sources import model_timm, model_torchvision
+from ncore.probe.sources.models import Features, Removed, Request
+
+__all__ = ["LIBRARIES", "backbone_of", "head_of", "network_of", "state_of", "write_configuration"]
+
+LIBRARIES = {"timm": "timm", "torchvision": "torchvision", "hf": "transformers"}
+"""Which library builds each kind of candidate."""
+
+_AXES: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (2, 3), (1, 2))  # of tokens and feature maps
+
+
+def network_of(whole: nn.Sequential, inputs: tuple[Tensor, ...]) -> tuple[Network, dict[str, Any]]:
+    """The same model as one module that needs nothing of ncore, and how the backbone's features are read in it.
+
+    Args:
+        whole: A backbone and its head.
+        inputs: A batch of two or more.
+
+    Returns:
+        The module, which shares its weights, and what it is given besides; empty where only the backbone as it is
+        wrapped here gives the features.
+    """
+    features, head = whole[0], whole[1]
+    if isinstance(features, Features) and features.layout is None:
+        with torch.no_grad():
+            expected = whole(*inputs)
+        accepted = inspect.signature(features.model.forward).parameters
+        arguments = {"interpolate_pos_encoding": True} if "interpolate_pos_encoding" in accepted else {}
+        for axes in _AXES:
+            reading: dict[str, Any] = {"arguments": arguments, "output": features.read_from, "mean": list(axes)}
+            network = Network(features.model, head, **reading).eval()
+            try:
+                with torch.no_grad():
+                    found = network(*inputs)
+            except Exception:  # axes that there are none of, or an output that is read in another way
+                continue
+            if found.shape == expected.shape and torch.allclose(found, expected, rtol=1e-5, atol=1e-6):
+                return network, reading
+    return Network(features, head).eval(), {}
+
+
+def backbone_of(spec: CandidateSpec, backbone: Backbone, image: ImageShape) -> dict[str, Any] | None:
+    """How the library builds the backbone without weights; None where no library does.
+
+    Args:
+        spec: Of the candidate.
+        backbone: As it was loaded.
+        image: The dataset's own pictures.
+    """
+    model: Any = getattr(backbone.module, "model", None)
+    text = spec.architecture or spec.source
+    kind, name = ("python", "") if isinstance(text, Factory) else split_source(text)
+    how: dict[str, Any] = {"arguments": dict(spec.kwargs), "positional": [], "part": "", "unused": []}
+    how["removed"] = [path for path, module in model.named_modules() if isinstance(module, Removed)]
+    how["reset"] = spec.remove is None and kind in ("timm", "python") and hasattr(model, "reset_classifier")
+    if isinstance(text, Factory):
+        module, _, function = text.factory.rpartition(".")
+        return how | {
+            "library": module,
+            "name": function,
+            "positional": text.args,
+            "arguments": {**text.kwargs, **spec.kwargs},
+        }
+    if kind == "python":
+        module, _, function = name.partition(":")
+        return how | {"library": module, "name": function, "reset": False}
+    if kind == "timm":
+        shown = follow(spec, image)
+        request = Request(name, f"{kind}:{name}", spec.kwargs, False, spec.input_size, shown)
+        if ":" in name:
+            name = model.pretrained_cfg.get("architecture", name)
+        return how | {"library": "timm", "name": name, "arguments": model_timm.arguments(request)}
+    if kind == "torchvision":
+        given = {**model_torchvision.QUICK.get(name, {}), **spec.kwargs}
+        given.pop("weights", None)
+        # Trained weights come with these two settings of Inception and GoogLeNet.
+        given |= {key: getattr(model, key) for key in ("transform_input", "aux_logits") if hasattr(model, key)}
+        return how | {"library": "torchvision", "name": name, "arguments": given}
+    if kind == "hf":
+        return how | _transformers(model)
+    return None
+
+
+def _transformers(model: Any) -> dict[str, Any]:
+    """The class of a model of transformers, or, of one that is part of another, where it is in that."""
+    import transformers
+
+    kind = type(model).__name__
+    public = hasattr(transformers, kind)
+    return {
+        "library": "transformers",
+        "name": kind if public else "AutoModel",
+        "part": "" if public else "vision_model",
+        "arguments": {},
+        "unused": ["pooler"] if getattr(model, "pooler", ()) is None else [],
+    }
+
+
+def write_configuration(backbone: Backbone, folder: Path) -> None:
+    """What a model of transformers is built from, as ``transformers/config.json``."""
+    model: Any = getattr(backbone.module, "model", None)
+    model.config.save_pretrained(folder / "transformers")
+
+
+def head_of(head: nn.Module) -> list[dict[str, Any]]:
+    """The layers of a dense head, to be built by their names in ``torch.nn``."""
+    found = []
+    for layer in head.children():
+        arguments: dict[str, Any] = {}
+        if isinstance(layer, nn.Linear):
+            arguments = {
+                "in_features": layer.in_features,
+                "out_features": layer.out_features,
+                "bias": layer.bias is not None,
+            }
+        elif isinstance(layer, nn.Dropout):
+            arguments = {"p": layer.p}
+        found.append({"kind": type(layer).__name__, "arguments": arguments})
+    return found
+
+
+def state_of(network: nn.Module) -> Mapping[str, Tensor]:
+    """The weights, each in memory of its own, as safetensors has them."""
+    return {name: value.detach().cpu().clone().contiguous() for name, value in network.state_dict().items()}

@@ -1,0 +1,88 @@
+"""The folder of a finished model: it appears whole, and replaces only one of its kind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ncore.errors import InputError
+
+__all__ = ["FORMAT", "default_place", "making"]
+
+FORMAT = "ncore-model"
+
+
+def default_place(candidate: str, dataset: str) -> Path:
+    """Where a model goes if nothing is said.
+
+    Example:
+        >>> default_place("lenet (learning_rate 0.01)", "digits").as_posix()
+        'finished/lenet-learning_rate-0.01-digits'
+    """
+    words = re.findall(r"[^\W_][\w.]*", f"{candidate} {dataset}")
+    return Path("finished", "-".join(word.strip(".") for word in words)[:200] or "model")
+
+
+@contextmanager
+def making(place: Path, overwrite: bool = False) -> Iterator[Path]:
+    """A working folder beside ``place``, whose subfolder ``folder`` becomes it at the end; kept if something fails.
+
+    Args:
+        place: An absolute path.
+        overwrite: Replace a finished model that is there.
+
+    Raises:
+        InputError: Something else is there, or another process is at it.
+    """
+    _check(place, overwrite)
+    aside = place.with_name(f".{place.name}.unfinished")
+    try:
+        aside.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{place} cannot be made ({error.strerror}): name another folder with --to.") from error
+    lock = FileLock(aside / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"{place} is being made by another process: wait for it, or name another --to.") from None
+    try:
+        shutil.rmtree(aside / "folder", ignore_errors=True)
+        (aside / "folder").mkdir()
+        yield aside
+        _check(place, overwrite)
+        _replace(aside / "folder", place)
+        shutil.rmtree(aside, ignore_errors=True)
+    finally:
+        lock.release()
+
+
+def _check(place: Path, overwrite: bool) -> None:
+    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
+        return
+    if not _is_ours(place):
+        raise InputError(f"{place} is there already and no finished model of ncore's: name another folder with --to.")
+    if not overwrite:
+        raise InputError(f"{place} holds a finished model already: replace it with --overwrite, or name another --to.")
+
+
+def _is_ours(place: Path) -> bool:
+    try:
+        return json.loads((place / "model.json").read_text(encoding="utf-8"))["format"] == FORMAT
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _replace(folder: Path, place: Path) -> None:
+    """Put a folder in place of what is there."""
+    former = folder.with_name("former")
+    shutil.rmtree(former, ignore_errors=True)
+    if place.exists():
+        os.rename(place, former)
+    os.rename(folder, place)
