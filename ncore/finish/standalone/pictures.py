@@ -6,6 +6,7 @@ them is in ``preprocessing.json``: turned upright, made opaque 8-bit grey or RGB
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -45,8 +46,10 @@ class Preprocessing:
         """One picture as uint8 (channels, size, size), in RGB."""
         if isinstance(picture, np.ndarray):
             image: Any = Image.fromarray(picture)
+        elif isinstance(picture, str | os.PathLike):
+            image = Image.open(io.BytesIO(Path(picture).read_bytes()))  # no file is left open
         else:
-            image = Image.open(picture) if isinstance(picture, str | os.PathLike) else picture
+            image = picture
         settings, size = self.settings, self.settings["size"]
         image = self._eight_bits(image)
         # A big JPEG is decoded at a fraction of its size.
