@@ -46,7 +46,6 @@ class Facts:
         preprocessing: Of its examples.
         ranking: Of all candidates as of now; None where there is none.
         notes: What to know before trusting it, a sentence each.
-        onnx: Whether there is an ONNX file.
     """
 
     candidate: str
@@ -59,7 +58,6 @@ class Facts:
     preprocessing: Preprocessing
     ranking: pd.DataFrame | None
     notes: list[str] = field(default_factory=list)
-    onnx: bool = False
 
     @property
     def title(self) -> str:

@@ -72,8 +72,7 @@ def choose(
             runs = runs[runs[column] == wanted]
             if runs.empty:
                 raise InputError(f"The {column} {wanted!r} is not in {store.url}, which has {_listed(there)}.")
-    rows = [row for row in runs.to_dict("records") if candidate.startswith(str(row["candidate"]))]
-    named = [(name, row) for row, name in _as_ranked(store, rows) if candidate in (name, row["candidate"])]
+    named = [(name, row) for row, name in _as_ranked(store, runs, candidate) if candidate in (name, row["candidate"])]
     if not named:
         known = sorted(set(runs["candidate"]))
         raise InputError(f"There is no candidate {candidate!r} in {store.url}, which has {_listed(known)}.")
@@ -102,13 +101,13 @@ def choose(
     return Choice(best, store.run(best["run"]).manifest, variants[0] if len(variants) == 1 else candidate, len(rows))
 
 
-def _as_ranked(store: Store, rows: list[dict[Any, Any]]) -> list[tuple[dict[str, Any], str]]:
-    """Rows, each with the name that a ranking gives its candidate."""
-    groups: dict[tuple[str, str], list[dict[Any, Any]]] = {}
-    for row in rows:
-        groups.setdefault((str(row["dataset"]), str(row["mode"])), []).append(row)
+def _as_ranked(store: Store, runs: pd.DataFrame, candidate: str) -> list[tuple[dict[str, Any], str]]:
+    """Runs of each dataset and mode that can have this candidate, with the names that a ranking gives theirs."""
     found = []
-    for members in groups.values():
+    for _, group in runs.groupby(["dataset", "mode"]):
+        if not any(candidate.startswith(str(name)) for name in group["candidate"]):
+            continue
+        members: list[dict[str, Any]] = [{str(key): row[key] for key in row} for row in group.to_dict("records")]
         curves = told_apart([read_curve(row, partial(store.run, row["run"])) for row in members])
         found += [(row, curve.candidate) for row, curve in zip(members, curves, strict=True)]
     return found

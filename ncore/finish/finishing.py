@@ -14,9 +14,10 @@ import pandas as pd
 
 from ncore.errors import NcoreError
 from ncore.finish.choosing import Choice, choose, job_of
-from ncore.finish.folder import default_place, making
+from ncore.finish.folder import default_place, local, making
 
 if TYPE_CHECKING:
+    from ncore.finish.card import Facts
     from ncore.finish.training import Watch
     from ncore.probe.job import Job
     from ncore.store import Store
@@ -125,7 +126,7 @@ def finish(
     choice = choose(opened, candidate, dataset, mode, seed)
     home = os.path.abspath(Path(base).expanduser())
     job = job_of(choice, epochs=epochs, with_validation=with_validation, device=device, base=home)
-    place = Path(default_place(choice.name, job.dataset.name) if to is None else to).expanduser().absolute()
+    place = local(default_place(choice.name, job.dataset.name) if to is None else to)
     ranking, notes = _ranking(opened, choice)
     with making(place, overwrite) as aside:
         say(_plan(choice, job))
@@ -159,7 +160,7 @@ def _made(
     licence: str | None,
     say: Callable[[str], None],
     watch: Watch,
-) -> Any:
+) -> Facts:
     """Train, evaluate and write into ``aside / "folder"``; returns what the card tells."""
     from ncore.finish.card import Facts, card, evidence
     from ncore.finish.evaluation import evaluate
@@ -186,7 +187,7 @@ def _made(
         notes = [*notes, *_differs(choice, job, run.manifest.summary, evaluation.accuracy), *written.notes]
         facts = Facts(
             choice.name, job.dataset.name, manifest, choice.manifest.run, origin_of(spec, session.backbone, licence),
-            evaluation, written, preprocessing, ranking, [*notes, *manifest.warnings], onnx,
+            evaluation, written, preprocessing, ranking, [*notes, *manifest.warnings],
         )  # fmt: skip
     (folder / "README.md").write_text(card(facts), encoding="utf-8")
     (folder / "evidence.json").write_text(evidence(facts), encoding="utf-8")

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from ncore.errors import InputError
 
-__all__ = ["FORMAT", "default_place", "making"]
+__all__ = ["FORMAT", "default_place", "local", "making"]
 
 FORMAT = "ncore-model"
 
@@ -30,9 +30,22 @@ def default_place(candidate: str, dataset: str) -> Path:
     return Path("finished", "-".join(word.strip(".") for word in words)[:200] or "model")
 
 
+def local(place: str | os.PathLike[str]) -> Path:
+    """A place as an absolute path.
+
+    Raises:
+        InputError: It is a URL.
+    """
+    if "://" in (text := os.fspath(place)):
+        raise InputError(f"{text} is a URL, but a model is written to a folder of this machine: name one with --to.")
+    return Path(text).expanduser().absolute()
+
+
 @contextmanager
 def making(place: Path, overwrite: bool = False) -> Iterator[Path]:
-    """A working folder beside ``place``, whose subfolder ``folder`` becomes it at the end; kept if something fails.
+    """A working folder beside ``place``, whose subfolder ``folder`` becomes it at the end.
+
+    The rest of it is kept if something fails, to be gone on with.
 
     Args:
         place: An absolute path.
@@ -59,6 +72,11 @@ def making(place: Path, overwrite: bool = False) -> Iterator[Path]:
         _check(place, overwrite)
         _replace(aside / "folder", place)
         shutil.rmtree(aside, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(aside / "folder", ignore_errors=True)
+        if {path.name for path in aside.iterdir()} <= {".lock"}:  # nothing was trained
+            shutil.rmtree(aside, ignore_errors=True)
+        raise
     finally:
         lock.release()
 
