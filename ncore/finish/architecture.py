@@ -11,15 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from ncore.finish.standalone.model import Network
-from ncore.probe.candidates import Backbone, CandidateSpec, Factory, follow, split_source
+from ncore.probe.candidates import Backbone, CandidateSpec, Factory, split_source
 from ncore.probe.images import ImageShape
 from ncore.probe.sources import model_timm, model_torchvision
 from ncore.probe.sources.models import Features, Removed, Request
 
-__all__ = ["LIBRARIES", "backbone_of", "head_of", "network_of", "state_of", "write_configuration"]
-
-LIBRARIES = {"timm": "timm", "torchvision": "torchvision", "hf": "transformers"}
-"""Which library builds each kind of candidate."""
+__all__ = ["backbone_of", "head_of", "network_of", "state_of", "write_configuration"]
 
 _AXES: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (2, 3), (1, 2))  # of tokens and feature maps
 
@@ -54,39 +51,31 @@ def network_of(whole: nn.Sequential, inputs: tuple[Tensor, ...]) -> tuple[Networ
     return Network(features, head).eval(), {}
 
 
-def backbone_of(spec: CandidateSpec, backbone: Backbone, image: ImageShape) -> dict[str, Any] | None:
+def backbone_of(spec: CandidateSpec, backbone: Backbone) -> dict[str, Any] | None:
     """How the library builds the backbone without weights; None where no library does.
 
     Args:
         spec: Of the candidate.
         backbone: As it was loaded.
-        image: The dataset's own pictures.
     """
     model: Any = getattr(backbone.module, "model", None)
-    text = spec.architecture or spec.source
-    kind, name = ("python", "") if isinstance(text, Factory) else split_source(text)
-    how: dict[str, Any] = {"arguments": dict(spec.kwargs), "positional": [], "part": "", "unused": []}
+    kind, name, given, positional = _called(spec)
+    how: dict[str, Any] = {"arguments": given, "positional": positional, "part": "", "unused": [], "module": ""}
     how["removed"] = [path for path, module in model.named_modules() if isinstance(module, Removed)]
-    how["reset"] = spec.remove is None and kind in ("timm", "python") and hasattr(model, "reset_classifier")
-    if isinstance(text, Factory):
-        module, _, function = text.factory.rpartition(".")
-        return how | {
-            "library": module,
-            "name": function,
-            "positional": text.args,
-            "arguments": {**text.kwargs, **spec.kwargs},
-        }
+    factory = isinstance(spec.architecture, Factory)
+    how["reset"] = spec.remove is None and (kind == "timm" or factory) and hasattr(model, "reset_classifier")
     if kind == "python":
         module, _, function = name.partition(":")
-        return how | {"library": module, "name": function, "reset": False}
+        return how | {"library": "python", "module": module, "name": function}
     if kind == "timm":
-        shown = follow(spec, image)
-        request = Request(name, f"{kind}:{name}", spec.kwargs, False, spec.input_size, shown)
+        shown = ImageShape(backbone.input.channels, backbone.input.size)
+        size = None if factory else spec.input_size  # a factory is called as it is
+        request = Request(name, f"{kind}:{name}", given, False, size, shown)
         if ":" in name:
             name = model.pretrained_cfg.get("architecture", name)
         return how | {"library": "timm", "name": name, "arguments": model_timm.arguments(request)}
     if kind == "torchvision":
-        given = {**model_torchvision.QUICK.get(name, {}), **spec.kwargs}
+        given = {**model_torchvision.QUICK.get(name, {}), **given}
         given.pop("weights", None)
         # Trained weights come with these two settings of Inception and GoogLeNet.
         given |= {key: getattr(model, key) for key in ("transform_input", "aux_logits") if hasattr(model, key)}
@@ -94,6 +83,21 @@ def backbone_of(spec: CandidateSpec, backbone: Backbone, image: ImageShape) -> d
     if kind == "hf":
         return how | _transformers(model)
     return None
+
+
+def _called(spec: CandidateSpec) -> tuple[str, str, dict[str, Any], list[Any]]:
+    """Kind, name and arguments of what builds a candidate; those of timm and torchvision by name."""
+    text = spec.architecture or spec.source
+    if not isinstance(text, Factory):
+        return *split_source(text), dict(spec.kwargs), []
+    module, _, function = text.factory.rpartition(".")
+    given, positional = {**text.kwargs, **spec.kwargs}, list(text.args)
+    given = {key: value for key, value in given.items() if key not in ("pretrained", "weights")}
+    if text.factory == "timm.create_model" and len(positional) == 1:
+        return "timm", positional[0], given, []
+    if module.startswith("torchvision.models") and not positional:
+        return "torchvision", function, given, []
+    return "python", f"{module}:{function}", {**text.kwargs, **spec.kwargs}, positional
 
 
 def _transformers(model: Any) -> dict[str, Any]:

@@ -165,8 +165,8 @@ def _use(facts: Facts) -> str:
         "module, `classify.preprocessing` what stands before it, as `preprocessing.json` says.",
     ]
     told = {
-        "model.safetensors": f'the weights, as `build(".")` of `model.py` loads them into {facts.written.library}',
-        "model.pt2": 'the program that `torch.export` made, for `load(".", program=True)` and C++',
+        "model.safetensors": f'the weights, which `build(".")` of `model.py` loads into {facts.written.library}',
+        "model.pt2": 'the program that `torch.export` made, weights included, for `load(".", program=True)`',
         "model.onnx": "the same as ONNX, from prepared inputs to logits",
     }
     rows = [

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ncore.errors import InputError, NcoreError
 from ncore.finish import standalone
-from ncore.finish.architecture import LIBRARIES, backbone_of, head_of, network_of, state_of, write_configuration
+from ncore.finish.architecture import backbone_of, head_of, network_of, state_of, write_configuration
 from ncore.finish.exporting import check, runs_onnx, write_onnx, write_program
 from ncore.finish.folder import FORMAT
 from ncore.finish.preprocessing import Preprocessing
@@ -85,7 +85,7 @@ def write_model(
     if len(rows) < 2:
         inputs = tuple(torch.cat([part, part]) for part in inputs)
     network, reading = network_of(whole, inputs)  # type: ignore[arg-type]
-    how = backbone_of(spec, session.backbone, session.data.image) if reading else None
+    how = backbone_of(spec, session.backbone) if reading else None
     save_file(dict(state_of(network)), folder / "model.safetensors", metadata={"format": "pt"})
     preprocessing.write(folder)
     source = Path(standalone.__path__[0])
@@ -123,7 +123,9 @@ def write_model(
     if no_program:
         (folder / "model.pt2").unlink(missing_ok=True)
         notes.append(f"There is no exported program, as PyTorch could not make one ({no_program}).")
-    ours = how is not None and how["library"] in LIBRARIES.values()
+    ours = how is not None and not how["module"]
+    if no_program and how is not None and how["module"]:
+        notes.append(f"The module {how['module']!r} has to be importable wherever it is loaded.")
     if how is None or no_library:
         if no_program:
             why = no_library or "no library builds it"
@@ -141,7 +143,7 @@ def write_model(
     if onnx and (no_onnx := compared("model.onnx", translated)):
         raise InputError(f"{spec.name} cannot be written as ONNX ({no_onnx}): leave out --onnx.")
     (folder / "model.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    library = how["library"] if how is not None and content["backbone"] is not None else ""
+    library = (how["module"] or how["library"]) if how is not None and content["backbone"] is not None else ""
     packages = ["torch", "safetensors", *preprocessing.packages, *([library] if ours and library else [])]
     lines = [f"{name}>={version(name).partition('+')[0]}" for name in packages]
     text = f"# Python {platform.python_version()} was used.\n" + "\n".join(lines) + "\n"

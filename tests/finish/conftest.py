@@ -52,15 +52,17 @@ class Blocked:
             raise ModuleNotFoundError(f"{name} is blocked", name=name)
 
 sys.meta_path.insert(0, Blocked())
-folder, pictures, program = sys.argv[1:]
+folder, pictures = sys.argv[1:]
 sys.path.insert(0, folder)
 from model import load
 
-classify = load(folder, program=program == "program")
 files = sorted(Path(pictures).glob("*.png"))
-found = [next(iter(one)) for one in classify([str(file) for file in files])]
+told = []
+for classify in (load(folder), load(folder, program=True)):
+    found = [next(iter(one)) for one in classify([str(file) for file in files])]
+    told.append({file.name: name for file, name in zip(files, found)})
 assert not any(name.partition(".")[0] == "ncore" for name in sys.modules)
-print(json.dumps({file.name: name for file, name in zip(files, found)}))
+print(json.dumps(told))
 """
 
 
@@ -114,16 +116,16 @@ def pictures(home):
 
 @pytest.fixture(scope="session")
 def alone(pictures):
-    """Accuracy of a folder on the test pictures, in a process without ncore."""
+    """Accuracies of a folder on the test pictures, as it is loaded and as a program, in a process without ncore."""
     folder, known = pictures
 
-    def accuracy(model: str | Path, program: bool = False) -> float:
-        arguments = [str(model), str(folder), "program" if program else "any"]
+    def accuracies(model: str | Path) -> list[float]:
         ran = subprocess.run(
-            [sys.executable, "-I", "-c", ALONE, *arguments], capture_output=True, text=True, check=False, cwd="/"
-        )
+            [sys.executable, "-I", "-c", ALONE, str(model), str(folder)],
+            capture_output=True, text=True, check=False, cwd="/",
+        )  # fmt: skip
         assert ran.returncode == 0, ran.stderr
-        found = json.loads(ran.stdout.splitlines()[-1])
-        return sum(found[name] == label for name, label in known.items()) / len(known)
+        told = json.loads(ran.stdout.splitlines()[-1])
+        return [sum(found[name] == label for name, label in known.items()) / len(known) for found in told]
 
-    return accuracy
+    return accuracies

@@ -14,14 +14,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+import ncore
 from ncore.errors import InputError
 from ncore.finish import finish
 from ncore.finish import standalone as standalone_package
 from ncore.finish.exporting import TOLERANCE
-from ncore.store import open_store
+from ncore.store import create_store, open_store
 
 STANDALONE = sorted(Path(standalone_package.__path__[0]).glob("*.py"))
 
@@ -46,8 +48,7 @@ def test_a_process_without_ncore_reaches_the_recorded_accuracy(home, alone, tmp_
     assert (found.loader, found.library) == (loader, library)
     recorded = row_of(home, candidate)["test_accuracy"]
     assert found.accuracy == found.recorded == recorded
-    assert alone(found.folder) == recorded
-    assert alone(found.folder, program=True) == recorded
+    assert alone(found.folder) == [recorded, recorded]
     assert max(found.differences.values()) <= TOLERANCE
     assert {"README.md", "evidence.json", "model.json", "model.safetensors", "model.pt2"} <= set(found.files)
     assert not list(tmp_path.glob(".*"))  # nothing of the making is left
@@ -59,6 +60,7 @@ def test_a_module_that_cannot_be_exported_is_built_by_its_own_code(home, tmp_pat
     assert (found.loader, found.library) == ("library", "own_nets")
     assert "model.pt2" not in found.files
     assert "no exported program" in " ".join(found.notes)
+    assert "'own_nets' has to be importable" in " ".join(found.notes)
 
 
 def test_onnx_gives_the_same(home, tmp_path):
@@ -126,18 +128,31 @@ def test_what_is_copied_imports_nothing_of_ncore(path):
         assert not [name for name in names if name.startswith("ncore")]
 
 
+def test_what_was_stopped_early_is_trained_to_its_end(home, tmp_path):
+    from ncore.finish.choosing import choose, job_of
+
+    whole = job_of(choose(open_store(home / "runs"), "lenet-small"), epochs=4, base=str(home))
+    store = create_store(tmp_path / "runs")
+    whole.model_copy(update={"until": 2}).run(store)
+    assert store.runs()["status"].tolist() == ["interrupted"]
+    stopped = finish(store, "lenet-small", to=tmp_path / "model")
+    assert (stopped.epochs, stopped.recorded) == (4, None)
+    whole.run(store)
+    assert stopped.accuracy == store.runs()["test_accuracy"].tolist()[0]
+
+
 def test_after_a_kill_it_goes_on_to_the_same_end(home, tmp_path):
-    whole = finish(home / "runs", "lenet-small", to=tmp_path / "whole", epochs=60)
-    command = ["finish", str(home / "runs"), "lenet-small", "--epochs", "60", "--to", str(tmp_path / "killed")]
+    whole = finish(home / "runs", "lenet-small", to=tmp_path / "whole", epochs=40)
+    command = ["finish", str(home / "runs"), "lenet-small", "--epochs", "40", "--to", str(tmp_path / "killed")]
     with subprocess.Popen([sys.executable, "-c", "from ncore.cli import main; main()", *command],
                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # fmt: skip
         record = tmp_path / ".killed.unfinished" / "record"
         while process.poll() is None and not _epochs(record) >= 3:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
-    assert 3 <= _epochs(record) < 60, "it was to be killed in the middle"
+    assert 3 <= _epochs(record) < 40, "it was to be killed in the middle"
     assert not (tmp_path / "killed").exists()
-    went_on = finish(home / "runs", "lenet-small", to=tmp_path / "killed", epochs=60)
+    went_on = finish(home / "runs", "lenet-small", to=tmp_path / "killed", epochs=40)
     assert went_on.accuracy == whole.accuracy
     first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
     assert all(first[name].equal(second[name]) for name in first)
@@ -195,3 +210,47 @@ def test_the_command(home, tmp_path, capsys, monkeypatch):
     assert "its run recorded" in said
     metadata = Path(found["folder"], "README.md").read_text().split("---")[1]
     assert yaml.safe_load(metadata)["pipeline_tag"] == "image-classification"
+
+
+@pytest.mark.parametrize(
+    ("factory", "library"),
+    [
+        ({"factory": "timm.create_model", "args": ["test_resnet"], "kwargs": {"num_classes": 7}}, "timm"),
+        ({"factory": "torchvision.models.squeezenet1_1", "kwargs": {"num_classes": 7}}, "torchvision"),
+        ({"factory": "timm.models.create_model", "args": ["test_resnet"], "kwargs": {"num_classes": 7}}, "timm.models"),
+        ("timm:test_resnet", "timm"),
+    ],
+)
+def test_architectures_of_weights_in_a_file(tmp_path, factory, library):
+    """What a recipe builds by a function of a library is built by that library again."""
+    from ncore.finish.architecture import backbone_of, head_of, network_of, state_of
+    from ncore.finish.standalone.model import build
+    from ncore.probe.candidates import CandidateSpec, load_candidate
+
+    spec = CandidateSpec.parse({"source": "file:w.safetensors", "architecture": factory, "input_size": 64})
+    fresh = spec.model_copy(update={"weights": None})
+    state = _whole_state(fresh)
+    save_file(state, tmp_path / "w.safetensors")
+    spec = CandidateSpec.parse(
+        {"source": f"file:{tmp_path / 'w.safetensors'}", "architecture": factory, "input_size": 64}
+    )
+    backbone = load_candidate(spec)
+    unit = ncore.NCPUnit(backbone.feature_dim, 5)
+    whole = torch.nn.Sequential(backbone.module, unit).eval()
+    inputs = (torch.rand(3, 3, 64, 64),)
+    network, reading = network_of(whole, inputs)
+    how = backbone_of(spec, backbone)
+    assert library == (how["module"] or how["library"])
+    save_file(dict(state_of(network)), tmp_path / "model.safetensors")
+    content = {"backbone": how, "head": head_of(unit), "reading": reading}
+    (tmp_path / "model.json").write_text(json.dumps(content))
+    with torch.no_grad():
+        assert torch.allclose(build(tmp_path)(*inputs), whole(*inputs), atol=1e-6)
+
+
+def _whole_state(spec):
+    from ncore.probe.candidates import construct
+    from ncore.probe.images import ImageShape
+
+    state = construct(spec, ImageShape(3, 64)).model.state_dict()
+    return {name: value.clone().contiguous() for name, value in state.items()}

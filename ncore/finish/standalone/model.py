@@ -133,8 +133,6 @@ def _backbone(how: Mapping[str, Any], folder: Path) -> nn.Module:
         import timm
 
         found = timm.create_model(name, pretrained=False, **arguments)
-        if how["reset"]:
-            found.reset_classifier(0)
     elif library == "torchvision":
         import torchvision
 
@@ -147,9 +145,11 @@ def _backbone(how: Mapping[str, Any], folder: Path) -> nn.Module:
         kind = getattr(transformers, name)
         found = kind.from_config(config) if name.startswith("Auto") else kind(config)
     else:  # a function of a module that the user has
-        found = getattr(importlib.import_module(library), name)(*how["positional"], **arguments)
+        found = getattr(importlib.import_module(how["module"]), name)(*how["positional"], **arguments)
     if how["part"]:
         found = getattr(found, how["part"])
+    if how["reset"]:
+        found.reset_classifier(0)
     for removed in how["removed"]:
         parent, _, leaf = removed.rpartition(".")
         setattr(found.get_submodule(parent), leaf, nn.Identity())
