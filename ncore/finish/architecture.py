@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,11 @@ def _transformers(model: Any) -> dict[str, Any]:
 def write_configuration(backbone: Backbone, folder: Path) -> None:
     """What a model of transformers is built from, as ``transformers/config.json``."""
     model: Any = getattr(backbone.module, "model", None)
-    model.config.save_pretrained(folder / "transformers")
+    where = folder / "transformers"
+    model.config.save_pretrained(where)
+    content = json.loads((where / "config.json").read_text(encoding="utf-8"))
+    content.pop("_name_or_path", None)  # where it was on this machine
+    (where / "config.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def head_of(head: nn.Module) -> list[dict[str, Any]]:

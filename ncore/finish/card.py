@@ -62,7 +62,7 @@ class Facts:
     @property
     def title(self) -> str:
         """Of the model."""
-        return f"{self.candidate} on {self.dataset}"
+        return _line(f"{self.candidate} on {self.dataset}")
 
     @property
     def with_validation(self) -> bool:
@@ -126,7 +126,9 @@ def _metadata(facts: Facts) -> dict[str, Any]:
     if facts.origin.licence:
         known = re.fullmatch(r"[a-z0-9.-]+", facts.origin.licence)
         found |= (
-            {"license": facts.origin.licence} if known else {"license": "other", "license_name": facts.origin.licence}
+            {"license": facts.origin.licence}
+            if known
+            else {"license": "other", "license_name": _line(facts.origin.licence)}
         )
     if facts.origin.base:
         found["base_model"] = facts.origin.base
@@ -135,7 +137,7 @@ def _metadata(facts: Facts) -> dict[str, Any]:
     metrics = [{"type": "accuracy", "value": round(test.accuracy, 6), "name": "Test accuracy"}]
     if (macro := _macro_f1(test)) is not None:
         metrics.append({"type": "f1", "value": round(macro, 6), "name": "Test F1, macro"})
-    data = {"name": facts.dataset, "type": source or "custom", "split": "test"}
+    data = {"name": _line(facts.dataset), "type": source or "custom", "split": "test"}
     return found | {
         "library_name": "pytorch",
         "pipeline_tag": task,
@@ -306,4 +308,9 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], escape: bool = T
 
 def _text(text: str) -> str:
     """Text in Markdown that means nothing but itself."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", " ".join(str(text).split()))
+    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", _line(text))
+
+
+def _line(text: str) -> str:
+    """Text in one line, as YAML and tables need it."""
+    return " ".join(str(text).split())

@@ -127,7 +127,7 @@ def finish(
     home = os.path.abspath(Path(base).expanduser())
     job = job_of(choice, epochs=epochs, with_validation=with_validation, device=device, base=home)
     place = local(default_place(choice.name, job.dataset.name) if to is None else to)
-    ranking, notes = _ranking(opened, choice)
+    ranking, notes = _ranking(opened, choice, home)
     with making(place, overwrite) as aside:
         say(_plan(choice, job))
         facts = _made(aside, choice, job, ranking, notes, onnx, licence, say, watch)
@@ -187,7 +187,8 @@ def _made(
         notes = [*notes, *_differs(choice, job, run.manifest.summary, evaluation.accuracy), *written.notes]
         facts = Facts(
             choice.name, job.dataset.name, manifest, choice.manifest.run, origin_of(spec, session.backbone, licence),
-            evaluation, written, preprocessing, ranking, [*notes, *manifest.warnings],
+            evaluation, written, preprocessing, ranking, 
+            [_elsewhere(note, job.base) for note in (*notes, *manifest.warnings)],
         )  # fmt: skip
     (folder / "README.md").write_text(card(facts), encoding="utf-8")
     (folder / "evidence.json").write_text(evidence(facts), encoding="utf-8")
@@ -205,7 +206,7 @@ def _plan(choice: Choice, job: Job) -> str:
     return f"Training {choice.name} on {data} of {job.dataset.name}, seed {job.seed}{of}, for {epochs} epochs{took}."
 
 
-def _ranking(store: Store, choice: Choice) -> tuple[pd.DataFrame | None, list[str]]:
+def _ranking(store: Store, choice: Choice, home: str) -> tuple[pd.DataFrame | None, list[str]]:
     """All candidates as of now, or why there is no ranking."""
     from ncore.predict import rank
 
@@ -213,8 +214,14 @@ def _ranking(store: Store, choice: Choice) -> tuple[pd.DataFrame | None, list[st
         table = rank(store, dataset=choice.manifest.dataset, mode=choice.manifest.mode)
     except NcoreError as error:
         return None, [f"Its candidates could not be ranked: {error}"]
+    table["warning"] = [_elsewhere(text, home) for text in table["warning"]]
     first, known = str(table.iloc[0]["candidate"]), set(table["candidate"])
     return table, [f"{first} ranks before it, as of now."] if choice.name != first and choice.name in known else []
+
+
+def _elsewhere(text: str, home: str) -> str:
+    """A text for others, who need not know where things are on this machine."""
+    return text.replace(home.rstrip(os.sep) + os.sep, "").replace(str(Path.home()) + os.sep, "~/")
 
 
 def _recorded(choice: Choice, job: Job) -> float | None:

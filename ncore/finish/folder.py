@@ -12,11 +12,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ncore.errors import InputError
+from ncore.errors import InputError, NcoreError
 
 __all__ = ["FORMAT", "default_place", "local", "making"]
 
 FORMAT = "ncore-model"
+"""What ``model.json`` says that a folder is."""
+_LONGEST = 200  # bytes of a name, so that there is room for what is put around it
 
 
 def default_place(candidate: str, dataset: str) -> Path:
@@ -27,7 +29,8 @@ def default_place(candidate: str, dataset: str) -> Path:
         'finished/lenet-learning_rate-0.01-digits'
     """
     words = re.findall(r"[^\W_][\w.]*", f"{candidate} {dataset}")
-    return Path("finished", "-".join(word.strip(".") for word in words)[:200] or "model")
+    name = "-".join(word.strip(".") for word in words).encode()[:_LONGEST].decode(errors="ignore")
+    return Path("finished", name or "model")
 
 
 def local(place: str | os.PathLike[str]) -> Path:
@@ -54,12 +57,12 @@ def making(place: Path, overwrite: bool = False) -> Iterator[Path]:
     Raises:
         InputError: Something else is there, or another process is at it.
     """
-    _check(place, overwrite)
     aside = place.with_name(f".{place.name}.unfinished")
     try:
+        _check(place, overwrite)
         aside.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{place} cannot be made ({error.strerror}): name another folder with --to.") from error
+        raise _unwritable(place, error) from error
     lock = FileLock(aside / ".lock")
     try:
         lock.acquire(timeout=0)
@@ -72,10 +75,12 @@ def making(place: Path, overwrite: bool = False) -> Iterator[Path]:
         _check(place, overwrite)
         _replace(aside / "folder", place)
         shutil.rmtree(aside, ignore_errors=True)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(aside / "folder", ignore_errors=True)
         if {path.name for path in aside.iterdir()} <= {".lock"}:  # nothing was trained
             shutil.rmtree(aside, ignore_errors=True)
+        if isinstance(error, OSError) and not isinstance(error, NcoreError):
+            raise _unwritable(place, error) from error
         raise
     finally:
         lock.release()
@@ -88,6 +93,11 @@ def _check(place: Path, overwrite: bool) -> None:
         raise InputError(f"{place} is there already and no finished model of ncore's: name another folder with --to.")
     if not overwrite:
         raise InputError(f"{place} holds a finished model already: replace it with --overwrite, or name another --to.")
+
+
+def _unwritable(place: Path, error: OSError) -> InputError:
+    why = error.strerror or type(error).__name__
+    return InputError(f"{place} cannot be written ({why}): make room for it, or name another folder with --to.")
 
 
 def _is_ours(place: Path) -> bool:

@@ -112,8 +112,9 @@ def test_the_card_is_one_of_the_hub(home, tmp_path):
     assert manifest.digests["data"] in card.text
 
 
-def test_nothing_of_this_machine_is_told(home, tmp_path):
-    finish(home / "runs", "own-net", to=tmp_path / "model", base=home)
+@pytest.mark.parametrize("candidate", ["own-net", "hf-net"])
+def test_nothing_of_this_machine_is_told(home, tmp_path, candidate):
+    finish(home / "runs", candidate, to=tmp_path / "model", base=home)
     for path in (tmp_path / "model").rglob("*"):
         if path.suffix in (".md", ".json", ".txt", ".csv", ".py"):
             assert str(home) not in path.read_text(), path
@@ -126,6 +127,22 @@ def test_what_is_copied_imports_nothing_of_ncore(path):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         assert not [name for name in names if name.startswith("ncore")]
+
+
+@pytest.mark.parametrize(("mode", "precision"), [("unit", "float32"), ("backbone", "bfloat16"), ("all", "bfloat16")])
+def test_every_mode_and_precision(home, tmp_path, alone, mode, precision):
+    """In full precision, as it is written, it may differ from what was recorded in half; that is said."""
+    from ncore.finish.choosing import choose, job_of
+
+    job = job_of(choose(open_store(home / "runs"), "lenet-small"), base=str(home))
+    training = job.training.model_copy(update={"mode": mode, "precision": precision, "epochs": 3})
+    store = create_store(tmp_path / "runs")
+    job.model_copy(update={"training": training}).run(store)
+    found = finish(store, "lenet-small", to=tmp_path / "model")
+    assert not [note for note in found.notes if "repeated from the same seed" in note]
+    assert bool([note for note in found.notes if precision in note]) == (precision != "float32")
+    assert alone(found.folder) == [found.accuracy] * 2
+    assert found.recorded == store.runs()["test_accuracy"].tolist()[0]
 
 
 def test_what_was_stopped_early_is_trained_to_its_end(home, tmp_path):

@@ -63,6 +63,8 @@ def test_what_is_not_there(home, tmp_path):
     refused("dataset 'cats' is not in .*'digits'", runs, "lenet-small", dataset="cats", to=tmp_path / "model")
     refused("mode 'unit' is not in .*'all'", runs, "lenet-small", mode="unit", to=tmp_path / "model")
     refused("URL", runs, "lenet-small", to="s3://bucket/model")
+    refused("cannot be written", runs, "lenet-small", to="/proc/nothing/model")
+    refused("cannot be written .*too long", runs, "lenet-small", to=tmp_path / ("x" * 300))
     refused("cannot use it", runs, "lenet-small", device="nonsense", to=tmp_path / "model")
     assert not list(tmp_path.iterdir())
 
@@ -162,12 +164,15 @@ def test_a_place_that_is_taken(home, tmp_path):
         pass
 
 
-@pytest.mark.parametrize("names", [("a", "b"), ("net (learning_rate 0.01)", "käse/.."), ("..", "/"), ("x" * 400, "y")])
+@pytest.mark.parametrize(
+    "names", [("a", "b"), ("net (learning_rate 0.01)", "käse/.."), ("..", "/"), ("x" * 400, "y"), ("猫" * 90, "犬")]
+)
 def test_the_place_of_any_name_is_a_folder_below_here(names):
     place = default_place(*names)
     assert place.parent == Path("finished")
     assert place.name
     assert not place.name.startswith(".")
+    assert len(f".{place.name}.unfinished".encode()) < 256
 
 
 def test_what_can_be_neither_built_nor_exported_is_known_before(tmp_path):
