@@ -25,6 +25,7 @@ __all__ = [
     "delete",
     "demo",
     "evaluate",
+    "finish",
     "main",
     "probe",
     "rank",
@@ -329,6 +330,44 @@ def report(
 
     html = report_html(store, dataset=dataset, epochs=epochs, method=method or DEFAULT_METHOD, mode=mode, metric=metric)
     typer.echo(f"Report: {write_report(html, output)}")
+
+
+@app.command()
+def finish(
+    store: StoreArgument,
+    candidate: Annotated[str, typer.Argument(help="As `ncore rank` names it.")],
+    dataset: Annotated[str | None, typer.Option(help="Needed if it has runs on several.")] = None,
+    mode: Annotated[str | None, typer.Option(help="Needed if it has runs in several: backbone, unit or all.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the run that is repeated; default: that which validated best.")
+    ] = None,
+    with_validation: Annotated[
+        bool, typer.Option("--with-validation", help="Train on the validation set, too, now that the choice is made.")
+    ] = False,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of those of the run.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Folder; default: finished/CANDIDATE-DATASET.")] = None,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write an ONNX file, too.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished model that is there.")] = False,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...; default: that of the run.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Of its pretrained weights, where you know it.")] = None,
+    base: Annotated[Path, typer.Option(help="Folder that relative paths of the recipe are read from.")] = Path("."),
+    as_json: JsonOption = False,
+) -> None:
+    """Train the chosen candidate to its end, and write a folder that works without ncore.
+
+    Weights, class names, preprocessing, a loader of three lines, an exported program and a model card with the evidence
+    for the choice; everything is read again and compared with what was trained.
+    """
+    from ncore.display import finished_table, run_finish
+
+    found = run_finish(
+        store, candidate, quiet=as_json, dataset=dataset, mode=mode, seed=seed, with_validation=with_validation,
+        epochs=epochs, to=to, onnx=onnx, overwrite=overwrite, device=device, licence=licence, base=base,
+    )  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(found.as_json, indent=1, ensure_ascii=False))
+    else:
+        finished_table(found)
 
 
 @app.command()

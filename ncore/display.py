@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -27,6 +27,7 @@ from ncore.store import create_store
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ncore.finish import Finished
     from ncore.predict.stopping import StoppingRule
     from ncore.probe.job import Job
     from ncore.store import Report
@@ -36,9 +37,11 @@ __all__ = [
     "classes_table",
     "console",
     "findings_table",
+    "finished_table",
     "plan_table",
     "ranking_table",
     "reading_hint",
+    "run_finish",
     "run_sweep",
     "runs_table",
     "spent_hint",
@@ -134,6 +137,69 @@ def run_sweep(
             watcher.join()
     warnings_hint(jobs, store)
     return results
+
+
+def run_finish(store: str, candidate: str, *, quiet: bool = False, **wanted: Any) -> Finished:
+    """Finish a candidate (see :func:`ncore.finish.finish`) with a progress bar, and with what is done said."""
+    from ncore.finish import finish
+    from ncore.sweep.following import follow
+
+    @contextmanager
+    def watch(job: Job, record: str) -> Iterator[None]:
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("epochs"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            console=console,
+        ) as progress:
+            bar = progress.add_task(escape(job.candidate.name), total=job.settings.epochs)
+
+            def moved(_: str, epoch: int, of: int) -> None:
+                progress.update(bar, completed=epoch, total=of)
+
+            stop = threading.Event()
+            watcher = threading.Thread(target=follow, args=([job], record, moved, stop), daemon=True)
+            watcher.start()
+            try:
+                yield
+            finally:
+                stop.set()
+                watcher.join()
+
+    if quiet:
+        return finish(store, candidate, **wanted)
+    return finish(
+        store, candidate, say=lambda text: console.print(escape(text), highlight=False), watch=watch, **wanted
+    )
+
+
+def finished_table(found: Finished) -> None:
+    """What a finished model is, what its folder holds, and the three lines that load it."""
+    before = "" if found.recorded is None else f"; its run recorded {_percent(found.recorded)}%"
+    console.print(
+        f"[green]done[/] {escape(found.candidate)} on {escape(found.dataset)}: {_percent(found.accuracy)}% of "
+        f"{found.examples} test examples right after {found.epochs} epochs, seed {found.seed}{before}.",
+        highlight=False,
+    )
+    view = Table(header_style="bold", box=None, pad_edge=False)
+    view.add_column("file", overflow="fold")
+    for name in ("MB", "differs by"):
+        view.add_column(name, justify="right", no_wrap=True)
+    for name, size in found.files.items():
+        view.add_row(escape(name), f"{size / 1e6:.2f}", _number(found.differences.get(name), ".1e"))
+    console.print(view)
+    for note in found.notes:
+        console.print(f"[yellow]note[/] {escape(note)}", highlight=False)
+    by = f"with {found.library}" if found.loader == "library" else "with PyTorch alone"
+    console.print(
+        f"{escape(found.folder)} loads without ncore, {by}: `from model import load` there, `classify = load()`, "
+        "`classify(example)`; README.md says more.",
+        highlight=False,
+    )
 
 
 def plan_table(table: pd.DataFrame, store: str, workers: int | None = None) -> None:

@@ -6,8 +6,8 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from string import Template
@@ -18,7 +18,8 @@ from pydantic import Field, PositiveInt
 from ncore.errors import InputError, NcoreError, StoreError, TrainingFailedError
 from ncore.probe.candidates import CandidateSpec
 from ncore.probe.datasets import DatasetSpec
-from ncore.probe.rows_on_disk import beside
+from ncore.probe.rows_on_disk import beside, default
+from ncore.probe.session import About, Ready, Session
 from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, identity_of, read_settings
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Job(Settings):
     ``base`` is the folder that relative paths are read from, and ``clock`` says whether the seconds of the run are on
     the wall or of the processor's work, which other load does not stretch; neither is part of what identifies it.
     With ``until`` the run is left there, interrupted, to be resumed by a job with a later one, or none.
+    ``with_validation`` trains on the validation set, too, for a model that is to be used: nothing is validated then.
     """
 
     candidate: CandidateSpec
@@ -48,6 +50,7 @@ class Job(Settings):
     base: str = Field(default_factory=os.getcwd)
     clock: Literal["wall", "processor"] = "wall"
     until: PositiveInt | None = None
+    with_validation: bool = False
 
     @property
     def now(self) -> Callable[[], float]:
@@ -69,7 +72,7 @@ class Job(Settings):
             "candidate": identity_of(self.candidate, {"training"}),
             "dataset": identity_of(self.dataset),
             "training": identity_of(self.settings, {"threads", "device", "memory_format"}),
-        }
+        } | ({"with_validation": True} if self.with_validation else {})
 
     @property
     def resolved(self) -> dict[str, Any]:
@@ -103,11 +106,30 @@ class Job(Settings):
         Raises:
             NcoreError: Why the run failed.
         """
+        with self._loaded(store) as ready:
+            return ready.train(store, take_over)
+
+    @contextlib.contextmanager
+    def prepared(self) -> Iterator[Session]:
+        """Load everything, and hand over what trains a network, and that; meanwhile in the folder ``base``.
+
+        Raises:
+            NcoreError: A candidate or a dataset cannot be loaded, or the candidate is no network.
+        """
+        with self._loaded(None) as ready:
+            if not isinstance(ready, Session):
+                raise InputError(f"{self.candidate.name} is a baseline, which is no network: choose another candidate.")
+            yield ready
+
+    @contextlib.contextmanager
+    def _loaded(self, store: Store | None) -> Iterator[Ready]:
+        """Load everything; a store gets a failed run if something cannot be loaded."""
         if self.base not in sys.path:
             sys.path.append(self.base)  # `python:` candidates of a module beside the recipe
         with contextlib.chdir(self.base):
             try:
-                session = _prepare(self, expand(self.candidate), expand(self.dataset), beside(store))
+                place = default() if store is None else beside(store)
+                session = _prepare(self, expand(self.candidate), expand(self.dataset), place)
             except NcoreError as error:
                 _record_failure(store, self, str(error))
                 raise
@@ -115,7 +137,7 @@ class Job(Settings):
                 reason = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
                 _record_failure(store, self, reason)
                 raise TrainingFailedError(f"Candidate {self.candidate.name} cannot be prepared: {reason}") from error
-            return session(store, take_over)
+            yield session
 
 
 def expand(spec: _Spec) -> _Spec:
@@ -157,8 +179,8 @@ def filled_in(text: str, of: str) -> str:
         raise InputError(f"{text!r} of {of!r} has a $ that names no variable: write it as $$.") from error
 
 
-def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec, place: Path) -> Callable[[Store, bool], str]:
-    """Load everything; what is returned trains it. In ``place`` is what memory is too small for."""
+def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec, place: Path) -> Ready:
+    """Load everything; in ``place`` is what memory is too small for."""
     import torch
 
     from ncore.probe._baseline_run import baseline_session
@@ -174,7 +196,8 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec, place: Pa
 
     started = job.now()
     if candidate.kind == "baseline":
-        return baseline_session(job, load_dataset(dataset, seed=dataset.cut_seed(job.seed), place=place), started)
+        data = load_dataset(dataset, seed=dataset.cut_seed(job.seed), place=place)
+        return Ready(baseline_session(job, data, started), data)
     settings = job.settings
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
@@ -199,7 +222,8 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec, place: Pa
     ).to(device)
     module = backbone.module.to(memory_format=MEMORY_FORMATS[settings.memory_format])
     usual = examples["train"].usual()
-    costs = partial(costs_of, torch.nn.Sequential(module, unit), usual.prepare(usual.inputs.to(device)))
+    whole = torch.nn.Sequential(module, unit)
+    costs = partial(costs_of, whole, usual.prepare(usual.inputs.to(device)))
     if settings.mode == "unit":
         test = examples["test"]
         kind = f"features {weights} {_made_by(candidate)} {device.type} torch {torch.__version__}"
@@ -216,6 +240,8 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec, place: Pa
         prepare = partial(_frozen, module, test.prepare, device.type)
         examples["test"] = replace(test, prepare=prepare)
         module = torch.nn.Identity()
+    if job.with_validation:
+        examples["train"] = examples["train"].joined(examples.pop("validation"))
     trainer = Trainer(ProbedModel(module, unit, settings.mode), examples["train"], settings, job.seed)
     info = {
         "parameters": backbone.parameters + sum(p.numel() for p in unit.parameters()),
@@ -232,19 +258,23 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec, place: Pa
         "input": backbone.input.summary,
         "cut": {"seed": dataset.cut_seed(job.seed)} | {name: len(split) for name, split in data.splits.items()},
     }
-    return partial(
+    about = About(resolved, digests, data.fingerprint, costs)
+
+    def others(manifest: Manifest) -> str:
+        return trained_from_other_weights(manifest, candidate, job.seed, data.shape, digests["weights"])
+
+    train = partial(
         _train,
         job=job,
-        about=_About(resolved, digests, data.fingerprint, costs),
-        others=lambda manifest: trained_from_other_weights(
-            manifest, candidate, job.seed, data.shape, digests["weights"]
-        ),
+        about=about,
+        others=others,
         trainer=trainer,
         examples=examples,
         info=info,
         warnings=[*_found(data), *backbone.warnings],
         started=started,
     )
+    return Session(train, data, whole, backbone, about, others)
 
 
 def _made_by(candidate: CandidateSpec) -> str:
@@ -275,22 +305,12 @@ def _frozen(backbone: Any, prepare: Callable[[Any], Any], device: str, batch: An
         return backbone(prepare(batch)).float()
 
 
-@dataclass(frozen=True)
-class _About:
-    """What is recorded of a run beside what identifies it; ``costs`` measures what its candidate costs to use."""
-
-    resolved: dict[str, Any]
-    digests: dict[str, Any]
-    fingerprint: str
-    costs: Callable[[], dict[str, Any]]
-
-
 def _train(
     store: Store,
     take_over: bool,
     *,
     job: Job,
-    about: _About,
+    about: About,
     others: Callable[[Manifest], str],
     trainer: Any,
     examples: dict[str, Any],
@@ -363,7 +383,8 @@ def _train(
             if epoch <= recorder.last_epoch:
                 continue  # repeated since the last checkpoint: recorded already, and the same again
             predicted: dict[str, Any] = {}
-            for split in ("validation", "test") if epoch == settings.epochs else ("validation",):
+            looked_at = ("validation", "test") if epoch == settings.epochs else ("validation",)
+            for split in (split for split in looked_at if split in examples):
                 measured[split], predicted[split] = trainer.evaluate_each(examples[split])
             measured["probe"], features = trainer.evaluate_probe(probe)
             recorder.record(
@@ -401,8 +422,10 @@ def _smaller(batch: int, part: int, epoch: int) -> str:
     )
 
 
-def _record_failure(store: Store, job: Job, reason: str) -> None:
+def _record_failure(store: Store | None, job: Job, reason: str) -> None:
     """A run that never started is a run too: the ranking has to show it."""
+    if store is None:
+        return
     try:
         writer = store.new_run(**job.identity, planned_epochs=job.settings.epochs, notes=job.notes, resume=True)
         writer.fail(reason)

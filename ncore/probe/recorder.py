@@ -122,7 +122,7 @@ class Recorder:
         self._on_error, self._clock, self._started = on_error, clock, clock()
         self._elapsed, self._step, self._planned = 0.0, 0, epochs
         self._between: list[Row] = []
-        self._named = False
+        self._named = bool((config or {}).get("with_validation"))  # nothing is validated then
         self.lost: Exception | None = None
         inputs, targets = read_probe(probe, self.settings.probe_samples)
         self._tables = EpochTables(bare(model), bare(unit), inputs, targets, loss, self.settings, epochs)

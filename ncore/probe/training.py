@@ -82,6 +82,10 @@ class Examples:
         order = self.lengths.argsort(descending=True, stable=True)
         return self.drawn(order), order.argsort()
 
+    def joined(self, other: Examples) -> Examples:
+        """These and others that are prepared alike."""
+        return Examples(torch.cat([self.inputs, other.inputs]), torch.cat([self.labels, other.labels]), self.prepare)
+
     def __len__(self) -> int:
         return len(self.labels)
 

@@ -15,7 +15,7 @@ from ncore.probe.sources._measured import measure
 from ncore.probe.sources._offline import fetching, hub, require
 from ncore.probe.sources.models import Loaded, Request, remove_timm
 
-__all__ = ["ADVICE", "ELSEWHERE", "cached_weights", "load", "local_folder", "own_input"]
+__all__ = ["ADVICE", "ELSEWHERE", "arguments", "cached_weights", "load", "local_folder", "own_input"]
 
 ADVICE = "give a file with `source: file:PATH`, or set `pretrained: false`"
 
@@ -36,17 +36,25 @@ def load(request: Request) -> Loaded:
     timm = require("timm", "timm", f"the candidate {request.label}")
     if ":" not in request.name and not timm.is_model(request.name):  # "hf-hub:ORG/NAME" is timm's to resolve
         raise unknown("a model of timm", request.name, timm.list_models())
+    kwargs = arguments(request)
+    online = request.pretrained or ":" in request.name
+    with hub(request.label, ADVICE) if online else fetching(request.label, "the hub", ADVICE):
+        model = timm.create_model(request.name, pretrained=request.pretrained, **kwargs)
+    has_head = hasattr(model, "reset_classifier")  # what gives the features of its stages has none
+    return Loaded(model, own_input(model, kwargs.get("in_chans")), remove_timm if has_head else None)
+
+
+def arguments(request: Request) -> dict[str, Any]:
+    """What the model is constructed with beside its name and its weights."""
+    import timm
+
     kwargs = dict(request.kwargs)
     with fetching(request.label, "the hub", ADVICE):
         config = timm.get_pretrained_cfg(request.name) if ":" not in request.name else None
     fixed = config.input_size[-1] if config is not None and config.fixed_input_size else request.size
     if request.size != fixed and request.size is not None:
         kwargs.setdefault("img_size", request.size)  # a transformer's position embedding is resampled by timm
-    online = request.pretrained or ":" in request.name
-    with hub(request.label, ADVICE) if online else fetching(request.label, "the hub", ADVICE):
-        model = timm.create_model(request.name, pretrained=request.pretrained, **kwargs)
-    has_head = hasattr(model, "reset_classifier")  # what gives the features of its stages has none
-    return Loaded(model, own_input(model, kwargs.get("in_chans")), remove_timm if has_head else None)
+    return kwargs
 
 
 def local_folder(name: str) -> Path | None:

@@ -1,0 +1,59 @@
+"""What stands between examples and a model, outside ncore as inside: one small module for each kind of data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from ncore.errors import InputError
+
+if TYPE_CHECKING:
+    from ncore.probe.session import Session
+
+__all__ = ["Preprocessing", "preprocessing_of"]
+
+
+class Preprocessing(Protocol):
+    """How examples of one kind become what a model takes.
+
+    Attributes:
+        code: The module of ``ncore.finish.standalone`` that does it outside, with the class ``Preprocessing``.
+        packages: What that module needs, by the names of PyPI.
+        task: What the Hub calls what the model does.
+        word: One example.
+        sample: One as code shows it.
+        labels: Of the test set, int64 (N,).
+    """
+
+    code: ClassVar[str]
+    packages: ClassVar[tuple[str, ...]]
+    task: ClassVar[str]
+    word: ClassVar[str]
+    sample: ClassVar[str]
+    labels: np.ndarray
+
+    def write(self, folder: Path) -> None:
+        """Write what the code reads."""
+
+    def inputs(self, rows: Sequence[int]) -> tuple[Tensor, ...]:
+        """What the model is given for these examples of the test set, in ncore."""
+
+    def raw(self, rows: Sequence[int]) -> list[Any]:
+        """The same examples as others have them."""
+
+
+def preprocessing_of(session: Session) -> Preprocessing:
+    """That of the data and the candidate of a job."""
+    from ncore.finish.pictures import PicturePreprocessing
+    from ncore.probe.images import InputSpec
+
+    if not isinstance(session.backbone.input, InputSpec):
+        raise InputError(
+            f"{session.backbone.name} takes {session.backbone.input.words}, but models of pictures only are written so "
+            "far: train it with the library that it is from."
+        )
+    return PicturePreprocessing(session.data.splits["test"], session.backbone.input)
