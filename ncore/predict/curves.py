@@ -90,6 +90,7 @@ class Curve:
         cut: A digest of who is in which set, empty if unknown.
         sketch: The smallest digests of the pictures, ascending (see ``ncore.predict.sketches``); empty if unknown.
         test_images: How many images the final test accuracy was measured on, None where unknown.
+        ended: The epoch at which it ended, finished, where that was before the planned one; None otherwise.
 
     Raises:
         InputError: The arrays differ in shape, the epochs do not increase from 1, an accuracy is not in [0, 1],
@@ -123,6 +124,7 @@ class Curve:
     cut: str = ""
     sketch: Sketch = ()
     test_images: int | None = None
+    ended: int | None = None
 
     def __post_init__(self) -> None:
         epochs = np.asarray(self.epochs, dtype=np.int64)
@@ -163,6 +165,11 @@ class Curve:
     def usable(self) -> bool:
         """Whether a prediction may rest on this run."""
         return self.status not in ("failed", "unreadable") and self.epochs.size > 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing of its training is left: its last epoch is here."""
+        return self.epochs.size > 0 and bool(self.epochs[-1] >= (self.ended or self.horizon))
 
     def until(self, epoch: int) -> "Curve":
         """The same run as it was known after ``epoch``: nothing later, and no final accuracy."""
@@ -287,6 +294,8 @@ def read_curve(row: Mapping[Any, Any], run: Callable[[], RunLike], epochs: int |
         name: _at(known, series[key]) for name, key in zip(_OPTIONAL, _KEYS, strict=True) if key in series
     }
     planned = 0 if pd.isna(row["planned_epochs"]) else int(row["planned_epochs"])
+    if status == "finished" and 0 < max(accuracy, default=0) < planned:
+        others["ended"] = max(accuracy)
     if np.isfinite(suits := before.get(("probe", "logme"), np.nan)):
         others["scores"] = {PROBE_LOGME: suits}
     if tables is not None:

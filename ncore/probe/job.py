@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydantic import Field, PositiveInt
 
 from ncore.errors import InputError, NcoreError, StoreError, TrainingFailedError
+from ncore.probe.agreement import HOW_IT_RUNS
 from ncore.probe.candidates import CandidateSpec
 from ncore.probe.datasets import DatasetSpec
 from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, identity_of, read_settings
@@ -65,7 +66,7 @@ class Job(Settings):
         return {
             "candidate": identity_of(self.candidate, {"training"}),
             "dataset": identity_of(self.dataset),
-            "training": identity_of(self.settings, {"threads", "device", "memory_format"}),
+            "training": identity_of(self.settings, HOW_IT_RUNS),
         }
 
     @property
@@ -201,7 +202,9 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
         prepare = partial(_frozen, module, test.prepare, device.type)
         examples["test"] = Examples(test.inputs, test.labels, prepare)
         module = torch.nn.Identity()
-    trainer = Trainer(ProbedModel(module, unit, settings.mode), examples["train"], settings, job.seed)
+    trainer = Trainer(
+        ProbedModel(module, unit, settings.mode, settings.fine_tuning_depth), examples["train"], settings, job.seed
+    )
     info = {
         "parameters": backbone.parameters + sum(p.numel() for p in unit.parameters()),
         "feature_dim": backbone.feature_dim,
@@ -271,6 +274,7 @@ def _train(
     import torch
 
     from ncore.probe._partition import probe_rows
+    from ncore.probe._plateau import Plateau
     from ncore.probe.agreement import REMEDY, other_data, other_settings
     from ncore.probe.recorder import Recorder
     from ncore.probe.training import CheckpointClock
@@ -321,9 +325,14 @@ def _train(
                 first = trainer.load(saved, recorder.last_epoch) + 1
             except StoreError as error:
                 recorder.writer.warn(f"The checkpoint could not be used, because {error}: training started over.")
+        plateau = Plateau(settings.patience)
+        if recorder.last_epoch > 0:
+            plateau.go_on(store.run(recorder.run_id).metrics())
         recorder.continues()  # from a checkpoint, or from the start: then epochs are repeated, and not recorded again
         last = min(settings.epochs, job.until or settings.epochs)
         for epoch in range(first, last + 1):
+            if plateau.reached:
+                break
             before = trainer.micro_batch
             measured = {"train": trainer.epoch(epoch, lambda: recorder.seconds)}
             if trainer.micro_batch < before:
@@ -332,8 +341,11 @@ def _train(
             if epoch <= recorder.last_epoch:
                 continue  # repeated since the last checkpoint: recorded already, and the same again
             predicted: dict[str, Any] = {}
-            for split in ("validation", "test") if epoch == settings.epochs else ("validation",):
-                measured[split], predicted[split] = trainer.evaluate_each(examples[split])
+            measured["validation"], predicted["validation"] = trainer.evaluate_each(examples["validation"])
+            if plateau.add(measured["validation"]) and epoch < settings.epochs:
+                recorder.ends_at(epoch, plateau.said(epoch, settings.epochs))
+            if plateau.reached or epoch == settings.epochs:
+                measured["test"], predicted["test"] = trainer.evaluate_each(examples["test"])
             measured["probe"], features = trainer.evaluate_probe(probe)
             recorder.record(
                 epoch,
@@ -343,10 +355,10 @@ def _train(
                 predictions=predicted,
                 **measured,
             )
-            if epoch < settings.epochs and clock.due():
+            if epoch < settings.epochs and not plateau.reached and clock.due():
                 with clock.timed():
                     recorder.writer.save_checkpoint(trainer.save(epoch))
-        if last < settings.epochs:
+        if last < settings.epochs and not plateau.reached:
             recorder.writer.save_checkpoint(trainer.save(max(last, first - 1)))
             recorder.writer.close(f"paused at epoch {recorder.last_epoch} of {settings.epochs} until others are there")
     return recorder.run_id
