@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ __all__ = [
     "EpochsOption",
     "JsonOption",
     "StoreArgument",
+    "UnderOption",
     "app",
     "bench",
     "dashboard",
@@ -59,6 +61,13 @@ EpochsOption = Annotated[
         parser=lambda given: _as_of(str(given)),
         metavar="EPOCH|now",
         help="As of an earlier epoch: what would have been said then. By default now: with all that is known.",
+    ),
+]
+UnderOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="LIMIT=AMOUNT",
+        help="Only candidates that cost no more to use, as ms=20 or mb=50; also memory_mb, params, multiply_adds.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -157,8 +166,10 @@ def sweep(
         float, typer.Option(min=0.0, max=0.99, help="With --stop: accepted probability of stopping the best.")
     ] = 0.1,
     budget: Annotated[
-        int | None, typer.Option(min=1, help="With --stop: epochs of all runs of a dataset together.")
+        str | None,
+        typer.Option(help="Time in all, as 2h or 1h30m; or with --stop epochs of all runs of a dataset, as 200."),
     ] = None,
+    under: UnderOption = None,
     target_regret: Annotated[
         float | None,
         typer.Option(min=0.0, help="With --stop: accuracy points that the choice may lose; then only it goes on."),
@@ -171,6 +182,8 @@ def sweep(
     """Run candidates x datasets x seeds; finished runs are skipped, killed ones resumed."""
     from ncore.display import plan_table, run_sweep, spent_hint
     from ncore.predict.stopping import StoppingRule
+    from ncore.store.limits import Limits
+    from ncore.sweep.budget import Budget
     from ncore.sweep.ray import RayEngine
     from ncore.sweep.recipe import Recipe
 
@@ -178,15 +191,21 @@ def sweep(
         raise InputError(f"The engine is {engine!r}, but it must be 'local' or 'ray'.")
     read = Recipe.read(recipe)
     place = read.store_place if store is None else read.model_copy(update={"store": store, "base": "."}).store_place
+    allowed = Budget() if budget is None else Budget.parse(budget)
+    if under:
+        read = read.model_copy(update={"under": Limits.parse(under, "--under")})
     if dry_run:
         from ncore.sweep.plan import plan
 
         plan_table(plan(read.jobs, place, retry_failed, keep_stopped=stop), place, workers)
         return
     on_ray = RayEngine(address, threads, gpus) if engine == "ray" else None
-    if not stop and (budget is not None or target_regret is not None or method is not None):
-        raise InputError("A budget, a target regret and a method are for stopping candidates early: add --stop.")
-    rule = StoppingRule(risk, target_regret, budget) if stop else None
+    if not stop and (allowed.epochs is not None or target_regret is not None or method is not None):
+        raise InputError(
+            "A budget of epochs, a target regret and a method are for stopping candidates early: add --stop, or give a "
+            "budget of time, such as --budget 2h."
+        )
+    rule = StoppingRule(risk, target_regret, allowed.epochs) if stop else None
     results = run_sweep(
         read.jobs,
         place,
@@ -196,6 +215,7 @@ def sweep(
         retry_failed=retry_failed,
         rule=rule,
         method=method,
+        deadline=None if allowed.seconds is None else time.time() + allowed.seconds,
     )
     if stop:
         spent_hint(read.jobs, place)
@@ -269,26 +289,39 @@ def rank(
     epochs: EpochsOption = None,
     method: Annotated[str | None, typer.Option(help="Prediction method; --method help lists them.")] = None,
     mode: Annotated[str | None, typer.Option(help="Needed if the store has several: backbone, unit or all.")] = None,
+    under: UnderOption = None,
+    variants: Annotated[
+        bool, typer.Option("--variants", help="Rank every variant of a candidate, instead of judging it by its best.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Rank candidates by predicted final accuracy, with a 90% interval and the probability of being the best."""
     from ncore.display import ranking_table, reading_hint
     from ncore.predict import DEFAULT_METHOD, get_predictor, predictor_names, said_of_past
     from ncore.predict import rank as rank_runs
-    from ncore.predict.ranker import MEASURED
+    from ncore.predict.ranker import MEASURED, said_of_limits
+    from ncore.store.limits import Limits
 
     if method == "help":
         for name in predictor_names(slow=True):
             typer.echo(f"{name:24} {get_predictor(name).label}{'  (default)' if name == DEFAULT_METHOD else ''}")
         return
-    table = rank_runs(store, dataset=dataset, epochs=epochs, method=method or DEFAULT_METHOD, mode=mode)
+    table = rank_runs(
+        store,
+        dataset=dataset,
+        epochs=epochs,
+        method=method or DEFAULT_METHOD,
+        mode=mode,
+        under=Limits.parse(under, "--under") if under else None,
+        all_variants=variants,
+    )
     if as_json:
         _print_json(table)
         return
     told = f"after {table.attrs['epochs']} epochs, method {method or DEFAULT_METHOD!r}"
     ranking_table(table, f"{'Final' if (table['kind'] == MEASURED).all() else 'Predicted final'} accuracy {told}")
     reading_hint(table)
-    if said := said_of_past(table):
+    for said in filter(None, (said_of_limits(table), said_of_past(table))):
         typer.echo(said)
 
 
@@ -300,13 +333,16 @@ def report(
     epochs: EpochsOption = None,
     method: Annotated[str | None, typer.Option(help="Prediction method, as for `rank`.")] = None,
     mode: Annotated[str | None, typer.Option(help="Needed if the store has several: backbone, unit or all.")] = None,
+    under: UnderOption = None,
 ) -> None:
     """Write a report for those who decide: one HTML file that opens offline and prints well."""
     from ncore_dashboard.report import report_html, write_report
 
     from ncore.predict import DEFAULT_METHOD
+    from ncore.store.limits import Limits
 
-    html = report_html(store, dataset=dataset, epochs=epochs, method=method or DEFAULT_METHOD, mode=mode)
+    limits = Limits.parse(under, "--under") if under else None
+    html = report_html(store, dataset=dataset, epochs=epochs, method=method or DEFAULT_METHOD, mode=mode, under=limits)
     typer.echo(f"Report: {write_report(html, output)}")
 
 

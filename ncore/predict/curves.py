@@ -91,6 +91,8 @@ class Curve:
         sketch: The smallest digests of the pictures, ascending (see ``ncore.predict.sketches``); empty if unknown.
         test_images: How many images the final test accuracy was measured on, None where unknown.
         ended: The epoch at which it ended, finished, where that was before the planned one; None otherwise.
+        model: Of a variant, what is also trained in other ways: the candidate's name without that; empty otherwise.
+        costs: What using the candidate costs, as its run has measured; empty if unknown.
 
     Raises:
         InputError: The arrays differ in shape, the epochs do not increase from 1, an accuracy is not in [0, 1],
@@ -125,6 +127,8 @@ class Curve:
     sketch: Sketch = ()
     test_images: int | None = None
     ended: int | None = None
+    model: str = ""
+    costs: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         epochs = np.asarray(self.epochs, dtype=np.int64)
@@ -302,6 +306,7 @@ def read_curve(row: Mapping[Any, Any], run: Callable[[], RunLike], epochs: int |
         manifest = getattr(tables, "manifest", None)
         others["test_images"] = _test_images(manifest)
         others |= _made_with(manifest)
+        others["costs"] = dict(getattr(manifest, "costs", {}))
         others["sketch"] = sketch_of(getattr(manifest, "digests", {}).get("sketch"))
     return Curve(
         candidate=str(row["run"] if pd.isna(row["candidate"]) else row["candidate"]),

@@ -1,7 +1,8 @@
 """From early learning curves to a ranking of candidates with its uncertainty."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -11,6 +12,7 @@ from ncore.predict.experience import Task
 from ncore.predict.forecast import Predictor
 from ncore.predict.predictors.registry import DEFAULT_METHOD, get_predictor
 from ncore.predict.ranker import Past, Ranker
+from ncore.store.limits import Limits
 
 __all__ = ["rank", "rank_curves"]
 
@@ -23,6 +25,8 @@ def rank(
     mode: str | None = None,
     level: float = LEVEL,
     seed: int = 0,
+    under: Limits | Mapping[str, Any] | None = None,
+    all_variants: bool = False,
 ) -> pd.DataFrame:
     """Rank the candidates of a store by the final accuracy that they reached, or that their epochs so far promise.
 
@@ -41,6 +45,9 @@ def rank(
         mode: The training mode; None if the runs share one.
         level: Probability of the interval, in (0, 1).
         seed: Of the Monte-Carlo draws behind ``p_best``.
+        under: What a candidate may cost to use, as ``{"ms": 20, "mb": 50}``; those above are left out, and named in
+            ``attrs["over"]``.
+        all_variants: Rank each way in which a candidate was trained by itself, instead of judging it by the best.
 
     Returns:
         One row a candidate, as ``rank_curves`` describes.
@@ -55,7 +62,8 @@ def rank(
         store = open_store(os.fspath(store))
     curves = curves_from_store(store, dataset=dataset, mode=mode)
     ranker = Ranker(method, Past.of(store, _common(curves, "dataset"), _common(curves, "mode")))
-    return ranker.rank(curves, epochs=epochs, level=level, seed=seed)
+    limits = under if under is None or isinstance(under, Limits) else Limits.parse(under)
+    return ranker.rank(curves, epochs, level, seed, limits, all_variants)
 
 
 def rank_curves(
@@ -76,6 +84,10 @@ def rank_curves(
     A candidate whose runs have all ended by the epoch, with final accuracies that are known, is measured: it is taken
     at their mean, with the uncertainty of a mean over seeds and of a finite test set as far as these are known. A run
     that has reached its planned end, but whose final accuracy is not known, is read at its last accuracy.
+
+    A candidate that was trained in several ways, which differ in settings of the training, is judged by the best of
+    these variants, and its warning says so. The best is the one with the highest forecast, or last validation accuracy:
+    test accuracies have no part in that choice.
 
     A failed or unreadable run has no say in the prediction but is named in the warnings, even if it failed after
     ``epochs``. A candidate with no other run, or with no finished epoch yet, comes last, with NaN for its prediction.
@@ -105,7 +117,8 @@ def rank_curves(
 
         ``attrs`` of the table holds the method, its label, the epochs, the level, each candidate's standard deviation
         of what it doesn't share with the others, and, where the runs were recognised to have pictures of the
-        benchmark's datasets, so that nothing was learned of these, their names (``held_out``).
+        benchmark's datasets, so that nothing was learned of these, their names (``held_out``). ``variants`` says
+        which variant a candidate is judged by.
 
     Raises:
         InputError: There is no curve or none that can be ranked, or an argument is out of range, or the method

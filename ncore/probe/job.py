@@ -8,17 +8,19 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from string import Template
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import Field, PositiveInt
 
 from ncore.errors import InputError, NcoreError, StoreError, TrainingFailedError
+from ncore.probe._untrained import former_of, leave_out, record_failure
 from ncore.probe.agreement import HOW_IT_RUNS
 from ncore.probe.candidates import CandidateSpec
 from ncore.probe.datasets import DatasetSpec
 from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, identity_of, read_settings
+from ncore.store.limits import Limits
 
 if TYPE_CHECKING:
     from ncore.store import Store
@@ -34,7 +36,9 @@ class Job(Settings):
 
     ``base`` is the folder that relative paths are read from, and ``clock`` says whether the seconds of the run are on
     the wall or of the processor's work, which other load does not stretch; neither is part of what identifies it.
-    With ``until`` the run is left there, interrupted, to be resumed by a job with a later one, or none.
+    With ``until`` the run is left there, interrupted, to be resumed by a job with a later one, or none; and so it is
+    before the moment ``deadline``, in seconds since 1970. A candidate that costs more to use than ``under`` allows is
+    not trained. ``variant`` says in words which settings of the training are this job's of several that a sweep tries.
     """
 
     candidate: CandidateSpec
@@ -46,6 +50,18 @@ class Job(Settings):
     base: str = Field(default_factory=os.getcwd)
     clock: Literal["wall", "processor"] = "wall"
     until: PositiveInt | None = None
+    deadline: float | None = None
+    under: Limits = Limits()
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        """The candidate's, with the variant."""
+        return f"{self.candidate.name} ({self.variant})" if self.variant else self.candidate.name
+
+    def late(self, needs: float = 0.0) -> bool:
+        """Whether what takes so many seconds would not be done by the deadline."""
+        return self.deadline is not None and time.time() + needs >= self.deadline
 
     @property
     def now(self) -> Callable[[], float]:
@@ -91,6 +107,11 @@ class Job(Settings):
             "config": self.config | recording,
         }
 
+    @property
+    def new_run(self) -> dict[str, Any]:
+        """All arguments of that method which don't depend on what the run finds."""
+        return {**self.identity, "planned_epochs": self.settings.epochs, "notes": self.notes}
+
     def run(self, store: Store, *, take_over: bool = False) -> str:
         """Train and record, resuming what an earlier, killed process left; returns the run's id.
 
@@ -107,11 +128,11 @@ class Job(Settings):
             try:
                 session = _prepare(self, expand(self.candidate), expand(self.dataset))
             except NcoreError as error:
-                _record_failure(store, self, str(error))
+                record_failure(store, self.new_run, str(error))
                 raise
             except Exception as error:  # a model library may raise anything
                 reason = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
-                _record_failure(store, self, reason)
+                record_failure(store, self.new_run, reason)
                 raise TrainingFailedError(f"Candidate {self.candidate.name} cannot be prepared: {reason}") from error
             return session(store, take_over)
 
@@ -194,7 +215,9 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Callab
     ).to(device)
     module = backbone.module.to(memory_format=MEMORY_FORMATS[settings.memory_format])
     first = examples["train"].inputs[:1].to(device)
-    costs = partial(costs_of, torch.nn.Sequential(module, unit), examples["train"].prepare(first))
+    costs = cache(partial(costs_of, torch.nn.Sequential(module, unit), examples["train"].prepare(first)))
+    if job.under and (over := job.under.over(costs())):
+        return partial(leave_out, run=job.new_run, costs=costs(), over=over)
     if settings.mode == "unit":
         test = examples["test"]
         examples = {name: frozen_features(module, examples[name], device) for name in ("train", "validation")}
@@ -286,7 +309,7 @@ def _train(
     counts = torch.bincount(probe.labels, minlength=len(info["classes"]))
     info |= {"probe_rows": rows.tolist(), "probe_classes": counts.tolist()}
     identity, prepared = job.identity, job.now() - started
-    former = _former(store, identity)
+    former = former_of(store, identity)
     if former is not None and former.status != "finished" and former.last_epoch >= 0:
         if why := (
             other_data(former, about.digests, about.fingerprint, job.dataset.name)
@@ -329,15 +352,20 @@ def _train(
         if recorder.last_epoch > 0:
             plateau.go_on(store.run(recorder.run_id).metrics())
         recorder.continues()  # from a checkpoint, or from the start: then epochs are repeated, and not recorded again
-        last = min(settings.epochs, job.until or settings.epochs)
+        last, took = min(settings.epochs, job.until or settings.epochs), 0.0
         for epoch in range(first, last + 1):
             if plateau.reached:
                 break
+            if job.late(took):
+                last = epoch - 1
+                break
+            begun = time.monotonic()
             before = trainer.micro_batch
             measured = {"train": trainer.epoch(epoch, lambda: recorder.seconds)}
             if trainer.micro_batch < before:
                 recorder.writer.describe(info={"micro_batch": trainer.micro_batch})
                 recorder.writer.warn(_smaller(settings.batch_size, trainer.micro_batch, epoch))
+            took = time.monotonic() - begun
             if epoch <= recorder.last_epoch:
                 continue  # repeated since the last checkpoint: recorded already, and the same again
             predicted: dict[str, Any] = {}
@@ -347,6 +375,7 @@ def _train(
             if plateau.reached or epoch == settings.epochs:
                 measured["test"], predicted["test"] = trainer.evaluate_each(examples["test"])
             measured["probe"], features = trainer.evaluate_probe(probe)
+            took = time.monotonic() - begun
             recorder.record(
                 epoch,
                 step=trainer.step,
@@ -360,18 +389,9 @@ def _train(
                     recorder.writer.save_checkpoint(trainer.save(epoch))
         if last < settings.epochs and not plateau.reached:
             recorder.writer.save_checkpoint(trainer.save(max(last, first - 1)))
-            recorder.writer.close(f"paused at epoch {recorder.last_epoch} of {settings.epochs} until others are there")
+            why = "as the time was over" if last < (job.until or settings.epochs) else "until others are there"
+            recorder.writer.close(f"paused at epoch {recorder.last_epoch} of {settings.epochs} {why}")
     return recorder.run_id
-
-
-def _former(store: Store, identity: Mapping[str, Any]) -> Manifest | None:
-    """What an earlier process has recorded of the same run."""
-    from ncore.store import default_run_id
-
-    try:
-        return store.run(default_run_id(**identity)).manifest
-    except StoreError:
-        return None
 
 
 def _smaller(batch: int, part: int, epoch: int) -> str:
@@ -380,12 +400,3 @@ def _smaller(batch: int, part: int, epoch: int) -> str:
         f"Memory ran out in epoch {epoch}: batches of {batch} are trained in parts of {part} at most from there on, "
         "with their gradients added up; batch normalisation, where there is any, sees the parts."
     )
-
-
-def _record_failure(store: Store, job: Job, reason: str) -> None:
-    """A run that never started is a run too: the ranking has to show it."""
-    try:
-        writer = store.new_run(**job.identity, planned_epochs=job.settings.epochs, notes=job.notes, resume=True)
-        writer.fail(reason)
-    except StoreError:
-        pass  # it has a recorded end already, or the store is gone; the caller sees the first error either way

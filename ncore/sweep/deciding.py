@@ -86,6 +86,8 @@ class Decider:
                 return Decision(Action.REFUSE, f"finished {less}: ask for less in `recording`, {REMEDY}")
             unseen = f" ({_unseen(data)})" if isinstance(data, NcoreError) and _knows_its_data(manifest) else ""
             return Decision(Action.SKIP, f"finished before{unseen}")
+        if over := job.under.over(manifest.costs):
+            return Decision(Action.SKIP, f"left out: {'; '.join(over)}")
         if self._keep_stopped and manifest.stopped_early:
             return Decision(Action.SKIP, f"{manifest.reason} before")
         return Decision(Action.RESUME, epoch=max(manifest.last_epoch, 0))

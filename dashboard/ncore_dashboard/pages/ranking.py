@@ -9,6 +9,7 @@ import streamlit as st
 
 from ncore.predict import BASELINE, MEASURES, Curve, Past, Ranker, get_predictor, said_of_past
 from ncore.predict.ranker import FORECAST, MEASURED
+from ncore.predict.variants import judged as judged_curves
 from ncore_dashboard.data import rankings
 from ncore_dashboard.figures import ranking as figures
 from ncore_dashboard.figures import styles_of
@@ -112,7 +113,7 @@ def page() -> None:
         "The shaded epochs are those that the prediction does not see.",
         ("validation_accuracy", "seeds"),
     )
-    table_of_curves = _curve_table(curves)
+    table_of_curves = _curve_table(judged_curves(curves, table))
     ui.chart(
         figures.learning_curves(table_of_curves, styles, k, dark),
         "ranking-curves",

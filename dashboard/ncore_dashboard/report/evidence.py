@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ncore.errors import InputError, StoreError
+from ncore.errors import StoreError
 from ncore.predict import Curve, Past, Ranker, curves_from_store, get_predictor
 from ncore.predict.ranker import FORECAST, MEASURED
+from ncore.predict.variants import judged
 from ncore_dashboard.data import rankings
 from ncore_dashboard.data.clock import Clock, clock_of
 from ncore_dashboard.data.rankings import Verdict
@@ -21,6 +22,7 @@ from ncore_dashboard.data.rankings import Verdict
 if TYPE_CHECKING:
     from ncore.predict.curves import FloatArray
     from ncore.store import Manifest, Store
+    from ncore.store.limits import Limits
 
 __all__ = ["Evidence", "evidence_from_store", "evidence_of"]
 
@@ -177,6 +179,7 @@ def evidence_of(
     past: Past | None = None,
     place: str = "",
     candidates: Sequence[str] = (),
+    under: Limits | None = None,
 ) -> Evidence:
     """Rank these runs, as of an epoch or as of now.
 
@@ -185,15 +188,20 @@ def evidence_of(
     """
     ranker = Ranker(method, past or Past([dataset], mode))
     epochs = max(rankings.last_epoch(curves), 1) if epochs is None else epochs
-    table = rankings.ranking(curves, ranker, epochs)
-    if isinstance(table, str):
-        raise InputError(table)
+    table = ranker.rank(curves, epochs=epochs, under=under)
+    curves = judged(curves, table)
     names = list(candidates) or list(dict.fromkeys(curve.candidate for curve in curves))
     return Evidence(dataset, mode, place, curves, clocks, names, epochs, ranker, table)
 
 
 def evidence_from_store(
-    store: Store, dataset: str | None, epochs: int | None, method: str, mode: str | None, place: str
+    store: Store,
+    dataset: str | None,
+    epochs: int | None,
+    method: str,
+    mode: str | None,
+    place: str,
+    under: Limits | None = None,
 ) -> Evidence:
     """Read the runs of a store and rank them; errors as in :func:`ncore.rank`."""
     get_predictor(method)
@@ -224,6 +232,7 @@ def evidence_from_store(
         past=Past.of(once, dataset, mode),
         place=place,
         candidates=once.runs()["candidate"].dropna().drop_duplicates().tolist(),
+        under=under,
     )
 
 
