@@ -130,7 +130,9 @@ def probe(
     mode: Annotated[str, typer.Option(help="What is trained: backbone, unit or all.")] = "backbone",
     epochs: Annotated[int, typer.Option(min=1)] = 10,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-    learning_rate: Annotated[float, typer.Option(min=0.0)] = 1e-3,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=0.0, help="Default: by mode, optimizer and kind of model.")
+    ] = None,
     train: Annotated[int | None, typer.Option(min=1, help="Training images, drawn by class; default: all.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
 ) -> None:

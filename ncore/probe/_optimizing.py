@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,24 +16,29 @@ from ncore.probe.settings import TrainingSettings
 __all__ = ["deterministic", "lower_layers", "make_optimizer", "precision", "schedule"]
 
 
-def make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """The optimizer of what is trained.
+def make_optimizer(unit: nn.Module, backbone: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """The optimizer of what is trained; the ``initial_lr`` of its groups is multiplied by the schedule.
 
     Raises:
         InputError: Nothing is.
     """
-    trained = [p for p in model.parameters() if p.requires_grad]
-    if not trained:
+    rate, own = settings.learning_rate, settings.backbone_learning_rate
+    parts = [((backbone, unit), rate)] if own is None else [((unit,), rate), ((backbone,), own)]
+    groups: list[dict[str, Any]] = []
+    for modules, initial in parts:
+        trained = [p for module in modules for p in module.parameters() if p.requires_grad]
+        # Biases and normalisation are not decayed, as is usual.
+        for decay, chosen in (
+            (settings.weight_decay, [p for p in trained if p.ndim > 1]),
+            (0.0, [p for p in trained if p.ndim <= 1]),
+        ):
+            if chosen:
+                groups.append({"params": chosen, "weight_decay": decay, "lr": initial, "initial_lr": initial})
+    if not groups:
         raise InputError(f"Mode {settings.mode!r} trains nothing: this candidate's backbone has no parameters.")
-    # Biases and normalisation are not decayed, as is usual.
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+        return torch.optim.SGD(groups, momentum=settings.momentum)
+    return torch.optim.AdamW(groups, fused=True)
 
 
 def schedule(settings: TrainingSettings, step: int, steps_per_epoch: int) -> float:

@@ -19,6 +19,7 @@ from ncore.probe._untrained import former_of, leave_out, record_failure
 from ncore.probe.agreement import HOW_IT_RUNS
 from ncore.probe.candidates import CandidateSpec
 from ncore.probe.datasets import DatasetSpec
+from ncore.probe.rates import with_rates
 from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, identity_of, read_settings
 from ncore.store.limits import Limits
 
@@ -70,11 +71,12 @@ class Job(Settings):
 
     @property
     def settings(self) -> TrainingSettings:
-        """The training settings with what this candidate overrides."""
+        """The training settings with what this candidate overrides, and with a learning rate."""
         if not self.candidate.training:
-            return self.training
+            return with_rates(self.training, self.candidate)
         merged = self.training.model_dump() | dict(self.candidate.training)
-        return read_settings(TrainingSettings, merged, f"training of candidate {self.candidate.name}")
+        read = read_settings(TrainingSettings, merged, f"training of candidate {self.candidate.name}")
+        return with_rates(read, self.candidate)
 
     @property
     def config(self) -> dict[str, Any]:

@@ -52,7 +52,10 @@ class TrainingSettings(Settings):
     ``mode``: "backbone" trains what is below a frozen unit (Algorithm 1 of the paper), "unit" freezes the
     backbone and trains the unit on features computed once, "all" trains both. ``fine_tuning_depth`` is the share of
     the backbone's layers, counted from its output, that is trained. Learning rates are per step of
-    the optimizer; ``schedule`` is followed step by step, after ``warmup_epochs`` of linear warm-up.
+    the optimizer; ``schedule`` is followed step by step, after ``warmup_epochs`` of linear warm-up. Without a
+    ``learning_rate`` one is chosen by mode, optimizer and kind of model (``ncore.probe.rates``), in mode "all" a lower
+    one for a backbone that comes with weights; one that is given is that of all that is trained, but for a
+    ``backbone_learning_rate``.
     ``gradient_accumulation_steps`` batches of ``batch_size`` make one step of the optimizer.
 
     Where classes differ in size, ``class_weights`` "balanced" weighs the training loss so that all count alike, and
@@ -68,6 +71,7 @@ class TrainingSettings(Settings):
 
     #: Fields that came after runs had been recorded; see ``identity_of``.
     ADDED: ClassVar[Mapping[str, Any]] = {
+        "backbone_learning_rate": None,
         "fine_tuning_depth": 1.0,
         "gradient_accumulation_steps": 1,
         "class_weights": None,
@@ -83,7 +87,8 @@ class TrainingSettings(Settings):
     batch_size: int = Field(32, ge=2)
     gradient_accumulation_steps: PositiveInt = 1
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float | None = Field(None, gt=0)
+    backbone_learning_rate: float | None = Field(None, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(0.01, ge=0)
     schedule: Literal["constant", "cosine", "linear", "step"] = "constant"
@@ -115,6 +120,11 @@ class TrainingSettings(Settings):
             raise ValueError(
                 f"fine_tuning_depth is {self.fine_tuning_depth:g} in mode 'unit', which trains no backbone: "
                 "leave it out, or use mode 'all' or 'backbone'"
+            )
+        if self.backbone_learning_rate is not None and self.mode != "all":
+            raise ValueError(
+                f"backbone_learning_rate is {self.backbone_learning_rate:g}, but mode {self.mode!r} trains one part "
+                "only: give its rate as learning_rate"
             )
         if self.class_weights and self.sampling == "balanced":
             raise ValueError(

@@ -23,6 +23,7 @@ from ncore.probe._memory import by_parts, even_parts, free, is_out_of_memory, le
 from ncore.probe._optimizing import deterministic, lower_layers, make_optimizer, precision, schedule
 from ncore.probe._predictions import Predicted, columns_of
 from ncore.probe._state import State, check_tensors, metadata
+from ncore.probe.rates import with_rates
 from ncore.probe.settings import TrainingSettings
 
 __all__ = [
@@ -97,11 +98,12 @@ class Trainer:
     """
 
     def __init__(self, model: ProbedModel, train: Examples, settings: TrainingSettings, seed: int) -> None:
+        settings = with_rates(settings)
         self.model, self.examples, self.settings, self.seed = model, train, settings, seed
         self.device = next(model.parameters()).device
         weights = balanced_weights(train.labels, _outputs(model.unit)) if settings.class_weights else None
         self.loss = nn.CrossEntropyLoss(weights, label_smoothing=settings.label_smoothing).to(self.device)
-        self.optimizer = make_optimizer(model, settings)
+        self.optimizer = make_optimizer(model.unit, model.backbone, settings)
         self._batch = settings.batch_size * settings.gradient_accumulation_steps
         self._forward = torch.compile(model) if settings.compile else model
         self.steps_per_epoch = sum(1 for _ in _batches(torch.arange(len(train)), self._batch))
@@ -145,7 +147,7 @@ class Trainer:
         if not math.isfinite(means["loss"]):
             raise TrainingFailedError(
                 f"The training loss became {means['loss']} in epoch {number} (learning rate "
-                f"{self.settings.learning_rate * self._schedule(self.step - 1):g}, {self.settings.optimizer}): "
+                f"{self.optimizer.param_groups[0]['lr']:g}, {self.settings.optimizer}): "
                 "lower the learning rate or clip the gradient."
             )
         return means | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
@@ -165,7 +167,7 @@ class Trainer:
             if self.settings.augment:
                 inputs = augment(inputs, generator)
             for group in self.optimizer.param_groups:
-                group["lr"] = self.settings.learning_rate * self._schedule(self.step)
+                group["lr"] = group["initial_lr"] * self._schedule(self.step)
             course.end_step(self._step(inputs, labels, course), self.step)
         return course
 
