@@ -22,6 +22,7 @@ __all__ = [
     "UnderOption",
     "app",
     "bench",
+    "candidates",
     "dashboard",
     "delete",
     "demo",
@@ -222,6 +223,26 @@ def sweep(
     if stop:
         spent_hint(read.jobs, place)
     _exit_if_failed(results)
+
+
+@app.command()
+def candidates(
+    like: Annotated[str | None, typer.Option(help="timm:NAME or torchvision:NAME that is tried anyway.")] = None,
+    under: UnderOption = None,
+    count: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """List candidates to try, of many families and sizes, each with the reason; needs no network."""
+    from ncore.display import shortlist_table
+    from ncore.probe.shortlist import HUB, shortlist
+    from ncore.store.limits import Limits
+
+    table = shortlist(like, Limits.parse(under, "--under") if under else None, count)
+    if as_json:
+        _print_json(table)
+    else:
+        shortlist_table(table)
+        typer.echo(HUB)
 
 
 @app.command()

@@ -39,6 +39,7 @@ __all__ = [
     "reading_hint",
     "run_sweep",
     "runs_table",
+    "shortlist_table",
     "spent_hint",
     "warnings_hint",
 ]
@@ -280,6 +281,17 @@ def reading_hint(table: pd.DataFrame) -> None:
             + ("." if measured else "; 'observed' is what the runs really ended at on test data."),
             highlight=False,
         )
+
+
+def shortlist_table(table: pd.DataFrame) -> None:
+    """Candidates to try, one a line."""
+    view = Table(header_style="bold", box=None, pad_edge=False)
+    for name in ("candidate", "M parameters", "pixels", "why"):
+        view.add_column(name, justify="left" if name in ("candidate", "why") else "right", overflow="fold")
+    for row in table.to_dict("records"):
+        size = _number(row["input_size"], "g")
+        view.add_row(escape(row["source"]), f"{row['parameters'] / 1e6:.1f}", size, escape(row["reason"]))
+    console.print(view)
 
 
 def runs_table(table: pd.DataFrame, store: str) -> None:

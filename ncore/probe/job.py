@@ -298,6 +298,8 @@ def _train(
 ) -> str:
     import torch
 
+    from ncore.probe._memory import said_of_parts
+    from ncore.probe._pace import Pace
     from ncore.probe._partition import probe_rows
     from ncore.probe._plateau import Plateau
     from ncore.probe.agreement import REMEDY, other_data, other_settings
@@ -350,26 +352,27 @@ def _train(
                 first = trainer.load(saved, recorder.last_epoch) + 1
             except StoreError as error:
                 recorder.writer.warn(f"The checkpoint could not be used, because {error}: training started over.")
-        plateau = Plateau(settings.patience)
-        if recorder.last_epoch > 0:
-            plateau.go_on(store.run(recorder.run_id).metrics())
+        plateau, pace = Plateau(settings.patience), Pace(trainer.settings, examples["train"].labels)
+        for watching in (plateau, pace) if recorder.last_epoch > 0 else ():
+            watching.go_on(store.run(recorder.run_id).metrics())
         recorder.continues()  # from a checkpoint, or from the start: then epochs are repeated, and not recorded again
-        last, took = min(settings.epochs, job.until or settings.epochs), 0.0
+        last, begun = min(settings.epochs, job.until or settings.epochs), time.monotonic()
         for epoch in range(first, last + 1):
             if plateau.reached:
                 break
-            if job.late(took):
+            took, begun = time.monotonic() - begun, time.monotonic()
+            if job.late(took):  # as the next one takes about as long as the last
                 last = epoch - 1
                 break
-            begun = time.monotonic()
             before = trainer.micro_batch
             measured = {"train": trainer.epoch(epoch, lambda: recorder.seconds)}
             if trainer.micro_batch < before:
                 recorder.writer.describe(info={"micro_batch": trainer.micro_batch})
-                recorder.writer.warn(_smaller(settings.batch_size, trainer.micro_batch, epoch))
-            took = time.monotonic() - begun
+                recorder.writer.warn(said_of_parts(settings.batch_size, trainer.micro_batch, epoch))
             if epoch <= recorder.last_epoch:
                 continue  # repeated since the last checkpoint: recorded already, and the same again
+            if said := pace.add(epoch, measured["train"], trainer.moments):
+                recorder.writer.warn(said)
             predicted: dict[str, Any] = {}
             measured["validation"], predicted["validation"] = trainer.evaluate_each(examples["validation"])
             if plateau.add(measured["validation"]) and epoch < settings.epochs:
@@ -377,7 +380,6 @@ def _train(
             if plateau.reached or epoch == settings.epochs:
                 measured["test"], predicted["test"] = trainer.evaluate_each(examples["test"])
             measured["probe"], features = trainer.evaluate_probe(probe)
-            took = time.monotonic() - begun
             recorder.record(
                 epoch,
                 step=trainer.step,
@@ -394,11 +396,3 @@ def _train(
             why = "as the time was over" if last < (job.until or settings.epochs) else "until others are there"
             recorder.writer.close(f"paused at epoch {recorder.last_epoch} of {settings.epochs} {why}")
     return recorder.run_id
-
-
-def _smaller(batch: int, part: int, epoch: int) -> str:
-    """What to know of a run that memory was too small for."""
-    return (
-        f"Memory ran out in epoch {epoch}: batches of {batch} are trained in parts of {part} at most from there on, "
-        "with their gradients added up; batch normalisation, where there is any, sees the parts."
-    )

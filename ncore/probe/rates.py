@@ -20,8 +20,8 @@ class Rates:
 
     Attributes:
         fresh: Of what begins at random: the unit, and a backbone without weights.
-        pretrained: Of a backbone that comes with weights, which large steps would undo.
-        transformers: Of one from transformers, whose usual rate is lower still.
+        pretrained: In mode "all", of a backbone that comes with weights, which large steps would undo.
+        transformers: The same of one from transformers, whose usual rate is lower still.
     """
 
     fresh: float
@@ -30,7 +30,7 @@ class Rates:
 
 
 #: Whoever changes them makes other runs of recipes that give no rate: runs keep the rate, and it is part of their id.
-RATES: Mapping[str, Rates] = {"adamw": Rates(1e-3, 1e-4, 5e-5), "sgd": Rates(1e-2, 1e-3, 1e-3)}
+RATES: Mapping[str, Rates] = {"adamw": Rates(1e-3, 1e-4, 5e-5), "sgd": Rates(5e-2, 5e-3, 5e-3)}
 
 
 def with_rates(settings: TrainingSettings, candidate: CandidateSpec | None = None) -> TrainingSettings:
@@ -49,13 +49,8 @@ def with_rates(settings: TrainingSettings, candidate: CandidateSpec | None = Non
     """
     if settings.learning_rate is not None:
         return settings
-    rates = RATES[settings.optimizer]
-    backbone = rates.fresh
-    if candidate is not None and candidate.pretrained:
-        backbone = rates.transformers if candidate.kind == "hf" else rates.pretrained
-    if settings.mode == "backbone":
-        return settings.model_copy(update={"learning_rate": backbone})
-    own = settings.backbone_learning_rate
-    if settings.mode == "all" and own is None and backbone != rates.fresh:
-        own = backbone
+    rates, own = RATES[settings.optimizer], settings.backbone_learning_rate
+    # Below a frozen unit that begins at random a backbone has to go far, with weights as without.
+    if settings.mode == "all" and own is None and candidate is not None and candidate.pretrained:
+        own = rates.transformers if candidate.kind == "hf" else rates.pretrained
     return settings.model_copy(update={"learning_rate": rates.fresh, "backbone_learning_rate": own})
