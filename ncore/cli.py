@@ -222,6 +222,10 @@ def sweep(
     )
     if stop:
         spent_hint(read.jobs, place)
+    if allowed.seconds is not None and any(
+        "time" in result.reason for result in results if result.outcome == "stopped"
+    ):
+        typer.echo(f"The {allowed.text} are over: the same command goes on with what is left.")
     _exit_if_failed(results)
 
 

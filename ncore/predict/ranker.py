@@ -17,6 +17,7 @@ import pandas as pd
 
 from ncore.errors import InputError
 from ncore.predict.calibration import LEVEL
+from ncore.predict.choosing import Choice, best_variants
 from ncore.predict.combining import combine, forecasts, probability_of_best
 from ncore.predict.curves import Curve, StoreLike
 from ncore.predict.experience import Task, finished_curves, in_order, tasks_of
@@ -25,7 +26,7 @@ from ncore.predict.limiting import within
 from ncore.predict.predictors.registry import DEFAULT_METHOD, get_predictor, taught
 from ncore.predict.sketches import Sketch, alike, recognised
 from ncore.predict.stopping import Standing, standing
-from ncore.predict.variants import Choice, best_variants, told_apart
+from ncore.predict.variants import told_apart
 from ncore.store.limits import Limits
 
 __all__ = ["COLUMNS", "FORECAST", "MEASURED", "Past", "Ranker", "probability_ahead", "said_of_limits", "said_of_past"]

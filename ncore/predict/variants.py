@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from ncore.predict.combining import draws
 from ncore.predict.curves import WEIGHTS, Curve
 
-__all__ = ["Choice", "best_variants", "judged", "told_apart"]
+__all__ = ["best_finished", "told_apart"]
 
 _MISSING = "not set"
 _TRAINING = "training."
@@ -64,77 +62,28 @@ def told_apart(curves: Iterable[Curve]) -> list[Curve]:
     return found
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The variant that a model is judged by.
+def best_finished(curves: Sequence[Curve]) -> list[Curve]:
+    """Of finished runs of a task those that their models are judged by: of the variant with the best last validation.
 
-    Attributes:
-        model: Its name.
-        variant: What the chosen one is called.
-        of: All of them.
-        note: What a ranking says of it.
+    Example:
+        >>> one, other = (
+        ...     Curve("net", 0, np.array([1]), np.array([rate]), {}, 1, settings={"training.learning_rate": rate})
+        ...     for rate in (0.1, 0.01)
+        ... )
+        >>> best_finished([one, other]) == [one]
+        True
     """
-
-    model: str
-    variant: str
-    of: tuple[str, ...]
-    note: str
-
-
-def best_variants(
-    models: Mapping[str, str], said: Mapping[str, tuple[float, float]], measured: Collection[str], seed: int = 0
-) -> dict[str, Choice]:
-    """Choose for each model the variant with the highest forecast, which rests on validation data only.
-
-    The highest of several uncertain forecasts is too high on average; the note says by how much at most, which is what
-    it comes to if the variants' errors have nothing to do with each other. An accuracy that was measured on test data,
-    which has no part in the choice, is not flattered.
-
-    Args:
-        models: Of each variant.
-        said: Mean and standard deviation of the forecast of each variant, NaN if there is none.
-        measured: Variants that the ranking takes at their final accuracy.
-        seed: Of the Monte-Carlo draws.
-
-    Returns:
-        By model; one that has a single variant has no entry.
-    """
-    found = {}
-    for model in dict.fromkeys(models.values()):
-        names = sorted(name for name, of in models.items() if of == model)
-        if not model or len(names) < 2:
-            continue
-        known = [name for name in names if said[name][0] == said[name][0]]
-        chosen = max(known or names, key=lambda name: (said[name][0], name in measured))
-        told = f"best of {len(names)} variants: {chosen.removeprefix(model).strip(' ()')}"
-        if len(known) < len(names):
-            told += f" ({len(names) - len(known)} can't be compared)"
-        if chosen not in measured and len(known) > 1:
-            flattery = 100 * _optimism([said[name] for name in known], seed)
-            told += f"; that choice flatters its forecast by up to {flattery:.1f} points" if flattery >= 0.05 else ""
-        found[model] = Choice(model, chosen, tuple(names), told)
-    return found
-
-
-def judged(curves: Sequence[Curve], ranking: pd.DataFrame) -> list[Curve]:
-    """Of these curves those that a ranking judges by: without variants that were not chosen, and what costs too much.
-
-    Args:
-        curves: That were ranked.
-        ranking: As :meth:`ncore.predict.Ranker.rank` made it of them.
-    """
-    chosen: Mapping[str, Choice] = ranking.attrs.get("variants", {})
-    left = {name for choice in chosen.values() for name in choice.of if name != choice.variant}
-    left |= set(ranking.attrs.get("over", ()))
-    return [curve for curve, told in zip(curves, told_apart(curves), strict=True) if told.candidate not in left]
-
-
-def _optimism(said: Sequence[tuple[float, float]], seed: int) -> float:
-    """By how much the highest of independent normal readings lies above what it is a reading of, on average."""
-    means = np.array([mean for mean, _ in said])
-    drawn = draws(means, np.array([sd for _, sd in said]), seed)
-    highest = drawn.argmax(axis=1)
-    return float((drawn.max(axis=1) - means[highest]).mean())
+    apart = told_apart(curves)
+    last: dict[str, dict[str, list[float]]] = {}
+    for curve in apart:
+        if curve.model:
+            read = float(curve.accuracy[-1]) if curve.usable else -1.0
+            last.setdefault(curve.model, {}).setdefault(curve.candidate, []).append(read)
+    means = {model: {name: float(np.mean(values)) for name, values in of.items()} for model, of in last.items()}
+    best = {model: max(sorted(of), key=of.__getitem__) for model, of in means.items()}
+    return [
+        curve for curve, told in zip(curves, apart, strict=True) if not told.model or told.candidate == best[told.model]
+    ]
 
 
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from ncore_dashboard.report import report_html
+from ncore_dashboard.report.evidence import evidence_from_store
 from typer.testing import CliRunner
 
 import ncore
 from ncore.cli import app
 from ncore.errors import InputError
 from ncore.predict import Curve, rank_curves
+from ncore.predict.choosing import judged
+from ncore.predict.experience import tasks_of
 from ncore.predict.stopping import StoppingRule
-from ncore.predict.variants import judged
 from ncore.sweep import Recipe, run_id, sweep
 from ncore.sweep.plan import plan
 from ncore.sweep.running import execute
@@ -139,6 +143,22 @@ def test_what_choosing_flatters_a_forecast_by_is_said(count):
     assert row["kind"] == "forecast"
     assert f"best of {count} variants" in row["warning"]
     assert "flatters its forecast by up to" in row["warning"]
+
+
+def test_what_is_learned_of_the_past_is_the_best_variant():
+    curves = [made("net", 0.1, [0.5, 0.8], 0.6), made("net", 0.01, [0.5, 0.7], 0.9), made("b", 0.1, [0.4, 0.6], 0.7)]
+    named = [replace(curve, dataset="d", mode="all") for curve in curves]
+    (task,) = tasks_of(named)
+    assert {(curve.candidate, curve.observed) for curve in task.curves} == {("net", 0.6), ("b", 0.7)}
+
+
+def test_a_report_speaks_of_the_variants_that_count(swept):
+    place, _ = swept
+    html = report_html(place, method="last")
+    assert "best of 4 variants: learning_rate 0.01" in html
+    evidence = evidence_from_store(ncore.open_store(place), None, None, "last", None, "")
+    assert len(evidence.curves) == 2
+    assert {name: values.size for name, values in evidence.finals.items()} == {"dense-small": 1, "fixed": 1}
 
 
 def test_variants_of_which_one_failed():

@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from ncore.predict import BASELINE, MEASURES, Curve, Past, Ranker, get_predictor, said_of_past
+from ncore.predict.choosing import judged as judged_curves
 from ncore.predict.ranker import FORECAST, MEASURED
-from ncore.predict.variants import judged as judged_curves
 from ncore_dashboard.data import rankings
 from ncore_dashboard.figures import ranking as figures
 from ncore_dashboard.figures import styles_of

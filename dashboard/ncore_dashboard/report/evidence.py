@@ -13,8 +13,8 @@ import pandas as pd
 
 from ncore.errors import StoreError
 from ncore.predict import Curve, Past, Ranker, curves_from_store, get_predictor
+from ncore.predict.choosing import judged
 from ncore.predict.ranker import FORECAST, MEASURED
-from ncore.predict.variants import judged
 from ncore_dashboard.data import rankings
 from ncore_dashboard.data.clock import Clock, clock_of
 from ncore_dashboard.data.rankings import Verdict
