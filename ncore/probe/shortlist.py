@@ -90,7 +90,7 @@ def shortlist(like: str | None = None, under: Limits | None = None, count: int =
             rows.append(_row(kind, library, family, *smaller, f"of the same family as {name}, in another size"))
     largest = min(most, reference or _DEFAULT)
     seen = {row["family"] for row in rows}
-    for place, (kind, family) in enumerate(_in_order(libraries)):
+    for place, (kind, family) in enumerate(_in_order(libraries)[: 3 * count + 10]):
         if len(rows) >= count:
             break
         if family in seen:
@@ -106,7 +106,7 @@ def shortlist(like: str | None = None, under: Limits | None = None, count: int =
             _row(kind, library, family, *found, f"another family ({weights}), near {_short(target)} parameters")
         )
     if not rows:
-        raise InputError(f"No model of timm or torchvision is under {under}: allow more.")
+        raise InputError(f"No model that was looked at is under {under}: allow more.")
     return pd.DataFrame(rows[:count], columns=list(COLUMNS))
 
 
