@@ -9,6 +9,7 @@ import streamlit as st
 
 from ncore.predict import BASELINE, MEASURES, Curve, Past, Ranker, get_predictor, said_of_past
 from ncore.predict.by_class import classes_of
+from ncore.predict.choosing import judged as judged_curves
 from ncore.predict.ranker import FORECAST, MEASURED
 from ncore.predict.widening import uncalibrated
 from ncore.scores.metrics import ACCURACY, Metric, get_metric
@@ -117,7 +118,7 @@ def page() -> None:
         "The shaded epochs are those that the prediction does not see.",
         ("validation_accuracy", "seeds"),
     )
-    table_of_curves = _curve_table(curves)
+    table_of_curves = _curve_table(judged_curves(curves, table))
     ui.chart(
         figures.learning_curves(table_of_curves, styles, k, dark, metric),
         "ranking-curves" if metric.name == ACCURACY else f"ranking-curves-{metric.name}",

@@ -13,6 +13,7 @@ import pandas as pd
 
 import ncore
 from ncore.predict import MEASURES, Calibration, Predictor, Reads, get_predictor, said_of_past
+from ncore.predict.ranker import said_of_limits
 from ncore.predict.widening import uncalibrated
 from ncore.scores.metrics import ACCURACY, get_metric, metric_names
 from ncore_dashboard.data.clock import pace
@@ -260,7 +261,7 @@ def _appendix(e: Evidence, now: datetime) -> str:
         f"or more seeds (random starts). As of epoch {e.k}, the method “{_safe(predictor.label)}” predicts the "
         f"{e.metric.label} at the end of training from epochs 1 to {e.k}. {_safe(_of_method(predictor))} Seeds are "
         "averaged, and how far they disagree widens the interval. "
-        f"{_safe(_of_kinds(e))} {_safe(said_of_past(e.ranking))}</p>"
+        f"{_safe(_of_kinds(e))} {_safe(said_of_limits(e.ranking))} {_safe(said_of_past(e.ranking))}</p>"
         f"{_paragraphs(recommendation.default_and_why(e))}{_methods(e)}"
         f"<h3>Limits</h3>{_list(limits)}<h3>What the numbers mean</h3><dl>{terms}</dl>"
         f"<h3>Where this comes from</h3>{_provenance(e, now)}</section>"
