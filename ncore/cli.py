@@ -23,6 +23,7 @@ __all__ = [
     "UnderOption",
     "app",
     "bench",
+    "cache",
     "candidates",
     "dashboard",
     "delete",

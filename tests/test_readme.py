@@ -57,7 +57,8 @@ def test_the_options_of_candidates_in_the_readme():
     written = re.findall(rf"`({'|'.join(CandidateSpec.ADDED)}): (\S+)`", TEXT)
     assert {name for name, _ in written} == CandidateSpec.ADDED.keys()
     for name, value in written:
-        CandidateSpec.parse({"source": "lenet", name: yaml.safe_load(value)})
+        source = "embeddings:vectors.npz" if name == "id_column" else "lenet"
+        CandidateSpec.parse({"source": source, name: yaml.safe_load(value)})
 
 
 def test_the_recipe_of_the_readme():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from ncore.finish.pictures import PicturePreprocessing
 from ncore.finish.standalone.pictures import Preprocessing
 from ncore.probe.datasets import Dataset
 from ncore.probe.images import INTERPOLATIONS, Conversion, InputSpec
+from ncore.probe.modalities.pictures import Pictures
 
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I", "I;16", "palette with transparency")
 
@@ -59,8 +61,7 @@ def made(tmp_path_factory):
     data = Dataset.from_arrays(np.arange(640).reshape(10, 8, 8) / 640, np.arange(10) % 2)
 
     def make(spec: InputSpec, conversion: Conversion) -> Preprocessing:
-        test = data.splits["test"]
-        test.conversion = conversion
+        test = replace(data.splits["test"], modality=Pictures(conversion))
         PicturePreprocessing(test, spec).write(folder)
         return Preprocessing(folder)
 
