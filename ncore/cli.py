@@ -339,10 +339,10 @@ def rank(
 ) -> None:
     """Rank candidates by predicted final accuracy, with a 90% interval and the probability of being the best."""
     from ncore.display import classes_table, ranking_table, reading_hint
-    from ncore.predict import DEFAULT_METHOD, get_predictor, predictor_names, said_of_past
+    from ncore.predict import DEFAULT_METHOD, get_predictor, predictor_names, said_of
     from ncore.predict import rank as rank_runs
     from ncore.predict.by_class import by_class as values_by_class
-    from ncore.predict.ranker import MEASURED, said_of_limits
+    from ncore.predict.ranker import MEASURED
     from ncore.scores.metrics import get_metric
     from ncore.store.limits import Limits
 
@@ -371,7 +371,7 @@ def rank(
     reading_hint(table)
     if by_class:
         classes_table(classes, used)
-    for said in filter(None, (said_of_limits(table), said_of_past(table))):
+    for said in said_of(table):
         typer.echo(said)
 
 

@@ -336,7 +336,7 @@ def reading_hint(table: pd.DataFrame) -> None:
         first, epoch = rows.iloc[0], table.attrs["epochs"]
         name, mean = escape(str(first["candidate"])), f"{_value(first['predicted'], metric)}{unit}"
         if kind == "measured":
-            what = "of the test images right" if metric.name == ACCURACY else f"{metric.label} on the test images"
+            what = "of the test examples right" if metric.name == ACCURACY else f"{metric.label} on the test examples"
             said.append(
                 f"by epoch {epoch}, {len(rows)} of {len(table)} had ended, of which {name} is the best, with {mean} "
                 f"{what} in the mean of its seeds"

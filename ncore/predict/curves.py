@@ -98,6 +98,7 @@ class Curve:
         ended: The epoch at which it ended, finished, where that was before the planned one; None otherwise.
         model: Of a variant, what is also trained in other ways: the candidate's name without that; empty otherwise.
         costs: What using the candidate costs, as its run has measured; empty if unknown.
+        baseline: What it is, if it is a boring baseline and no network; empty otherwise.
 
     Raises:
         InputError: The arrays differ in shape, the epochs do not increase from 1, an accuracy is not in [0, 1],
@@ -136,6 +137,7 @@ class Curve:
     ended: int | None = None
     model: str = ""
     costs: Mapping[str, Any] = field(default_factory=dict)
+    baseline: str = ""
 
     def __post_init__(self) -> None:
         epochs = np.asarray(self.epochs, dtype=np.int64)
@@ -332,6 +334,7 @@ def read_curve(
         others["test_images"] = test_images(manifest)
         others |= made_with(manifest)
         others["costs"] = dict(getattr(manifest, "costs", {}))
+        others["baseline"] = str(getattr(manifest, "info", {}).get("baseline") or "")
         others["sketch"] = sketch_of(getattr(manifest, "digests", {}).get("sketch"))
     return Curve(
         candidate=str(row["run"] if pd.isna(row["candidate"]) else row["candidate"]),

@@ -98,13 +98,13 @@ def finished_curves(store: StoreLike, mode: str, without: Sequence[str] = (), me
 def tasks_of(curves: Sequence[Curve]) -> list[Task]:
     """Sort curves into tasks by their dataset and mode; see ``tasks_from_store``.
 
-    Datasets that share pictures are one group. Of variants of a candidate the one that validation data say is the best
-    counts. The runs of a task are sorted, so that what is learned doesn't depend on the order in which they are listed.
+    Datasets that share examples are one group, and baselines, which have no curve, are left out. Of variants of a
+    candidate the one that validation data say is the best counts. The runs of a task are sorted, so that what is learned doesn't depend on the order in which they are listed.
     """
     found: dict[tuple[str, str], list[Curve]] = {}
     sets: dict[str, list[Sketch]] = {}
     for curve in curves:
-        if curve.dataset and math.isfinite(curve.observed):
+        if curve.dataset and math.isfinite(curve.observed) and not curve.baseline:
             found.setdefault((curve.dataset, curve.mode), []).append(curve)
             sets.setdefault(curve.dataset, []).append(curve.sketch)
     group_of = groups(sets)

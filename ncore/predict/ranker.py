@@ -40,8 +40,6 @@ __all__ = [
     "Past",
     "Ranker",
     "probability_ahead",
-    "said_of_limits",
-    "said_of_past",
 ]
 
 COLUMNS = (
@@ -59,7 +57,6 @@ COLUMNS = (
 )
 MEASURED, FORECAST = "measured", "forecast"
 """What a row of a ranking states: where a candidate ended, or where it will end."""
-_MOST_NAMED = 5
 
 
 class Past:
@@ -281,6 +278,7 @@ class Ranker:
         table.attrs = {"method": predictor.name, "label": predictor.label, "epochs": k, "level": level}
         table.attrs["metric"] = self.past.metric
         table.attrs["own"] = apart_sds
+        table.attrs["baselines"] = {curve.candidate: curve.baseline for curve in curves if curve.baseline}
         table.attrs |= {"variants": chosen} if chosen else {}
         table.attrs |= {"under": str(under), "over": over} if under else {}
         if isinstance(self.method, str) and (held_out := self.past.held_out(curves, self.method)):
@@ -294,32 +292,6 @@ class Ranker:
                     f"A curve of {curve.candidate!r} is of {curve.metric}, but the ranking is by {self.past.metric}: "
                     f"give `metric` to both."
                 )
-
-
-def said_of_past(ranking: pd.DataFrame) -> str:
-    """What a ranking's method could not learn from, as a sentence; empty if nothing was left out.
-
-    Args:
-        ranking: As :meth:`Ranker.rank` makes it.
-    """
-    if not (known := ranking.attrs.get("held_out")):
-        return ""
-    rest = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
-    shown = ", ".join(known[:_MOST_NAMED]) + rest
-    return f"This data shares pictures with {shown}: what past runs on these taught was left out."
-
-
-def said_of_limits(ranking: pd.DataFrame) -> str:
-    """Who was left out of a ranking because it costs too much, as a sentence; empty without limits.
-
-    Args:
-        ranking: As :meth:`Ranker.rank` makes it.
-    """
-    if not (limits := ranking.attrs.get("under")):
-        return ""
-    over: dict[str, str] = ranking.attrs["over"]
-    told = "; ".join(f"{name} ({why})" for name, why in over.items())
-    return f"These are the candidates under {limits}. " + (f"Left out: {told}." if over else "None was left out.")
 
 
 def probability_ahead(table: pd.DataFrame, first: str, second: str) -> float:
@@ -394,7 +366,10 @@ def _warnings(curves: Sequence[Curve], said: dict[int, Forecast], epochs: int, l
     """All that is to be said of one candidate's runs, each warning once, with the seeds that it is about."""
     seeds: dict[str, list[int]] = {}
     for curve in curves:
-        texts = [_problem(curve, epochs, now), curve.warnings.rstrip(".")]
+        if curve.baseline and curve.status == "finished":
+            texts = [f"a baseline: {curve.baseline}", curve.warnings.rstrip(".")]
+        else:
+            texts = [_problem(curve, epochs, now), curve.warnings.rstrip(".")]
         if id(curve) in said:
             texts.append(said[id(curve)].warning)
             if curve.horizon < longest:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from ncore.predict import BASELINE, MEASURES, Curve, Past, Ranker, get_predictor, said_of_past
+from ncore.predict import BASELINE, MEASURES, Curve, Past, Ranker, get_predictor, said_of
 from ncore.predict.by_class import classes_of
 from ncore.predict.choosing import judged as judged_curves
 from ncore.predict.ranker import FORECAST, MEASURED
@@ -149,7 +149,7 @@ def _headline(table: pd.DataFrame, prices: pd.DataFrame, k: int, end: int) -> No
     )
     if metric.name != ACCURACY and (why := uncalibrated(table)):
         st.caption(markdown(f"Forecasts: {why}.", 300))
-    if said := said_of_past(table):
+    for said in said_of(table):
         st.caption(markdown(said, 400))
     going = table[(table["kind"] == FORECAST) & table["predicted"].notna()]
     if first["kind"] == MEASURED and len(going):

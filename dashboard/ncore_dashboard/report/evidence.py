@@ -108,7 +108,7 @@ class Evidence:
 
     @property
     def images(self) -> int:
-        """How many test images there are, by the first run that says so; 0 where unknown."""
+        """How many test examples there are, by the first run that says so; 0 where unknown."""
         return next((curve.test_images for curve in self.curves if curve.test_images), 0)
 
     @property

@@ -197,8 +197,8 @@ def uncertainty(e: Evidence) -> list[str]:
         top = max(float(values.mean()) for values in e.finals.values())
         half = 1.645 * math.sqrt(top * (1 - top) / e.images)
         said.append(
-            f"The test set has {e.images:,} images, so an accuracy of {percent(top)} measured on it is known to about "
-            f"± {points(half)} (90%), whatever the number of seeds."
+            f"The test set has {e.images:,} examples, so an accuracy of {percent(top)} measured on it is known to "
+            f"about ± {points(half)} (90%), whatever the number of seeds."
         )
     if e.same_examples is not None:
         first, second, found = e.same_examples
@@ -332,10 +332,10 @@ def _separate(e: Evidence, first: str, second: str) -> Option:
 
 
 def _did(e: Evidence, value: float) -> str:
-    """How a candidate did on the test images, as a clause."""
+    """How a candidate did on the test examples, as a clause."""
     if e.metric.name == ACCURACY:
-        return f"it classifies {percent(value)} of the test images correctly"
-    return f"its {e.metric.label} on the test images is {e.value(value)}"
+        return f"it classifies {percent(value)} of the test examples correctly"
+    return f"its {e.metric.label} on the test examples is {e.value(value)}"
 
 
 def _plural(e: Evidence) -> str:
