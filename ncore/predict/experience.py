@@ -99,7 +99,8 @@ def tasks_of(curves: Sequence[Curve]) -> list[Task]:
     """Sort curves into tasks by their dataset and mode; see ``tasks_from_store``.
 
     Datasets that share examples are one group, and baselines, which have no curve, are left out. Of variants of a
-    candidate the one that validation data say is the best counts. The runs of a task are sorted, so that what is learned doesn't depend on the order in which they are listed.
+    candidate the one that validation data say is the best counts. The runs of a task are sorted, so that what is
+    learned doesn't depend on the order in which they are listed.
     """
     found: dict[tuple[str, str], list[Curve]] = {}
     sets: dict[str, list[Sketch]] = {}
