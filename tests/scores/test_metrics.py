@@ -150,6 +150,18 @@ def test_a_standard_error_is_the_spread_over_test_sets(name):
     assert 0.6 < found / max(values.std(ddof=1), 1e-4) < 1.6 or name == "top_5"
 
 
+@pytest.mark.parametrize(("rare", "right"), [(1, True), (4, True), (40, True), (40, False)])
+def test_what_is_all_right_or_all_wrong_is_not_known_without_error(rare, right):
+    """However few there are of a class: as Laplace's rule has it, to a third."""
+    labels = np.r_[np.zeros(50 * rare, int), np.ones(rare, int)]
+    p = Predictions.of({"label": labels, "predicted": labels if right else np.zeros_like(labels)}, 2)
+    smoothed = (rare + 1) / (rare + 2)
+    expected = math.sqrt(smoothed * (1 - smoothed) / (rare + 3)) / 2
+    assert standard_error(get_metric("balanced_accuracy"), p) == pytest.approx(expected, rel=0.5)
+    few = Predictions.of({"label": labels, "predicted": np.where(np.arange(labels.size) < 50 * rare + 1, 0, labels)}, 2)
+    assert not paired(get_metric("balanced_accuracy"), [p if right else few], [few], resamples=200).clear
+
+
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 20))
 @settings(deadline=None)
 def test_mcnemar_is_the_exact_binomial_test_of_those_that_differ(first, second, both):
