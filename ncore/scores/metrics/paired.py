@@ -16,7 +16,7 @@ import numpy as np
 from ncore.errors import InputError
 from ncore.scores.metrics.predictions import Predictions
 from ncore.scores.metrics.registry import Metric
-from ncore.scores.metrics.resampling import grain, resampled_rows, resamples_of
+from ncore.scores.metrics.resampling import grain, reduced, resampled_rows, resamples_of
 
 __all__ = ["McNemar", "Paired", "mcnemar", "paired"]
 
@@ -113,10 +113,10 @@ def paired(
     if lacking := next(filter(None, (metric.lacks(one) for one in everyone)), ""):
         raise InputError(f"The metric {metric.name!r} needs {lacking}, which was not recorded: compare by another one.")
 
+    sides = [[reduced(metric, one) for one in side] for side in (first, second)]
+
     def difference(rows: np.ndarray | None) -> float:
-        means = [
-            np.mean([metric.value(one if rows is None else one.take(rows)) for one in side]) for side in (first, second)
-        ]
+        means = [np.mean([metric.value(one if rows is None else one.take(rows)) for one in side]) for side in sides]
         return float(means[0] - means[1])
 
     count = resamples_of(metric, everyone[0], resamples, 200)

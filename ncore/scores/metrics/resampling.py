@@ -10,18 +10,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from ncore.scores.metrics._values import order_of
 from ncore.scores.metrics.predictions import IntArray, Predictions
 from ncore.scores.metrics.registry import Metric
 
-__all__ = ["grain", "resampled_rows", "resamples_of", "standard_error"]
+__all__ = ["grain", "reduced", "resampled_rows", "resamples_of", "standard_error"]
 
-_WORK = 2**23  # probabilities to look at, about a second of the slowest metric
+_WORK = 2**23  # numbers to look at, less than a second
 
 
-def standard_error(metric: Metric, predictions: Predictions, resamples: int = 200, seed: int = 0) -> float:
+def standard_error(metric: Metric, predictions: Predictions, resamples: int = 100, seed: int = 0) -> float:
     """Standard error of a metric on its scale (``Metric.on_scale``), NaN if the metric is.
 
     Args:
@@ -33,7 +35,8 @@ def standard_error(metric: Metric, predictions: Predictions, resamples: int = 20
     if metric.lacks(predictions):
         return math.nan
     count = resamples_of(metric, predictions, resamples, 20)
-    found = [metric.value(predictions.take(rows)) for rows in resampled_rows(len(predictions), count, seed)]
+    needed = reduced(metric, predictions)
+    found = [metric.value(needed.take(rows)) for rows in resampled_rows(len(predictions), count, seed)]
     known = np.array([value for value in found if value == value])
     return math.hypot(metric.on_scale(known).std(ddof=1), grain(metric, predictions)) if known.size > 1 else math.nan
 
@@ -61,6 +64,16 @@ def grain(metric: Metric, predictions: Predictions) -> float:
     before, after = metric.on_scale([metric.value(predictions), metric.value(other)])
     share = counts[rarest] / (counts[rarest] + 2)  # Laplace's: two examples more than there are
     return float(share * abs(after - before)) if before == before and after == after else 0.0
+
+
+def reduced(metric: Metric, predictions: Predictions) -> Predictions:
+    """What a metric needs of predictions and no more, to be resampled quickly; its values are the same."""
+    kept: dict[str, Any] = dict.fromkeys(("probability", "label_probability", "label_rank", "probabilities"))
+    if metric.needs:
+        kept[metric.needs] = getattr(predictions, metric.needs)
+    if kept["probabilities"] is not None:
+        kept["probabilities"] = order_of(kept["probabilities"])
+    return replace(predictions, **kept)
 
 
 def resamples_of(metric: Metric, predictions: Predictions, most: int, least: int) -> int:
