@@ -83,7 +83,7 @@ def _at_thresholds(p: Predictions) -> tuple[FloatArray, FloatArray]:
     count = int(places.max()) + 1
     cells = (places + count * np.arange(p.classes)).ravel()
     mine, both = (
-        np.bincount(cells, weights, count * p.classes).reshape(p.classes, count)[:, ::-1]
+        np.bincount(cells, weights, count * p.classes).astype(np.float64).reshape(p.classes, count)[:, ::-1]
         for weights in (_one_hot(p).ravel(), None)
     )
     return mine, both - mine
