@@ -190,6 +190,15 @@ def test_the_paired_interval_holds_the_difference_as_often_as_it_says_and_is_nar
     assert np.mean(widths) < 0.85 * np.mean(apart)
 
 
+@pytest.mark.parametrize("differ", [1, 2, 3, 5, 6, 8, 12])
+def test_few_examples_that_differ_are_clear_where_mcnemar_says_so(differ):
+    labels = np.zeros(500, int)
+    better, worse = (np.where(np.arange(500) < wrong, 1, 0) for wrong in (20, 20 + differ))
+    sides = [Predictions.of({"label": labels, "predicted": side}, 2) for side in (better, worse)]
+    found = paired(get_metric("accuracy"), [sides[0]], [sides[1]])
+    assert found.clear == (mcnemar(*sides).p_value < 0.1)
+
+
 def test_trainings_are_averaged_and_other_examples_are_refused():
     first, second = [drawn(seed, 100, 3, [0, 1, 2]) for seed in (1, 1)], drawn(1, 100, 3, [0, 1, 2])
     found = paired(get_metric("log_loss"), first, [second], resamples=50)
