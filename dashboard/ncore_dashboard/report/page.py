@@ -242,6 +242,9 @@ def _appendix(e: Evidence, now: datetime) -> str:
         f"<em>When to trust it:</em> {_prose(explanation(name).trust)}</dd>"
         for name in names
     )
+    if e.metric.name != ACCURACY:
+        also = f"{e.metric.description}. Where accuracy is spoken of below, read it as this."
+        terms = f"<dt>{_safe(_capital(e.metric.label))}</dt><dd>{_safe(also)}</dd>{terms}"
     limits = [
         "Only these candidates were compared, on this dataset, with the training settings recorded in the runs; "
         "another learning rate or more data can change the order.",
@@ -252,8 +255,8 @@ def _appendix(e: Evidence, now: datetime) -> str:
     ]
     if e.settled:
         limits.append(
-            "The candidate that did best on the test examples was chosen by them, so its accuracy there flatters it a "
-            "little."
+            f"The candidate that did best on the test examples was chosen by them, so its {e.metric.label} there "
+            "flatters it a little."
         )
     return (
         "<section><h2>Appendix: method and limits</h2><h3>How the ranking was made</h3>"
