@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from torch import Tensor
 
+from ncore.errors import InputError
+
 if TYPE_CHECKING:
     from ncore.probe.session import Session
 
@@ -45,7 +47,17 @@ class Preprocessing(Protocol):
 
 
 def preprocessing_of(session: Session) -> Preprocessing:
-    """That of the data and the candidate of a job."""
-    from ncore.finish.pictures import PicturePreprocessing
+    """That of the data and the candidate of a job.
 
+    Raises:
+        InputError: There is none for data of this kind.
+    """
+    from ncore.finish.pictures import PicturePreprocessing
+    from ncore.probe.datasets import ImageDataset
+
+    if not isinstance(session.data, ImageDataset):
+        raise InputError(
+            f"A model of {type(session.data).__name__} cannot be finished, only one of pictures: train it in a loop of "
+            "your own."
+        )
     return PicturePreprocessing(session.data.splits["test"], session.backbone.input)
