@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EpochsOption",
     "JsonOption",
+    "MetricOption",
     "StoreArgument",
     "app",
     "bench",
@@ -60,6 +61,13 @@ EpochsOption = Annotated[
         parser=lambda given: _as_of(str(given)),
         metavar="EPOCH|now",
         help="As of an earlier epoch: what would have been said then. By default now: with all that is known.",
+    ),
+]
+MetricOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What to rank by: accuracy, balanced_accuracy, macro_f1, auroc, average_precision, log_loss, ece, top_5; "
+        "default: what the newest run's recipe named, else accuracy."
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -197,6 +205,7 @@ def sweep(
         retry_failed=retry_failed,
         rule=rule,
         method=method,
+        metric=read.metric,
     )
     if stop:
         spent_hint(read.jobs, place)
@@ -270,25 +279,36 @@ def rank(
     epochs: EpochsOption = None,
     method: Annotated[str | None, typer.Option(help="Prediction method; --method help lists them.")] = None,
     mode: Annotated[str | None, typer.Option(help="Needed if the store has several: backbone, unit or all.")] = None,
+    metric: MetricOption = None,
+    by_class: Annotated[
+        bool, typer.Option("--by-class", help="Also how well each class was told on the test set, where that is known.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Rank candidates by predicted final accuracy, with a 90% interval and the probability of being the best."""
-    from ncore.display import ranking_table, reading_hint
+    from ncore.display import classes_table, ranking_table, reading_hint
     from ncore.predict import DEFAULT_METHOD, get_predictor, predictor_names, said_of_past
     from ncore.predict import rank as rank_runs
+    from ncore.predict.by_class import by_class as values_by_class
     from ncore.predict.ranker import MEASURED
+    from ncore.scores.metrics import get_metric
 
     if method == "help":
         for name in predictor_names(slow=True):
             typer.echo(f"{name:24} {get_predictor(name).label}{'  (default)' if name == DEFAULT_METHOD else ''}")
         return
-    table = rank_runs(store, dataset=dataset, epochs=epochs, method=method or DEFAULT_METHOD, mode=mode)
+    table = rank_runs(store, dataset=dataset, epochs=epochs, method=method or DEFAULT_METHOD, mode=mode, metric=metric)
+    used = get_metric(table.attrs["metric"])
+    if by_class:
+        classes = values_by_class(store, used.name, dataset=dataset, mode=mode)
     if as_json:
-        _print_json(table)
+        _print_json(classes if by_class else table)
         return
-    told = f"after {table.attrs['epochs']} epochs, method {method or DEFAULT_METHOD!r}"
-    ranking_table(table, f"{'Final' if (table['kind'] == MEASURED).all() else 'Predicted final'} accuracy {told}")
+    told = f"{used.label} after {table.attrs['epochs']} epochs, method {method or DEFAULT_METHOD!r}"
+    ranking_table(table, f"{'Final' if (table['kind'] == MEASURED).all() else 'Predicted final'} {told}")
     reading_hint(table)
+    if by_class:
+        classes_table(classes, used)
     if said := said_of_past(table):
         typer.echo(said)
 
@@ -301,13 +321,14 @@ def report(
     epochs: EpochsOption = None,
     method: Annotated[str | None, typer.Option(help="Prediction method, as for `rank`.")] = None,
     mode: Annotated[str | None, typer.Option(help="Needed if the store has several: backbone, unit or all.")] = None,
+    metric: MetricOption = None,
 ) -> None:
     """Write a report for those who decide: one HTML file that opens offline and prints well."""
     from ncore_dashboard.report import report_html, write_report
 
     from ncore.predict import DEFAULT_METHOD
 
-    html = report_html(store, dataset=dataset, epochs=epochs, method=method or DEFAULT_METHOD, mode=mode)
+    html = report_html(store, dataset=dataset, epochs=epochs, method=method or DEFAULT_METHOD, mode=mode, metric=metric)
     typer.echo(f"Report: {write_report(html, output)}")
 
 
@@ -420,6 +441,20 @@ def delete(
     for name in names:
         opened.delete(name)
         typer.echo(f"deleted {name}")
+
+
+@app.command()
+def cache(
+    store: StoreArgument,
+    remove: Annotated[bool, typer.Option("--empty", help="Remove all that no process is making.")] = False,
+) -> None:
+    """Say how much lies on disk beside a store of decoded pictures and features, or empty it."""
+    from ncore.probe.rows_on_disk import beside, empty, size
+    from ncore.store import open_store
+
+    place = beside(open_store(store))
+    gone = f", after {empty(place) / 1e9:.2f} GB were removed" if remove else ""
+    typer.echo(f"{place}: {size(place) / 1e9:.2f} GB{gone}")
 
 
 @app.command()

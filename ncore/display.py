@@ -21,6 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from ncore.scores.metrics import ACCURACY, Metric, get_metric
 from ncore.store import create_store
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ncore.sweep.running import Engine, Result
 
 __all__ = [
+    "classes_table",
     "console",
     "findings_table",
     "finished_table",
@@ -59,10 +61,12 @@ def run_sweep(
     retry_failed: bool = False,
     rule: StoppingRule | None = None,
     method: str | None = None,
+    metric: str = ACCURACY,
 ) -> list[Result]:
     """Run jobs with a progress bar a run and one overall, with the time left; then say what they were warned of.
 
-    With a rule, candidates are stopped early by what ``method`` predicts; the default is that of ``ncore.rank``.
+    With a rule, candidates are stopped early by what ``method`` predicts of ``metric``; the default is that of
+    ``ncore.rank``.
     """
     from ncore.predict import DEFAULT_METHOD
     from ncore.sweep.following import follow
@@ -124,6 +128,7 @@ def run_sweep(
                     engine=engine,
                     rule=rule,
                     method=method or DEFAULT_METHOD,
+                    metric=metric,
                     retry_failed=retry_failed,
                     on_result=settled,
                 )
@@ -277,24 +282,26 @@ def spent_hint(jobs: Sequence[Job], store: str) -> None:
 
 
 def ranking_table(table: pd.DataFrame, title: str) -> None:
-    """Candidates by predicted or measured final accuracy, in per cent; notes stand below, each once."""
-    kinds = set(table["kind"])
-    head = "predicted" if "measured" not in kinds else "accuracy" if "forecast" in kinds else "measured"
+    """Candidates by predicted or measured final accuracy, or another metric; notes stand below, each once."""
+    kinds, metric = set(table["kind"]), get_metric(table.attrs.get("metric", ACCURACY))
+    mixed = "accuracy" if metric.name == ACCURACY else "value"
+    head = "predicted" if "measured" not in kinds else mixed if "forecast" in kinds else "measured"
+    unit = f" {metric.unit}" if metric.unit else ""
     notes = _Notes(table["candidate"], table["warning"])
     cells: dict[str, Callable[[Mapping[Any, Any]], str]] = {
         "rank": lambda row: f"{row['rank']:g}",
         "candidate": lambda row: str(row["candidate"]),
-        f"{head} %": lambda row: _percent(row["predicted"]),
-        "90% interval": lambda row: f"{_percent(row['lower'])} – {_percent(row['upper'])}",
+        f"{head}{unit}": lambda row: _value(row["predicted"], metric),
+        "90% interval": lambda row: f"{_value(row['lower'], metric)} – {_value(row['upper'], metric)}",
         "P(best) %": lambda row: _percent(row["p_best"], 0),
-        "observed %": lambda row: _percent(row["observed"]),
+        f"observed{unit}": lambda row: _value(row["observed"], metric),
         "seeds": lambda row: f"{row['seeds']}",
         "kind": lambda row: str(row["kind"]),
         "note": lambda row: notes.mark(row["warning"]),
     }
     if head == "measured" or table["observed"].isna().all():
-        del cells["observed %"]
-    if head != "accuracy":
+        del cells[f"observed{unit}"]
+    if head != mixed:
         del cells["kind"]
     if not notes.about:
         del cells["note"]
@@ -314,22 +321,26 @@ def ranking_table(table: pd.DataFrame, title: str) -> None:
 
 def reading_hint(table: pd.DataFrame) -> None:
     """How to read a ranking: a sentence on what is measured, another on what is forecast."""
-    said = []
+    said, metric = [], get_metric(table.attrs.get("metric", ACCURACY))
+    unit = metric.unit
     for kind in ("measured", "forecast"):
         rows = table[(table["kind"] == kind) & table["predicted"].notna()]
         if rows.empty:
             continue
         first, epoch = rows.iloc[0], table.attrs["epochs"]
-        name, mean = escape(str(first["candidate"])), _percent(first["predicted"])
+        name, mean = escape(str(first["candidate"])), f"{_value(first['predicted'], metric)}{unit}"
         if kind == "measured":
+            what = "of the test images right" if metric.name == ACCURACY else f"{metric.label} on the test images"
             said.append(
-                f"by epoch {epoch}, {len(rows)} of {len(table)} had ended, of which {name} is the best, with {mean}% "
-                f"of the test images right in the mean of its seeds"
+                f"by epoch {epoch}, {len(rows)} of {len(table)} had ended, of which {name} is the best, with {mean} "
+                f"{what} in the mean of its seeds"
             )
         else:
+            of = "" if metric.name == ACCURACY else f" {metric.label}"
+            most = "the most" if metric.higher_is_better else "the least"
             said.append(
-                f"seen up to epoch {epoch} only, {name} is predicted to end at {mean}%"
-                + (" and is" if len(rows) == len(table) else ", the most of those that had not ended; it is")
+                f"seen up to epoch {epoch} only, {name} is predicted to end at {mean}{of}"
+                + (" and is" if len(rows) == len(table) else f", {most} of those that had not ended; it is")
                 + f" the best of all with probability {_percent(first['p_best'], 0)}%"
             )
     measured = bool((table["kind"] == "measured").all())
@@ -340,6 +351,25 @@ def reading_hint(table: pd.DataFrame) -> None:
             + ("." if measured else "; 'observed' is what the runs really ended at on test data."),
             highlight=False,
         )
+
+
+def classes_table(table: pd.DataFrame, metric: Metric) -> None:
+    """A metric of each class, a candidate a column; see :func:`ncore.predict.by_class.by_class`."""
+    if table.empty:
+        console.print("No run has test predictions of single examples, so nothing is known by class.")
+        return
+    values = {(row["class"], row["candidate"]): row["value"] for row in table.to_dict("records")}
+    counts = dict(zip(table["class"], table["examples"], strict=True))
+    candidates = list(dict.fromkeys(table["candidate"]))
+    view = Table(header_style="bold", box=None, pad_edge=False)
+    for name in ("class", "examples", *candidates):
+        view.add_column(escape(name), justify="left" if name == "class" else "right", overflow="fold")
+    for name, count in counts.items():
+        shown = (_value(values.get((name, candidate)), metric) for candidate in candidates)
+        view.add_row(escape(name), f"{count}", *shown)
+    unit = f", {metric.unit}" if metric.unit else ""
+    console.print(f"[italic]{metric.label[:1].upper()}{metric.label[1:]} by class on the test set{unit}[/]")
+    console.print(view)
 
 
 def runs_table(table: pd.DataFrame, store: str) -> None:
@@ -427,6 +457,11 @@ def _missing(value: Any) -> bool:
 
 def _text(value: Any) -> str:
     return "–" if _missing(value) else str(value)
+
+
+def _value(value: Any, metric: Metric) -> str:
+    """A value in the metric's units, per cent without its sign."""
+    return _percent(value) if metric.unit else _number(value, ".3f")
 
 
 def _percent(value: Any, digits: int = 1) -> str:

@@ -51,6 +51,13 @@ def test_the_python_of_the_readme(tmp_path, monkeypatch, capsys):
     assert len(names["store"].runs()) == 1
 
 
+def test_the_options_of_candidates_in_the_readme():
+    written = re.findall(rf"`({'|'.join(CandidateSpec.ADDED)}): (\S+)`", TEXT)
+    assert {name for name, _ in written} == CandidateSpec.ADDED.keys()
+    for name, value in written:
+        CandidateSpec.parse({"source": "lenet", name: yaml.safe_load(value)})
+
+
 def test_the_recipe_of_the_readme():
     (recipe,) = blocks("yaml")
     values = yaml.safe_load(recipe)

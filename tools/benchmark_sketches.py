@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from ncore._yaml import read_yaml
 from ncore.benchmark.making.recipe import RECIPE
 from ncore.predict.sketches import SKETCHES
-from ncore.probe.datasets import ImageDataset, load_dataset
+from ncore.probe.datasets import Dataset, load_dataset
 from ncore.probe.job import expand
 from ncore.probe.sources.dataset_spec import DatasetSpec
 
@@ -26,17 +26,17 @@ KEPT = 4096
 """Digests of each dataset."""
 
 
-def usual_digits() -> list[ImageDataset]:
+def usual_digits() -> list[Dataset]:
     """scikit-learn's digits as people save them: from 0 to 16 as they come, or brought to 255 in some way."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
     images = data.images.astype(np.int64)
     forms = (images, images * 255 // 16, (images * 16).clip(max=255), images * 15)
-    return [ImageDataset.from_arrays(form.astype(np.uint8), data.target) for form in forms]
+    return [Dataset.from_arrays(form.astype(np.uint8), data.target) for form in forms]
 
 
-def sketch(data: ImageDataset) -> np.ndarray:
+def sketch(data: Dataset) -> np.ndarray:
     """The smallest digests of all of its pictures, as numbers, ascending."""
     digests = np.concatenate([split.content["digest"] for split in data.splits.values()])
     first = np.frombuffer(digests.tobytes(), dtype=">u8").reshape(-1, 2)[:, 0]

@@ -19,6 +19,7 @@ import plotly.graph_objects as go
 
 from ncore.errors import InputError
 from ncore.network.strengths import Strength
+from ncore.predict.units import from_units
 from ncore.store import Store
 from ncore_dashboard.data import edge_dynamics
 from ncore_dashboard.figures import capacitance, dynamics, styles_of
@@ -91,7 +92,7 @@ def forecast(ranking: pd.DataFrame) -> go.Figure:
     Args:
         ranking: A table of ``ncore.rank``.
     """
-    return rankings.forecast(ranking, styles_of(sorted(ranking["candidate"])))
+    return rankings.forecast(from_units(ranking), styles_of(sorted(ranking["candidate"])))
 
 
 def phase(trajectory: pd.DataFrame) -> go.Figure:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ncore.finish.standalone.model import Network
 from ncore.probe.candidates import Backbone, CandidateSpec, Factory, split_source
-from ncore.probe.images import ImageShape
+from ncore.probe.images import ImageShape, InputSpec
 from ncore.probe.sources import model_timm, model_torchvision
 from ncore.probe.sources.models import Features, Removed, Request
 
@@ -69,6 +69,7 @@ def backbone_of(spec: CandidateSpec, backbone: Backbone) -> dict[str, Any] | Non
         module, _, function = name.partition(":")
         return how | {"library": "python", "module": module, "name": function}
     if kind == "timm":
+        assert isinstance(backbone.input, InputSpec)  # timm's models are of pictures
         shown = ImageShape(backbone.input.channels, backbone.input.size)
         size = None if factory else spec.input_size  # a factory is called as it is
         request = Request(name, f"{kind}:{name}", given, False, size, shown)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ncore.probe.datasets import Split
 from ncore.probe.images import InputSpec
+from ncore.probe.modalities.pictures import Pictures
 
 __all__ = ["PicturePreprocessing"]
 
@@ -33,19 +34,20 @@ class PicturePreprocessing:
     sample: ClassVar[str] = '"photo.jpg"'
 
     def __init__(self, test: Split, spec: InputSpec) -> None:
-        self._test, self._spec = test, spec
+        assert isinstance(test.modality, Pictures)
+        self._test, self._spec, self._conversion = test, spec, test.modality.conversion
         self.labels: np.ndarray = test.labels
 
     def write(self, folder: Path) -> None:
         """Write ``preprocessing.json``."""
-        found: dict[str, Any] = asdict(self._spec) | asdict(self._test.conversion)
+        found: dict[str, Any] = asdict(self._spec) | asdict(self._conversion)
         del found["source"]
         (folder / "preprocessing.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
     def inputs(self, rows: Sequence[int]) -> tuple[Tensor, ...]:
         """Normalised pictures (N, C, S, S)."""
-        return (self._spec.normalise(self._test.tensor(self._spec)[torch.as_tensor(list(rows))]),)
+        return (self._spec.prepare(self._test.tensor(self._spec)[torch.as_tensor(list(rows))]),)
 
     def raw(self, rows: Sequence[int]) -> list[Any]:
         """Pictures as they come from their source."""
-        return [self._test.pictures[int(self._test.indices[row])] for row in rows]
+        return [self._test.items[int(self._test.indices[row])] for row in rows]

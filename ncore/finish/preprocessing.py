@@ -47,17 +47,13 @@ class Preprocessing(Protocol):
 
 
 def preprocessing_of(session: Session) -> Preprocessing:
-    """That of the data and the candidate of a job.
-
-    Raises:
-        InputError: There is none for data of this kind.
-    """
+    """That of the data and the candidate of a job."""
     from ncore.finish.pictures import PicturePreprocessing
-    from ncore.probe.datasets import ImageDataset
+    from ncore.probe.images import InputSpec
 
-    if not isinstance(session.data, ImageDataset):
+    if not isinstance(session.backbone.input, InputSpec):
         raise InputError(
-            f"A model of {type(session.data).__name__} cannot be finished, only one of pictures: train it in a loop of "
-            "your own."
+            f"{session.backbone.name} takes {session.backbone.input.words}, but models of pictures only are written so "
+            "far: train it with the library that it is from."
         )
     return PicturePreprocessing(session.data.splits["test"], session.backbone.input)

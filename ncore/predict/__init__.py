@@ -19,7 +19,8 @@ from ncore.predict.measures import (
 )
 from ncore.predict.predictors import BASELINE, DEFAULT_METHOD, RECOMMENDED, get_predictor, predictor_names
 from ncore.predict.ranker import Past, Ranker, said_of_past
-from ncore.predict.ranking import rank, rank_curves
+from ncore.predict.ranking import metric_of_recipe, rank, rank_curves
+from ncore.predict.units import from_units, in_units
 
 __all__ = [
     "BASELINE",
@@ -40,8 +41,11 @@ __all__ = [
     "Task",
     "curves_from_store",
     "evaluate",
+    "from_units",
     "get_predictor",
+    "in_units",
     "kendall",
+    "metric_of_recipe",
     "precision_at_3",
     "predictor_names",
     "rank",

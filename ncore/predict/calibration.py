@@ -28,7 +28,16 @@ from ncore.predict.curves import Curve, FloatArray
 from ncore.predict.experience import Task
 from ncore.predict.forecast import Calibration, Forecast, Predictor
 
-__all__ = ["LEVEL", "MIN_RUNS", "MOST_RUNS", "Calibrated", "conformal_factor", "normalised_residuals", "own_residuals"]
+__all__ = [
+    "LEVEL",
+    "MIN_RUNS",
+    "MOST_RUNS",
+    "Calibrated",
+    "conformal_factor",
+    "normalised_residuals",
+    "own_residuals",
+    "stretched",
+]
 
 #: The probability at which intervals are made to be right; a normal distribution carries it to other levels.
 LEVEL = 0.9
@@ -93,7 +102,7 @@ class _Fitted(Calibrated):
     def predict(self, curves: Sequence[Curve]) -> list[Forecast]:
         forecasts = self.predictor.predict(curves)
         return [
-            _stretched(forecast, *self._factors_of(int(curve.epochs[-1])))
+            stretched(forecast, *self._factors_of(int(curve.epochs[-1])))
             for curve, forecast in zip(curves, forecasts, strict=True)
         ]
 
@@ -190,7 +199,7 @@ def own_residuals(forecasts: Sequence[Forecast], truth: Sequence[float]) -> Floa
     return scores
 
 
-def _stretched(forecast: Forecast, whole: float, own: float) -> Forecast:
+def stretched(forecast: Forecast, whole: float, own: float) -> Forecast:
     """The forecast with its standard deviation, and the part that is not shared, multiplied."""
     sd = forecast.sd * whole
     shared = math.sqrt(max(sd**2 - (forecast.own * own) ** 2, 0.0)) if forecast.shared > 0 else 0.0

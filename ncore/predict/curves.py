@@ -10,7 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from ncore.errors import InputError, NcoreError
+from ncore.predict._manifest_facts import WEIGHTS, made_with, test_images
+from ncore.predict.metric_series import metric_series
 from ncore.predict.sketches import Sketch, sketch_of
+from ncore.scores.metrics import ACCURACY, get_metric
 
 __all__ = [
     "PROBE_LOGME",
@@ -30,8 +33,6 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-#: Among the `settings` of a `Curve`: which weights a candidate began with whose weights are a file.
-WEIGHTS = "digests.weights"
 #: LogME of the features of the probe before training, among the `scores` of a `Curve`.
 PROBE_LOGME = "probe_logme"
 #: Series of a `Curve` that a run may lack.
@@ -90,6 +91,10 @@ class Curve:
         cut: A digest of who is in which set, empty if unknown.
         sketch: The smallest digests of the pictures, ascending (see ``ncore.predict.sketches``); empty if unknown.
         test_images: How many images the final test accuracy was measured on, None where unknown.
+        metric: Of what ``accuracy`` and ``observed`` are, on its scale (``ncore.scores.metrics.Metric.on_scale``); the
+            name of a metric. Those of any other than accuracy take its place.
+        test_variance: That of ``observed`` by the finite test set, of a metric that is no share of images; None where
+            unknown.
 
     Raises:
         InputError: The arrays differ in shape, the epochs do not increase from 1, an accuracy is not in [0, 1],
@@ -123,6 +128,8 @@ class Curve:
     cut: str = ""
     sketch: Sketch = ()
     test_images: int | None = None
+    metric: str = ACCURACY
+    test_variance: float | None = None
 
     def __post_init__(self) -> None:
         epochs = np.asarray(self.epochs, dtype=np.int64)
@@ -213,7 +220,11 @@ class Curve:
 
 
 def curves_from_store(
-    store: StoreLike, dataset: str | None = None, mode: str | None = None, epochs: int | None = None
+    store: StoreLike,
+    dataset: str | None = None,
+    mode: str | None = None,
+    epochs: int | None = None,
+    metric: str = ACCURACY,
 ) -> list[Curve]:
     """Read the learning curves of all runs on one dataset, in one training mode.
 
@@ -226,20 +237,23 @@ def curves_from_store(
         dataset: The dataset; None if the store holds only one.
         mode: The training mode; None if those runs share one.
         epochs: Keep epochs 1 to this one; None keeps all.
+        metric: What to read in place of the accuracy, a name of ``ncore.scores.metrics.metric_names()``: from
+            predictions of single examples, or as recorded by that name.
 
     Returns:
         One curve a run, in the order of ``store.runs()``.
 
     Raises:
         InputError: The store is empty, the dataset or mode is not in it, or it must be named because there are
-            several.
+            several; or there is no such metric.
     """
+    metric = get_metric(metric).name
     runs = store.runs()
     if runs.empty:
         raise InputError("The store holds 0 runs, but a ranking needs one or more: record some with `ncore sweep`.")
     for column, wanted in (("dataset", dataset), ("mode", mode)):
         runs = _only(runs, column, wanted)
-    return [read_curve(row, partial(store.run, row["run"]), epochs) for row in runs.to_dict("records")]
+    return [read_curve(row, partial(store.run, row["run"]), epochs, metric) for row in runs.to_dict("records")]
 
 
 def _only(runs: pd.DataFrame, column: str, wanted: str | None) -> pd.DataFrame:
@@ -262,7 +276,9 @@ def _only(runs: pd.DataFrame, column: str, wanted: str | None) -> pd.DataFrame:
     return runs[~known | (runs[column] == wanted)]
 
 
-def read_curve(row: Mapping[Any, Any], run: Callable[[], RunLike], epochs: int | None = None) -> Curve:
+def read_curve(
+    row: Mapping[Any, Any], run: Callable[[], RunLike], epochs: int | None = None, metric: str = ACCURACY
+) -> Curve:
     """The curve of one row of ``store.runs()``, whose run is opened by ``run()``; see :func:`curves_from_store`."""
     status, reason = str(row["status"]), "" if pd.isna(row["reason"]) else str(row["reason"])
     series: dict[tuple[str, str], dict[int, float]] = {}
@@ -278,21 +294,30 @@ def read_curve(row: Mapping[Any, Any], run: Callable[[], RunLike], epochs: int |
         series = _by_epoch(metrics)
         beta = _whole_graph(capacitance)
         before = _before_training(metrics)
-    accuracy = series.get(("validation", "accuracy"), {})
+    accuracy, observed = dict(series.get(("validation", "accuracy"), {})), float(row["test_accuracy"])
+    said = "" if pd.isna(row.get("warnings")) else str(row.get("warnings"))
+    others: dict[str, Any] = {"metric": metric}
+    if metric != ACCURACY and status != "unreadable":
+        accuracy, observed, others["test_variance"] = {}, np.nan, None
+        try:
+            found = metric_series(get_metric(metric), tables, metrics)
+        except NcoreError as error:
+            status, reason = "unreadable", str(error)
+        else:
+            accuracy, observed, others["test_variance"] = dict(found.validation), found.test, found.test_variance
+            said = "; ".join(filter(None, [said.rstrip("."), found.note]))
     if wrong := [f"{value:g} after epoch {epoch}" for epoch, value in accuracy.items() if not 0 <= value <= 1]:
         status, accuracy = "unreadable", {}
         reason = f"Its validation accuracy is {wrong[0]}, but a fraction in [0, 1] is needed."
     known = np.array([epoch for epoch in sorted(accuracy) if epochs is None or epoch <= epochs], dtype=np.int64)
-    others: dict[str, Any] = {
-        name: _at(known, series[key]) for name, key in zip(_OPTIONAL, _KEYS, strict=True) if key in series
-    }
+    others |= {name: _at(known, series[key]) for name, key in zip(_OPTIONAL, _KEYS, strict=True) if key in series}
     planned = 0 if pd.isna(row["planned_epochs"]) else int(row["planned_epochs"])
     if np.isfinite(suits := before.get(("probe", "logme"), np.nan)):
         others["scores"] = {PROBE_LOGME: suits}
     if tables is not None:
         manifest = getattr(tables, "manifest", None)
-        others["test_images"] = _test_images(manifest)
-        others |= _made_with(manifest)
+        others["test_images"] = test_images(manifest)
+        others |= made_with(manifest)
         others["sketch"] = sketch_of(getattr(manifest, "digests", {}).get("sketch"))
     return Curve(
         candidate=str(row["run"] if pd.isna(row["candidate"]) else row["candidate"]),
@@ -303,47 +328,12 @@ def read_curve(row: Mapping[Any, Any], run: Callable[[], RunLike], epochs: int |
         horizon=max([planned, 1, *accuracy]),
         status=status,
         reason=reason,
-        observed=float(row["test_accuracy"]),
+        observed=observed,
         dataset="" if pd.isna(row["dataset"]) else str(row["dataset"]),
         mode="" if pd.isna(row["mode"]) else str(row["mode"]),
-        warnings="" if pd.isna(said := row.get("warnings")) else str(said),
+        warnings=said,
         **others,
     )
-
-
-def _test_images(manifest: Any) -> int | None:
-    """How many test images the manifest of a run names, None where it doesn't; what it says may be anything."""
-    images = getattr(manifest, "info", {}).get("images")
-    count = images.get("test") if isinstance(images, Mapping) else None
-    return count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else None
-
-
-def _made_with(manifest: Any) -> dict[str, Any]:
-    """Settings and digests of the data that the manifest of a run has; what it says may be anything."""
-    flat: dict[str, Any] = {}
-
-    def walk(name: str, value: Any) -> None:
-        if isinstance(value, Mapping):
-            for key, item in value.items():
-                walk(f"{name}.{key}" if name else str(key), item)
-        else:
-            flat[name] = value
-
-    config, info, digests = (getattr(manifest, name, {}) for name in ("config", "info", "digests"))
-    candidate = config.get("candidate")
-    # Weights that are all loaded from a file are the same for all seeds, unless it was replaced.
-    from_file = isinstance(candidate, Mapping) and (
-        candidate.get("weights") or str(candidate.get("source")).startswith("file:")
-    )
-    if from_file and digests.get("weights"):
-        flat[WEIGHTS] = str(digests["weights"])[:8]
-    walk("", {part: value for part, value in config.items() if part != "recording"})
-    return {
-        "settings": flat,
-        "data": str(info.get("dataset_fingerprint") or ""),
-        "content": str(digests.get("data") or ""),
-        "cut": str(digests.get("cut") or ""),
-    }
 
 
 def _by_epoch(metrics: pd.DataFrame) -> dict[tuple[str, str], dict[int, float]]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ncore.predict.curves import Curve, StoreLike, read_curve
 from ncore.predict.sketches import Sketch, groups
+from ncore.scores.metrics import ACCURACY
 
 __all__ = ["Task", "finished", "finished_curves", "in_order", "tasks_from_store", "tasks_of"]
 
@@ -87,10 +88,10 @@ def tasks_from_store(store: StoreLike, mode: str, without: Sequence[str] = ()) -
     return tasks_of(finished_curves(store, mode, without))
 
 
-def finished_curves(store: StoreLike, mode: str, without: Sequence[str] = ()) -> list[Curve]:
-    """The curves of a store's finished runs; arguments as for ``finished``."""
+def finished_curves(store: StoreLike, mode: str, without: Sequence[str] = (), metric: str = ACCURACY) -> list[Curve]:
+    """The curves of a store's finished runs by a metric; other arguments as for ``finished``."""
     rows = finished(store.runs(), mode, without).to_dict("records")
-    return [read_curve(row, partial(store.run, row["run"])) for row in rows]
+    return [read_curve(row, partial(store.run, row["run"]), metric=metric) for row in rows]
 
 
 def tasks_of(curves: Sequence[Curve]) -> list[Task]:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import product
 from statistics import NormalDist
 
 import numpy as np
@@ -21,12 +22,23 @@ from ncore.predict.combining import combine, forecasts, probability_of_best
 from ncore.predict.curves import Curve, StoreLike
 from ncore.predict.experience import Task, finished_curves, in_order, tasks_of
 from ncore.predict.forecast import Forecast, Predictor
+from ncore.predict.measured import measured
 from ncore.predict.predictors.registry import DEFAULT_METHOD, get_predictor, taught
 from ncore.predict.sketches import Sketch, alike, recognised
 from ncore.predict.stopping import Standing, standing
 from ncore.predict.variants import told_apart
+from ncore.predict.widening import Widened
+from ncore.scores.metrics import ACCURACY, get_metric
 
-__all__ = ["COLUMNS", "FORECAST", "MEASURED", "Past", "Ranker", "probability_ahead", "said_of_past"]
+__all__ = [
+    "COLUMNS",
+    "FORECAST",
+    "MEASURED",
+    "Past",
+    "Ranker",
+    "probability_ahead",
+    "said_of_past",
+]
 
 COLUMNS = (
     "candidate",
@@ -43,6 +55,7 @@ COLUMNS = (
 )
 MEASURED, FORECAST = "measured", "forecast"
 """What a row of a ranking states: where a candidate ended, or where it will end."""
+_MOST_NAMED = 5
 
 
 class Past:
@@ -55,25 +68,32 @@ class Past:
         datasets: Those to be predicted, of which nothing is learned.
         mode: The training mode; empty if unknown.
         own: Reads a user's own tasks.
+        metric: By what is ranked. The benchmark teaches of accuracies only; for any other metric a user's own tasks
+            say how much wider intervals must be (see ``ncore.predict.widening``).
     """
 
     def __init__(
-        self, datasets: Collection[str] = (), mode: str = "", own: Callable[[], Sequence[Task]] = tuple
+        self,
+        datasets: Collection[str] = (),
+        mode: str = "",
+        own: Callable[[], Sequence[Task]] = tuple,
+        metric: str = ACCURACY,
     ) -> None:
         self.datasets, self.mode = sorted({name for name in datasets if name}), mode
+        self.metric = get_metric(metric).name
         self._own = own
         self._taught: dict[str, Predictor] = {}
         self._without: dict[frozenset[Sketch], Past] = {}
 
     @classmethod
-    def of(cls, stores: StoreLike | Iterable[StoreLike], dataset: str, mode: str) -> Past:
+    def of(cls, stores: StoreLike | Iterable[StoreLike], dataset: str, mode: str, metric: str = ACCURACY) -> Past:
         """The past that stores hold."""
         several = stores if isinstance(stores, Iterable) else [stores]
 
         def own() -> list[Task]:
-            return tasks_of([curve for store in several for curve in finished_curves(store, mode, [dataset])])
+            return tasks_of([curve for store in several for curve in finished_curves(store, mode, [dataset], metric)])
 
-        return cls([dataset], mode, own)
+        return cls([dataset], mode, own, metric)
 
     @cached_property
     def own(self) -> tuple[Task, ...]:
@@ -82,28 +102,44 @@ class Past:
 
     def teach(self, method: str) -> Predictor:
         """The method of that name, having learned from this past."""
-        if method not in self._taught:
+        if method not in self._taught and self.metric != ACCURACY:
+            known = taught(method, self.mode, self.datasets)
+            self._taught[method] = Widened(known, self.metric, lambda: self.own)
+        elif method not in self._taught:
             own = self.own if get_predictor(method).learns else ()
             self._taught[method] = taught(method, self.mode, self.datasets, own)
         return self._taught[method]
 
     def without(self, curves: Iterable[Curve]) -> Past:
         """What of this past shares no pictures with what these curves were trained on, as far as runs tell."""
-        sketches = frozenset(curve.sketch for curve in curves if curve.sketch)
-        if not sketches:
+        if not (sketches := _sketches(curves)):
             return self
         if sketches not in self._without:
-            known = recognised(sketches)
 
             def own() -> list[Task]:
-                return [
-                    task
-                    for task in self.own
-                    if not any(alike(one.sketch, sketch) for one in task.curves for sketch in sketches)
-                ]
+                return [task for task in self.own if not _shares(task, sketches)]
 
-            self._without[sketches] = Past([*self.datasets, *known], self.mode, own)
+            self._without[sketches] = Past([*self.datasets, *recognised(sketches)], self.mode, own, self.metric)
         return self._without[sketches]
+
+    def held_out(self, curves: Iterable[Curve], method: str) -> list[str]:
+        """Datasets, by name, of which a method learns nothing as they share pictures with what these were trained on.
+
+        Those of the benchmark come first, then a user's own, if the method learns from them at all.
+        """
+        sketches = _sketches(curves)
+        own = self.own if sketches and get_predictor(method).learns else ()
+        names = [task.curves[0].dataset or task.name for task in own if _shares(task, sketches)]
+        return list(dict.fromkeys([*recognised(sketches), *names]))
+
+
+def _sketches(curves: Iterable[Curve]) -> frozenset[Sketch]:
+    return frozenset(curve.sketch for curve in curves if curve.sketch)
+
+
+def _shares(task: Task, sketches: Iterable[Sketch]) -> bool:
+    """Whether a task has pictures of one of these sets."""
+    return any(alike(*pair) for pair in product({curve.sketch for curve in task.curves}, sketches))
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,9 +167,10 @@ class Ranker:
         dataset: str,
         mode: str,
         method: str | Predictor = DEFAULT_METHOD,
+        metric: str = ACCURACY,
     ) -> Ranker:
         """A ranker of the runs of one dataset, in one mode, that learns from the others of a store, or of several."""
-        return cls(method, Past.of(stores, dataset, mode))
+        return cls(method, Past.of(stores, dataset, mode, metric))
 
     def by(self, method: str | Predictor) -> Ranker:
         """Another method with the same past."""
@@ -162,9 +199,13 @@ class Ranker:
     def rank(
         self, curves: Iterable[Curve], epochs: int | None = None, level: float = LEVEL, seed: int = 0
     ) -> pd.DataFrame:
-        """Rank the candidates that these curves belong to; see :func:`ncore.predict.rank_curves`."""
+        """Rank the candidates that these curves belong to; see :func:`ncore.predict.rank_curves`.
+
+        Values are on the scale of the metric (``Metric.on_scale``), from 0 to 1 and higher is better.
+        """
         # Sorted, so that the result does not depend on the order in which runs were listed.
         curves = sorted(told_apart(curves), key=in_order)
+        self._check_metric(curves)
         predictor, k = self._taught(curves), _as_of(curves, epochs)
         used = [curve.until(k) for curve in curves]
         usable = [curve for curve in used if curve.usable]
@@ -173,7 +214,7 @@ class Ranker:
         groups: dict[str, list[int]] = {}
         for index, curve in enumerate(curves):
             groups.setdefault(curve.candidate, []).append(index)
-        known = _measured([[curves[index] for index in members] for members in groups.values()], k)
+        known = measured([[curves[index] for index in members] for members in groups.values()], k)
         longest = max(curve.horizon for curve in usable)
         half_width = NormalDist().inv_cdf(0.5 + level / 2)
         # What forecasts share with each other they don't share with what is measured.
@@ -214,10 +255,19 @@ class Ranker:
         apart_sds = dict(zip(table["candidate"], table["own"], strict=True))
         table = table[list(COLUMNS)]
         table.attrs = {"method": predictor.name, "label": predictor.label, "epochs": k, "level": level}
+        table.attrs["metric"] = self.past.metric
         table.attrs["own"] = apart_sds
-        if held_out := recognised(curve.sketch for curve in curves if curve.sketch):
-            table.attrs["held_out"] = list(held_out)
+        if isinstance(self.method, str) and (held_out := self.past.held_out(curves, self.method)):
+            table.attrs["held_out"] = held_out
         return table
+
+    def _check_metric(self, curves: Iterable[Curve]) -> None:
+        for curve in curves:
+            if curve.metric != self.past.metric:
+                raise InputError(
+                    f"A curve of {curve.candidate!r} is of {curve.metric}, but the ranking is by {self.past.metric}: "
+                    f"give `metric` to both."
+                )
 
 
 def said_of_past(ranking: pd.DataFrame) -> str:
@@ -226,8 +276,11 @@ def said_of_past(ranking: pd.DataFrame) -> str:
     Args:
         ranking: As :meth:`Ranker.rank` makes it.
     """
-    known = ranking.attrs.get("held_out", ())
-    return f"These are pictures of {', '.join(known)}: what past runs on them taught was left out." if known else ""
+    if not (known := ranking.attrs.get("held_out")):
+        return ""
+    rest = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
+    shown = ", ".join(known[:_MOST_NAMED]) + rest
+    return f"This data shares pictures with {shown}: what past runs on these taught was left out."
 
 
 def probability_ahead(table: pd.DataFrame, first: str, second: str) -> float:
@@ -249,43 +302,6 @@ def _as_of(curves: Sequence[Curve], epochs: int | None) -> int:
     return max((int(curve.epochs[-1]) for curve in curves if curve.usable), default=1) if epochs is None else epochs
 
 
-def _measured(candidates: Iterable[Sequence[Curve]], k: int) -> dict[str, tuple[float, float, str]]:
-    """Mean, its standard deviation, and what to know of them, of the candidates that ended by epoch k.
-
-    The variance is that of a mean over seeds, s^2/n, and that of an accuracy on a finite test set, p (1 - p)/m, which
-    more seeds don't make smaller. A single seed is given the variance between the seeds of the others, in the mean.
-    """
-    ended: dict[str, list[Curve]] = {}
-    for members in candidates:
-        counted = [curve for curve in members if curve.status not in ("failed", "unreadable")]
-        if counted and all(_has_ended(curve, k) for curve in counted):
-            ended[counted[0].candidate] = counted
-    finals = {name: np.array([curve.observed for curve in members]) for name, members in ended.items()}
-    several = [values for values in finals.values() if values.size > 1]
-    degrees = sum(values.size - 1 for values in several)
-    pooled = sum(float(((values - values.mean()) ** 2).sum()) for values in several) / degrees if degrees else math.nan
-    found = {}
-    for name, values in finals.items():
-        mean = math.fsum(values) / values.size
-        seeds = (float(values.var(ddof=1)) if values.size > 1 else pooled) / values.size
-        images = min((curve.test_images for curve in ended[name] if curve.test_images is not None), default=None)
-        finite = mean * (1 - mean) / images if images else math.nan
-        note = ""
-        if math.isnan(seeds):
-            note = "with one seed, the interval holds the noise of the test set only"
-            if math.isnan(finite):
-                note = "there is no interval, as there is one seed and the size of the test set is not known"
-        parts = [part for part in (seeds, finite) if not math.isnan(part)]
-        found[name] = mean, math.sqrt(sum(parts)) if parts else math.nan, note
-    return found
-
-
-def _has_ended(curve: Curve, k: int) -> bool:
-    """Whether all of a run, its final accuracy included, was known after epoch k."""
-    done = curve.status == "finished" and math.isfinite(curve.observed)
-    return done and curve.epochs.size > 0 and bool(curve.epochs[-1] <= k)
-
-
 def _check(predictor: Predictor, epochs: int, level: float, curves: Sequence[Curve], usable: Sequence[Curve]) -> None:
     """Refuse what cannot be ranked."""
     if not curves:
@@ -298,6 +314,14 @@ def _check(predictor: Predictor, epochs: int, level: float, curves: Sequence[Cur
         raise InputError(
             f"The method {predictor.name!r} needs {predictor.min_epochs} epochs or more but got epochs={epochs}: "
             f"give more, or use another method ({DEFAULT_METHOD!r} needs one)."
+        )
+    if not usable and curves[0].metric != ACCURACY:
+        first = next((curve for curve in curves if curve.status not in ("failed", "unreadable")), curves[0])
+        why = _problem(first, epochs) if first.status in ("failed", "unreadable") else first.warnings
+        raise InputError(
+            f"The metric {curves[0].metric!r} is not known of any of the {len(curves)} runs in epochs 1 to {epochs} "
+            f"({first.candidate!r}: {why or _problem(first, epochs)}): record them anew, with what it follows from, "
+            f"or rank by another metric ({ACCURACY!r} is always recorded)."
         )
     if not usable:
         problem = _problem(curves[0], epochs)
@@ -318,7 +342,7 @@ def _problem(curve: Curve, epochs: int, now: bool = False) -> str:
     if curve.status in ("failed", "unreadable"):
         return f"{curve.status}: {curve.reason or 'no reason was recorded'}"
     if curve.epochs.size == 0:
-        return f"{curve.status}, with no validation accuracy in epochs 1 to {epochs}"
+        return f"{curve.status}, with no validation {get_metric(curve.metric).label} in epochs 1 to {epochs}"
     if curve.epochs[-1] < epochs:
         if now:
             return f"{curve.status}, with {curve.epochs[-1]} epochs where others have {epochs}"

@@ -5,14 +5,17 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from ncore.errors import NcoreError
 from ncore.predict.calibration import LEVEL
 from ncore.predict.curves import Curve, StoreLike, curves_from_store
 from ncore.predict.experience import Task
 from ncore.predict.forecast import Predictor
 from ncore.predict.predictors.registry import DEFAULT_METHOD, get_predictor
 from ncore.predict.ranker import Past, Ranker
+from ncore.predict.units import in_units
+from ncore.scores.metrics import ACCURACY, find_metric, get_metric
 
-__all__ = ["rank", "rank_curves"]
+__all__ = ["metric_of_recipe", "rank", "rank_curves"]
 
 
 def rank(
@@ -23,8 +26,11 @@ def rank(
     mode: str | None = None,
     level: float = LEVEL,
     seed: int = 0,
+    metric: str | None = None,
 ) -> pd.DataFrame:
     """Rank the candidates of a store by the final accuracy that they reached, or that their epochs so far promise.
+
+    Or by another metric: then read accuracy as that.
 
     By default this is as of now: with all that is known. As of an earlier epoch it is what would have been said then:
     of the runs that are ranked, whatever came after that epoch, where they ended above all, is not used.
@@ -41,6 +47,8 @@ def rank(
         mode: The training mode; None if the runs share one.
         level: Probability of the interval, in (0, 1).
         seed: Of the Monte-Carlo draws behind ``p_best``.
+        metric: What is ranked by, a name of ``ncore.scores.metrics.metric_names()``; None for what the recipe of the
+            newest run named, else the accuracy. ``attrs["metric"]`` of the table says which it was.
 
     Returns:
         One row a candidate, as ``rank_curves`` describes.
@@ -53,9 +61,30 @@ def rank(
         from ncore.store import open_store
 
         store = open_store(os.fspath(store))
-    curves = curves_from_store(store, dataset=dataset, mode=mode)
-    ranker = Ranker(method, Past.of(store, _common(curves, "dataset"), _common(curves, "mode")))
-    return ranker.rank(curves, epochs=epochs, level=level, seed=seed)
+    metric = metric_of_recipe(store, dataset, mode) if metric is None else get_metric(metric).name
+    curves = curves_from_store(store, dataset=dataset, mode=mode, metric=metric)
+    ranker = Ranker(method, Past.of(store, _common(curves, "dataset"), _common(curves, "mode"), metric))
+    return in_units(ranker.rank(curves, epochs=epochs, level=level, seed=seed))
+
+
+def metric_of_recipe(store: StoreLike, dataset: str | None = None, mode: str | None = None) -> str:
+    """The metric that the recipe of the newest of these runs named; the accuracy if it named none, or can't be read.
+
+    Args:
+        store: An open store.
+        dataset, mode: Of the runs; None for any.
+    """
+    runs = store.runs()
+    for column, wanted in (("dataset", dataset), ("mode", mode)):
+        runs = runs if wanted is None else runs[runs[column] == wanted]
+    if runs.empty or "created" not in runs:
+        return ACCURACY
+    try:
+        newest = store.run(runs.sort_values("created", kind="stable")["run"].iloc[-1])
+    except NcoreError:
+        return ACCURACY
+    named = find_metric(str(getattr(getattr(newest, "manifest", None), "info", {}).get("metric", "")))
+    return named.name if named else ACCURACY
 
 
 def rank_curves(
@@ -94,7 +123,8 @@ def rank_curves(
         One row a candidate, sorted by rank, with the columns
 
         - candidate: its name;
-        - predicted, lower, upper: accuracy at the end of training and its interval, fractions;
+        - predicted, lower, upper: accuracy at the end of training, or the metric that the curves are of, and its
+          interval, fractions or the metric's units;
         - rank: 1 is best; equal predictions have equal ranks, the best of theirs (1, 2, 2, 4);
         - p_best: probability of being the best of those that can be ranked; sums to 1, draws shared by ties;
         - seeds: how many runs the prediction rests on;
@@ -104,8 +134,9 @@ def rank_curves(
         - kind: "measured" or "forecast".
 
         ``attrs`` of the table holds the method, its label, the epochs, the level, each candidate's standard deviation
-        of what it doesn't share with the others, and, where the runs were recognised to have pictures of the
-        benchmark's datasets, so that nothing was learned of these, their names (``held_out``).
+        of what it doesn't share with the others, the metric, and, where the runs were recognised to share pictures
+        with other datasets, of the benchmark or of one's own, so that nothing was learned of these, their names
+        (``held_out``); of a predictor, which is used as it is, nothing is held out.
 
     Raises:
         InputError: There is no curve or none that can be ranked, or an argument is out of range, or the method
@@ -126,8 +157,9 @@ def rank_curves(
     curves = list(curves)
     if isinstance(method, str) and experience is not None and not experience:
         method = get_predictor(method)
-    past = Past([curve.dataset for curve in curves], _common(curves, "mode"), lambda: experience or ())
-    return Ranker(method, past).rank(curves, epochs=epochs, level=level, seed=seed)
+    metric = _common(curves, "metric") or ACCURACY
+    past = Past([curve.dataset for curve in curves], _common(curves, "mode"), lambda: experience or (), metric)
+    return in_units(Ranker(method, past).rank(curves, epochs=epochs, level=level, seed=seed))
 
 
 def _common(curves: Sequence[Curve], what: str) -> str:

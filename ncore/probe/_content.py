@@ -1,42 +1,25 @@
-"""What pictures hold, however they are stored: digests of what is decoded tell the same data, and copies, by content.
-
-A picture's digest is that of its pixels in full, upright, in RGB, or with their transparency where there is any, or as
-numbers where they have more than 8 bits: the same for every file that decodes to the same, whatever its name, format
-or compression, and whatever size a candidate wants.
-
-To look at pictures for the first time takes about as long as to decode them in full: on one core 0.3 ms each for those
-of 28 and 32 pixels (60,000 of CIFAR-10, 30,000 of Fashion-MNIST), 5 ms for photographs of 500 x 375, 220 ms for those
-of 12 megapixels. From then on, where they are files, it is 0.01 ms.
-"""
+"""What examples hold, however they are stored: digests of what is decoded tell the same data, and copies."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from typing import Any, Protocol
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from ncore.probe._content_cache import RECORD, ContentCache
-from ncore.probe._copies import perceptual_hashes, small
-from ncore.probe.images import CHUNK, EXIF_ORIENTATION
-from ncore.probe.sources.pictures import Pictures, naming
+from ncore.probe._content_cache import ContentCache
+from ncore.probe.modalities.base import RECORD, Items, Modality
 from ncore.probe.sources.split_names import nfc
 
-__all__ = ["SKETCHED", "Contents", "Cut", "digests_of", "picture_digest", "sketch_of", "upright"]
+__all__ = ["SKETCHED", "Contents", "Cut", "digests_of", "sketch_of"]
 
 SKETCHED = 64
-"""Pictures in a sketch: those with the smallest digests, a fair sample that is the same wherever they are."""
-
-
-_MOST_FRAMES = 65_535
+"""Examples in a sketch: those with the smallest digests, a fair sample that is the same wherever they are."""
 
 
 class Cut(Protocol):
-    """What digests are made of: see ``ncore.probe.datasets.ImageDataset``."""
+    """What digests are made of: see ``ncore.probe.datasets.Dataset``."""
 
     class_names: list[str]
     splits: Any
@@ -44,90 +27,35 @@ class Cut(Protocol):
 
 
 class Contents:
-    """What the pictures of one set of a source hold; each is looked at once, and what is a file not again later.
+    """What the examples of one set of a source hold; each is looked at once, and what is a file not again later.
 
     Args:
-        pictures: The set's.
+        items: The set's examples.
         count: How many there are.
+        modality: Looks at them.
     """
 
-    def __init__(self, pictures: Pictures, count: int) -> None:
-        self._pictures, self._known = pictures, np.zeros(count, dtype=bool)
+    def __init__(self, items: Items, count: int, modality: Modality) -> None:
+        self._items, self._modality, self._known = items, modality, np.zeros(count, dtype=bool)
         self._records = np.zeros(count, dtype=RECORD)
 
     def of(self, rows: np.ndarray) -> np.ndarray:
-        """Records of pictures: ``digest``, ``hash``, ``telling`` (see ``perceptual_hashes``) and ``frames`` of each.
+        """Records of examples, see :data:`~ncore.probe.modalities.base.RECORD`.
 
         Raises:
             InputError: One can't be decoded; names its file or place.
         """
         missing = np.unique(rows[~self._known[rows]])
         if missing.size:
-            cache = ContentCache(self._pictures, missing)
+            cache = ContentCache(self._items, missing)
             found = cache.found
             self._records[missing[found]] = cache.records[found]
             rest = missing[~found]
             if rest.size:
-                self._records[rest] = _look_at(self._pictures, rest)
+                self._records[rest] = self._modality.look_at(self._items, rest)
                 cache.keep(self._records[missing])
             self._known[missing] = True
         return self._records[rows]
-
-
-def _look_at(pictures: Pictures, rows: np.ndarray) -> np.ndarray:
-    """Decode pictures by threads."""
-
-    def chunk(start: int) -> np.ndarray:
-        own = rows[start : start + CHUNK]
-        records = np.zeros(len(own), dtype=RECORD)
-        shrunk = []
-        for at, row in enumerate(own.tolist()):
-            with naming(pictures, row):
-                image = pictures[row]
-                records["frames"][at] = min(getattr(image, "n_frames", 1), _MOST_FRAMES)
-                image = upright(image)
-                records["digest"][at] = picture_digest(image)
-                shrunk.append(small(image))
-        records["hash"], records["telling"] = perceptual_hashes(np.stack(shrunk))
-        return records
-
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        try:
-            return np.concatenate(list(pool.map(chunk, range(0, len(rows), CHUNK))))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def upright(image: Image.Image) -> Image.Image:
-    """The picture as it is to be seen, decoded in full."""
-    image.load()
-    return ImageOps.exif_transpose(image) if image.getexif().get(EXIF_ORIENTATION, 1) != 1 else image
-
-
-def picture_digest(image: Image.Image) -> bytes:
-    """Sixteen bytes that depend on every pixel of an upright picture, and on nothing else.
-
-    Example:
-        >>> grey = Image.new("L", (4, 4), 7)
-        >>> picture_digest(grey) == picture_digest(grey.convert("RGBA"))
-        True
-    """
-    if image.mode.startswith("I"):
-        pixels, mode = np.asarray(image).astype("<i4").tobytes(), "I"
-    elif image.mode == "F":
-        pixels, mode = np.asarray(image).astype("<f4").tobytes(), "F"
-    else:
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            clear = image.getchannel("A").getextrema() != (255, 255)
-        else:
-            clear = False
-        mode = "RGBA" if clear else "RGB"
-        pixels = (image if image.mode == mode else image.convert(mode)).tobytes()
-    state = blake2b(f"{mode} {image.width} {image.height} ".encode(), digest_size=16)
-    state.update(pixels)
-    return state.digest()
 
 
 def digests_of(data: Cut) -> dict[str, Any]:
@@ -137,10 +65,10 @@ def digests_of(data: Cut) -> dict[str, Any]:
         data: As loaded.
 
     Returns:
-        ``data``, a digest of all pictures with their labels as they are named, whatever their order; where each seed
+        ``data``, a digest of all examples with their labels as they are named, whatever their order; where each seed
         cuts the data anew, of all that a cut can choose from. ``cut``, a digest of who is in which set. ``sketch``,
-        sixteen hexadecimal digits of each of the ``SKETCHED`` pictures whose digests are the smallest, ascending, so
-        that data that share pictures share some of these.
+        sixteen hexadecimal digits of each of the ``SKETCHED`` examples whose digests are the smallest, ascending, so
+        that data that share examples share some of these.
     """
     names = [nfc(name).encode() for name in data.class_names]
     sets = {name: (split.content, split.labels) for name, split in data.splits.items()}
@@ -158,7 +86,7 @@ def digests_of(data: Cut) -> dict[str, Any]:
 
 
 def sketch_of(digests: np.ndarray, count: int = SKETCHED) -> list[str]:
-    """The smallest of pictures' digests, in hexadecimal, each once.
+    """The smallest of examples' digests, in hexadecimal, each once.
 
     Args:
         digests: S16 (N,).

@@ -14,13 +14,10 @@ from pathlib import Path
 import numpy as np
 import PIL
 
-from ncore.probe.sources.pictures import Pictures
+from ncore.probe.modalities.base import RECORD, Items
 
-__all__ = ["MOST_BYTES", "RECORD", "ContentCache", "cache_folder"]
+__all__ = ["MOST_BYTES", "ContentCache", "cache_folder"]
 
-#: What is known of a picture: the digest of its pixels, its perceptual hash and whether that tells anything, and how
-#: many frames or pages its file has.
-RECORD = np.dtype([("digest", "S16"), ("hash", "<u8"), ("telling", "?"), ("frames", "<u2")])
 _KEPT = np.dtype([("stamp", "S16"), *RECORD.descr])
 _FORMAT = f"3-pillow-{PIL.__version__}"
 MOST_BYTES = 256_000_000  # of all files of the cache: the oldest go first
@@ -42,11 +39,11 @@ class ContentCache:
         records: What is known of these.
     """
 
-    def __init__(self, pictures: Pictures, rows: np.ndarray) -> None:
+    def __init__(self, items: Items, rows: np.ndarray) -> None:
         self.found, self.records = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=RECORD)
         self._file: Path | None = None
         self._kept = np.zeros(0, dtype=_KEPT)
-        place, stamps = pictures.stamps(rows)
+        place, stamps = items.stamps(rows)
         if not place:
             return
         self._stamps = np.array(stamps, dtype="S16")

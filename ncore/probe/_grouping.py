@@ -31,7 +31,7 @@ def apart(groups: dict[str, np.ndarray], names: Sequence[str], what: str) -> Non
             if shared.size:
                 raise InputError(
                     f"{what}: the group {names[shared[0]]!r} is in {one} and in {other} as these sets are given"
-                    f"{f', as are {shared.size - 1} more' if shared.size > 1 else ''}: move its pictures to one side, "
+                    f"{f', as are {shared.size - 1} more' if shared.size > 1 else ''}: move its examples to one side, "
                     "or leave `group` out."
                 )
 
@@ -45,14 +45,14 @@ def whole_groups(
     class_names: Sequence[str],
     what: str,
 ) -> np.ndarray:
-    """Choose groups that together have about ``size`` pictures, each class in its proportion as well as it can be.
+    """Choose groups that together have about ``size`` examples, each class in its proportion as well as it can be.
 
     Groups are added in a random order where that brings the counts of classes nearer to those wanted (by the sum of
     squared differences over the wanted counts), then moved and exchanged as long as that does. The best of several
     orders is taken.
 
     Args:
-        groups: The number of each picture's group, int64 (N,).
+        groups: The number of each example's group, int64 (N,).
         labels: Their labels, int64 (N,).
         size: Pictures wanted.
         after: How many further sets the other groups have to provide with every class.
@@ -61,7 +61,7 @@ def whole_groups(
         what: The set, for messages.
 
     Returns:
-        Rows of the pictures, ascending.
+        Rows of the examples, ascending.
 
     Raises:
         InputError: There is no such choice.
@@ -70,11 +70,11 @@ def whole_groups(
     classes, columns = np.unique(labels, return_inverse=True)
     if len(present) == 1:
         raise InputError(
-            f"{what}: all {len(groups)} pictures are of one group, so no set can be held apart from the others: choose "
+            f"{what}: all {len(groups)} examples are of one group, so no set can be held apart from the others: choose "
             "another `group`, or leave it out."
         )
     if not 1 <= size < len(groups):
-        raise InputError(f"{what} was asked to have {size} images, but {len(groups)} are there for it and the sets "
+        raise InputError(f"{what} was asked to have {size} examples, but {len(groups)} are there for it and the sets "
                          "after it: ask for fewer.")  # fmt: skip
     counts = np.zeros((len(present), len(classes)))
     np.add.at(counts, (inverse, columns), 1)

@@ -1,8 +1,8 @@
-"""Which picture belongs to which set: class subsets and groups, then train, validation and test, stratified and seeded.
+"""Which example belongs to which set: class subsets and groups, then train, validation and test, stratified and seeded.
 
 A set that the source has itself is used under its own name. A missing one is carved out of the source's train set:
 20% of it, or exactly the size asked for. So a source of one set is cut 60/20/20, one with its own test set 80/20.
-Train takes what is left, or a subsample of it. Test and validation don't depend on how many train images are wanted.
+Train takes what is left, or a subsample of it. Test and validation don't depend on how many train examples are wanted.
 """
 
 from __future__ import annotations
@@ -105,23 +105,24 @@ def partition(
     told: np.ndarray | None = None,
     groups: tuple[Mapping[str, np.ndarray], Sequence[str]] | None = None,
 ) -> dict[str, Part]:
-    """Choose the images of train, validation and test; no image is in two of them.
+    """Choose the examples of train, validation and test; no example is in two of them.
 
     Args:
         labels: int64 labels of each set that the source has, ``train`` at least; negative ones are left out.
-        sizes: Images wanted in each of ``SPLITS``; None for all there are, or 20% of train for a set to be carved out.
+        sizes: Examples wanted in each of ``SPLITS``; None for all there are, or 20% of train for a set to be carved
+            out.
         seed: Of the choice.
         class_names: For messages.
         what: The dataset's name, for messages.
-        told: The set that each image of the source's only one is for, by name.
-        groups: The number of each image's group, by the source's sets, and the groups' names: those of one group are in
-            one set.
+        told: The set that each example of the source's only one is for, by name.
+        groups: The number of each example's group, by the source's sets, and the groups' names: those of one group
+            are in one set.
 
     Returns:
         For each of ``SPLITS`` the source's set it is taken from and ascending indices within that.
 
     Raises:
-        InputError: Too few images, in all or of a class.
+        InputError: Too few examples, in all or of a class.
     """
     left = {name: np.flatnonzero(values >= 0) for name, values in labels.items()}
     pools = {name: name for name in labels}
@@ -159,14 +160,14 @@ def partition(
 
 
 def check_counts(labels: np.ndarray, chosen: np.ndarray, least: int, class_names: Sequence[str], what: str) -> None:
-    """Refuse a choice in which a class has fewer than ``least`` images."""
+    """Refuse a choice in which a class has fewer than ``least`` examples."""
     counts = np.bincount(labels[chosen], minlength=len(class_names))
     poor = [f"{class_names[label]!r} has {counts[label]}" for label in np.flatnonzero(counts < least).tolist()]
     if poor:
         shown = ", ".join(poor[:5]) + (f" and {len(poor) - 5} more classes" if len(poor) > 5 else "")
         raise InputError(
-            f"{what} has too few images per class ({shown}, where {least} or more are needed): "
-            "add images, ask for smaller validation and test sets, or choose `classes`."
+            f"{what} has too few examples per class ({shown}, where {least} or more are needed): "
+            "add examples, ask for smaller validation and test sets, or choose `classes`."
         )
 
 
@@ -178,11 +179,11 @@ def stratified(labels: np.ndarray, indices: np.ndarray, size: int, rng: np.rando
     """
     present, inverse, counts = np.unique(labels[indices], return_inverse=True, return_counts=True)
     if size < 1:
-        raise InputError(f"{what} was asked to have {size} images, but it must have at least 1.")
+        raise InputError(f"{what} was asked to have {size} examples, but it must have at least 1.")
     if size > len(indices):
-        raise InputError(f"{what} was asked to have {size} images, but only {len(indices)} are left: ask for fewer.")
+        raise InputError(f"{what} was asked to have {size} examples, but only {len(indices)} are left: ask for fewer.")
     if size < len(present):
-        raise InputError(f"{what} was asked to have {size} images, but {len(present)} classes need one each.")
+        raise InputError(f"{what} was asked to have {size} examples, but {len(present)} classes need one each.")
     quota = size * counts / len(indices)
     take = np.floor(quota).astype(np.int64)
     take[np.argsort(take - quota, kind="stable")[: size - take.sum()]] += 1
@@ -197,7 +198,7 @@ def stratified(labels: np.ndarray, indices: np.ndarray, size: int, rng: np.rando
 
 
 def probe_rows(labels: np.ndarray, count: int) -> np.ndarray:
-    """Which training pictures make the probe, ascending: the same for every candidate and every seed of it.
+    """Which training examples make the probe, ascending: the same for every candidate and every seed of it.
 
     Drawn once with a fixed seed, each class in its proportion, as data are often sorted by class.
 

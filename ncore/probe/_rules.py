@@ -9,7 +9,7 @@ import numpy as np
 
 from ncore.errors import InputError
 from ncore.probe._partition import SHARE, SPLITS, Part
-from ncore.probe.sources.pictures import Raw
+from ncore.probe.sources.pools import Raw
 from ncore.probe.sources.split_rules import ROLES, TimeCut, groups_told, sets_by_time, sets_told
 
 __all__ = ["Rules"]
@@ -35,10 +35,10 @@ class Rules:
     def read(
         self, raw: Raw, labels: Mapping[str, np.ndarray], what: str
     ) -> tuple[np.ndarray | None, tuple[dict[str, np.ndarray], list[str]] | None, list[str]]:
-        """What the columns say, of the pictures whose labels are not negative.
+        """What the columns say, of the examples whose labels are not negative.
 
         Returns:
-            The set of each picture of the source's only one, groups and their names, both as ``partition`` takes them,
+            The set of each example of the source's only one, groups and their names, both as ``partition`` takes them,
             and what is to be said.
 
         Raises:
@@ -66,7 +66,7 @@ class Rules:
         for pool, own in numbers.items():
             groups[pool][kept[pool]] = own
         if len(names) == sum(map(len, kept.values())):
-            said.append(f"Every picture is a group of its own in {self.columns['group']}, so that it changes nothing.")
+            said.append(f"Every example is a group of its own in {self.columns['group']}, so that it changes nothing.")
         return told, (groups, names), said
 
     def check(
@@ -97,7 +97,7 @@ class Rules:
             asked = sizes.get(split)
             wanted = asked or round(SHARE * own)
             if abs(len(rows) - wanted) > (0 if asked else _FAR * wanted):
-                said.append(f"Whole groups make {split} {len(rows)} pictures, where {wanted} were wanted.")
+                said.append(f"Whole groups make {split} {len(rows)} examples, where {wanted} were wanted.")
             whole = np.bincount(labels[pool][labels[pool] >= 0], minlength=len(class_names)) / own
             share = np.bincount(labels[pool][rows], minlength=len(class_names)) / len(rows)
             uneven = np.flatnonzero((share > _UNEVEN * whole) | (share < whole / _UNEVEN))

@@ -1,4 +1,4 @@
-"""What a candidate makes of a few pictures, tried before anything is trained on what it gives."""
+"""What a candidate makes of a few examples, tried before anything is trained on what it gives."""
 
 from __future__ import annotations
 
@@ -6,53 +6,52 @@ import torch
 from torch import nn
 
 from ncore.errors import InputError
-from ncore.probe.images import InputSpec
+from ncore.probe.modalities.base import Input
 from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.models import Removed
 
 __all__ = ["check_removed", "classes_as_features", "probe"]
 
 
-def probe(module: nn.Module, input_spec: InputSpec, name: str) -> int:
-    """Number of features, by passing two pictures of noise through, one of them alone, and both again.
+def probe(module: nn.Module, takes: Input, name: str) -> int:
+    """Number of features, by passing two examples of noise through, one of them alone, and both again.
 
     Raises:
         InputError: The module refuses them, gives something else than features, or not the same the second time, or not
-            the same for a picture alone.
+            the same for an example alone.
     """
-    shape = (input_spec.channels, input_spec.size, input_spec.size)
-    pictures = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    examples = takes.trial()
     kept = module.state_dict()
     buffers = {key: value.clone() for key, value in module.named_buffers() if key in kept}
     try:
         with torch.no_grad():
-            features = module(pictures)
+            features = module(examples)
     except InputError:
         raise
     except Exception as error:
         raise InputError(
-            f"{name} does not take pictures of {'x'.join(map(str, shape))} ({first_line(error)}): "
-            "set `input_size` and `channels` to what it was built for, or `remove` to its output layer."
+            f"{name} does not take {takes.words} ({first_line(error)}): {takes.remedy}, or set `remove` to its "
+            "output layer."
         ) from error
     if not isinstance(features, torch.Tensor) or features.ndim != 2 or len(features) != 2:
         found = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features).__name__
-        raise InputError(f"{name} gives {found} for 2 pictures, but features (2, F) were expected: use `remove`.")
+        raise InputError(f"{name} gives {found} for 2 examples, but features (2, F) were expected: use `remove`.")
     if not features.isfinite().all():
-        raise InputError(f"{name} gives features that are not finite for pictures of noise: look at its weights.")
+        raise InputError(f"{name} gives features that are not finite for examples of noise: look at its weights.")
     try:
         with torch.no_grad():
-            alone, again = module(pictures[:1]), module(pictures)
+            alone, again = module(examples[:1]), module(examples)
         same = _alike(alone, features[:1])
-    except Exception:  # a norm of one picture's statistics, for one
+    except Exception:  # a norm of one example's statistics, for one
         same, again = False, features
     if not _alike(again, features):
         raise InputError(
-            f"{name} gives other features for the same pictures when it is asked again, as models do that mask or "
+            f"{name} gives other features for the same examples when it is asked again, as models do that mask or "
             "sample their inputs: use one that is meant for classification, or a `python:` factory that turns this off."
         )
     if not same:
         raise InputError(
-            f"{name} gives other features for a picture alone than among others, as norms do that use a batch's own "
+            f"{name} gives other features for an example alone than among others, as norms do that use a batch's own "
             "statistics in evaluation mode: use a `python:` factory that gives it `track_running_stats`."
         )
     changed = [key for key, value in module.named_buffers() if key in buffers and not value.equal(buffers[key])]
@@ -65,7 +64,7 @@ def probe(module: nn.Module, input_spec: InputSpec, name: str) -> int:
 
 
 def check_removed(model: nn.Module, label: str) -> None:
-    """Whether what the user had removed was in the way of a picture at all.
+    """Whether what the user had removed was in the way of an example at all.
 
     Raises:
         InputError: It wasn't, so that it is no output layer.
@@ -73,7 +72,7 @@ def check_removed(model: nn.Module, label: str) -> None:
     removed = {name: module for name, module in model.named_modules() if isinstance(module, Removed)}
     if not any(module.called for module in removed.values()):
         raise InputError(
-            f"`remove` of {label} names {', '.join(removed)}, which no picture passes through: name the layer "
+            f"`remove` of {label} names {', '.join(removed)}, which no example passes through: name the layer "
             "whose output the model gives."
         )
 

@@ -1,13 +1,15 @@
 """Candidates: from one string or a YAML entry to a backbone, a model without its output layer.
 
-==========================  ===========================================================================
+==========================  =====================================================================================
 ``timm:NAME``               a model of timm
 ``torchvision:NAME``        a classification model of torchvision
-``hf:ORG/NAME``             a vision model of transformers, from the hub or a local folder
+``hf:ORG/NAME``             a model of transformers, from the hub or a local folder: of pictures, or an encoder of texts
 ``file:PATH``               weights in a .safetensors file, and ``architecture`` to load them into
 ``python:module:factory``   a function of yours that returns a ``torch.nn.Module``
-``builtin:NAME``, ``NAME``  a built-in network for small pictures, see ``ncore.probe.builtin``
-==========================  ===========================================================================
+``baseline``                no network, but logistic regression, see ``ncore.probe.baselines``
+``embeddings:PATH``         vectors from elsewhere, in a file, by the ids of examples
+``builtin:NAME``, ``NAME``  a built-in network for small pictures, texts or tables, see ``ncore.probe.builtin``
+==========================  =====================================================================================
 
 The output layer is taken off: in timm by ``reset_classifier(0)``, in torchvision and transformers classifiers by an
 identity in place of the last ``Linear`` (SqueezeNet: the last convolution). Feature maps and tokens are averaged.
@@ -30,7 +32,16 @@ from ncore.errors import InputError
 from ncore.probe import builtin
 from ncore.probe._trial import check_removed, classes_as_features, probe
 from ncore.probe.images import ImageShape, InputSpec
-from ncore.probe.sources import model_hf, model_python, model_timm, model_torchvision
+from ncore.probe.modalities.base import Input, NameShape, Shape, TableShape, TextShape
+from ncore.probe.sources import (
+    model_embeddings,
+    model_hf,
+    model_python,
+    model_table,
+    model_text,
+    model_timm,
+    model_torchvision,
+)
 from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.candidate_spec import CandidateSpec, Factory, split_source
 from ncore.probe.sources.models import Features, Loaded, Request, remover
@@ -60,7 +71,8 @@ class Backbone:
     """A candidate without its output layer, ready for an NCP unit.
 
     Args:
-        module: Normalised images (N, C, S, S) to features (N, feature_dim); handed over in evaluation mode.
+        module: From what ``input.prepare`` gives, of pictures (N, C, S, S), to features (N, feature_dim); handed over
+            in evaluation mode.
         feature_dim: Number of features.
         input: What ``module`` wants at its input.
         source: The candidate's source.
@@ -73,7 +85,7 @@ class Backbone:
 
     module: nn.Module
     feature_dim: int
-    input: InputSpec
+    input: Input
     source: str
     name: str
     pretrained: bool
@@ -86,7 +98,7 @@ def load_candidate(
     spec: str | Mapping[str, Any] | CandidateSpec,
     *,
     seed: int = 0,
-    image: ImageShape | None = None,
+    shape: Shape | None = None,
     device: str | torch.device = "cpu",
 ) -> Backbone:
     """Build a candidate and take its output layer off.
@@ -94,8 +106,9 @@ def load_candidate(
     Args:
         spec: A string, a mapping, or what ``CandidateSpec.parse`` made of them.
         seed: Of the random initialisation; the global random state is left as it was.
-        image: The dataset's own pictures (by default 32 pixels, RGB), which models without an input configuration
-            follow: built-in networks up to 32 pixels and others up to 224, unless ``input_size`` says otherwise.
+        shape: Of the dataset's examples; by default pictures of 32 pixels, RGB. Models without an input configuration
+            follow pictures: built-in networks up to 32 pixels and others up to 224, unless ``input_size`` says
+            otherwise.
         device: Where the module goes.
 
     Raises:
@@ -104,15 +117,13 @@ def load_candidate(
         OfflineError: Its weights are neither cached nor reachable.
 
     Example:
-        >>> backbone = load_candidate("lenet", image=ImageShape(1, 8))
+        >>> backbone = load_candidate("lenet", shape=ImageShape(1, 8))
         >>> backbone.feature_dim, backbone.input.size, backbone.parameters
         (84, 8, 43576)
     """
     spec = CandidateSpec.parse(spec)
-    shown = image
-    image = follow(spec, image or ImageShape(3, BUILTIN_SIZE))
     with seeded(seed):
-        loaded = construct(spec, image)
+        loaded = construct(spec, shape or ImageShape(3, BUILTIN_SIZE))
         whole = spec.remove is None and loaded.remove is None
         if spec.remove is not None:
             loaded.remove = remover(spec.remove)
@@ -122,7 +133,7 @@ def load_candidate(
         elif loaded.remove is not None:
             loaded.remove(loaded.model)
         module = Features(loaded.model, loaded.read, spec.output, spec.layout).float().eval()
-        input_spec = resolve_input(spec, loaded.input, image)
+        input_spec = loaded.takes or resolve_input(spec, loaded.input, _pictures(spec, shape))
         feature_dim = probe(module, input_spec, spec.name)
         if spec.remove is not None:
             check_removed(loaded.model, spec.name)
@@ -136,7 +147,7 @@ def load_candidate(
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         output=module.read_from,
         warnings=[
-            *doubts(spec, loaded, input_spec, shown),
+            *doubts(spec, loaded, input_spec, shape if isinstance(shape, ImageShape) else None),
             *(classes_as_features(loaded.model, feature_dim, spec.name) if whole else ()),
         ],
     )
@@ -170,8 +181,25 @@ def follow(spec: CandidateSpec, image: ImageShape) -> ImageShape:
     return ImageShape(spec.channels or image.channels, spec.input_size or own, image.oblong)
 
 
-def construct(spec: CandidateSpec, image: ImageShape) -> Loaded:
-    """Build the whole model, with its source's weights where they are asked for."""
+def construct(spec: CandidateSpec, shape: Shape) -> Loaded:
+    """Build the whole model, with its source's weights where they are asked for.
+
+    Raises:
+        InputError: The candidate takes other examples than the dataset has, among others.
+    """
+    if spec.kind == "baseline":
+        raise InputError(f"{spec.name} is no network: it is fitted by a sweep, beside those.")
+    if spec.kind == "embeddings":
+        return model_embeddings.load(spec)
+    if isinstance(shape, NameShape):
+        raise InputError(
+            f"{spec.name} would be shown names only: give vectors with `embeddings:PATH`, or a dataset with examples."
+        )
+    if isinstance(shape, TextShape):
+        return model_text.load(spec)
+    if isinstance(shape, TableShape):
+        return model_table.load(spec, shape)
+    image = follow(spec, shape)
     if isinstance(spec.architecture, Factory):
         own = spec.architecture
         return model_python.load_factory(own.factory, own.args, {**own.kwargs, **spec.kwargs}, spec.name)
@@ -179,6 +207,11 @@ def construct(spec: CandidateSpec, image: ImageShape) -> Loaded:
     download = spec.pretrained and spec.weights is None and spec.kind != "file"
     request = Request(name, f"{kind}:{name}", spec.kwargs, download, spec.input_size, image)
     return LOADERS[kind](request)
+
+
+def _pictures(spec: CandidateSpec, shape: Shape | None) -> ImageShape:
+    """The pictures that a candidate follows."""
+    return follow(spec, shape if isinstance(shape, ImageShape) else ImageShape(3, BUILTIN_SIZE))
 
 
 def load_builtin(request: Request) -> Loaded:
@@ -224,7 +257,7 @@ def resolve_input(spec: CandidateSpec, own: Mapping[str, Any], image: ImageShape
     )
 
 
-def doubts(spec: CandidateSpec, loaded: Loaded, found: InputSpec, shown: ImageShape | None) -> list[str]:
+def doubts(spec: CandidateSpec, loaded: Loaded, found: Input, shown: ImageShape | None) -> list[str]:
     """What to know of a candidate's weights and input before trusting runs of it.
 
     Args:
@@ -235,6 +268,8 @@ def doubts(spec: CandidateSpec, loaded: Loaded, found: InputSpec, shown: ImageSh
     """
     own, name = loaded.input, spec.name
     said = [*loaded.warnings, *own.get("warnings", [])]
+    if not isinstance(found, InputSpec):
+        return said
     values = f"mean {list(found.mean)} and std {list(found.std)}"
     foreign = spec.weights is not None or spec.kind == "file"  # than those that the preprocessing belongs to
     if found.source == "recipe":

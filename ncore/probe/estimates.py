@@ -9,9 +9,11 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from ncore.errors import InputError
 from ncore.probe._live import LiveBytes
 from ncore.probe.candidates import CandidateSpec, construct, follow
 from ncore.probe.images import ImageShape
+from ncore.probe.modalities.base import Shape
 from ncore.probe.settings import RecordingSettings, TrainingSettings
 from ncore.probe.sources.models import Features, remover
 from ncore.probe.training import EVALUATION_BATCH, ProbedModel, choose_device
@@ -24,7 +26,7 @@ def training_bytes(
     candidate: CandidateSpec,
     training: TrainingSettings,
     recording: RecordingSettings,
-    image: ImageShape,
+    image: Shape,
     classes: int,
     images: Mapping[str, int],
 ) -> int:
@@ -51,6 +53,8 @@ def training_bytes(
         >>> small < large < 2 * small
         True
     """
+    if not isinstance(image, ImageShape):
+        raise InputError("memory is estimated for pictures only; other candidates are measured as they are trained.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what initialises, or loads, weights that are not there
         backbone, shape = _backbone(candidate, image)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,9 +14,7 @@ from PIL import Image, ImageColor, ImageOps
 from ncore.errors import InputError
 
 __all__ = [
-    "CHUNK",
     "DARK",
-    "DEFAULT_MEMORY_GB",
     "EXIF_ORIENTATION",
     "GREY_MODES",
     "INTERPOLATIONS",
@@ -31,7 +27,6 @@ __all__ = [
     "as_mode",
     "check_range",
     "shape_of",
-    "stack",
 ]
 
 INTERPOLATIONS = {
@@ -44,8 +39,6 @@ INTERPOLATIONS = {
 }
 GREY_MODES = ("1", "L", "LA", "I", "F")
 EXIF_ORIENTATION = 0x0112
-DEFAULT_MEMORY_GB = 8.0
-CHUNK = 64  # pictures a thread decodes at a time
 NEARLY_BLACK, DARK = 16, 64
 """Pictures no brighter than this, of 255, were meant otherwise; up to the second, it is said."""
 STATED = ("recipe", "default")
@@ -85,7 +78,7 @@ class InputSpec:
 
     Example:
         >>> spec = InputSpec(channels=1, size=8, mean=(0.5,), std=(0.25,))
-        >>> spec.normalise(torch.full((2, 1, 8, 8), 255, dtype=torch.uint8)).unique().tolist()
+        >>> spec.prepare(torch.full((2, 1, 8, 8), 255, dtype=torch.uint8)).unique().tolist()
         [2.0]
     """
 
@@ -119,7 +112,50 @@ class InputSpec:
                 )
             object.__setattr__(self, what, values)
 
-    def normalise(self, batch: torch.Tensor) -> torch.Tensor:
+    @property
+    def made_alike(self) -> Hashable:
+        """What decides which pixels of a picture are shown."""
+        return self.channels, self.size, self.interpolation, self.crop_pct, self.crop_mode
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What a run records of it."""
+        return asdict(self)
+
+    @property
+    def words(self) -> str:
+        """What it takes, for messages."""
+        return f"pictures of {self.channels}x{self.size}x{self.size}"
+
+    @property
+    def remedy(self) -> str:
+        """What to change where a model doesn't take that."""
+        return "set `input_size` and `channels` to what it was built for"
+
+    def inputs(self, split: Any) -> torch.Tensor:
+        """All pictures of a set, not yet normalised: uint8 (N, C, S, S).
+
+        Raises:
+            InputError: The disk is too small for them, one is broken, or nothing is to be seen in them.
+        """
+        if split.modality.examples != "pictures":
+            raise InputError(f"pictures were expected, but {split.name} holds {split.modality.examples}.")
+        found: torch.Tensor = split.modality.pixels(split, self)
+        return found
+
+    def lengths(self, made: torch.Tensor) -> None:
+        """All are of one length."""
+
+    def content(self) -> bytes:
+        """Nothing beside the module."""
+        return b""
+
+    def trial(self) -> torch.Tensor:
+        """Two pictures of noise, as they are normalised."""
+        shape = (2, self.channels, self.size, self.size)
+        return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+    def prepare(self, batch: torch.Tensor) -> torch.Tensor:
         """Turn uint8 pictures (N, C, S, S) into the float32 that the model takes, on the batch's device."""
         mean = torch.tensor(self.mean, device=batch.device).view(-1, 1, 1)
         std = torch.tensor(self.std, device=batch.device).view(-1, 1, 1)
@@ -279,39 +315,3 @@ def shape_of(images: Sequence[Image.Image]) -> ImageShape:
     grey = all(image.mode.split(";")[0] in GREY_MODES for image in images)
     oblong = any(image.width != image.height for image in images)
     return ImageShape(1 if grey else 3, int(np.median([min(image.size) for image in images])), oblong)
-
-
-def stack(picture: Callable[[int], np.ndarray], count: int, spec: InputSpec, limit_gb: float | None) -> torch.Tensor:
-    """Decode ``count`` pictures by threads into one uint8 tensor (count, C, S, S).
-
-    Args:
-        picture: Gives the pixels (C, S, S) of picture i.
-        count: How many.
-        spec: Their shape.
-        limit_gb: Refuse more memory than this; by default the environment's NCORE_MEMORY_GB, or 8.
-
-    Raises:
-        InputError: The tensor would be larger than the limit.
-    """
-    if limit_gb is None:
-        limit_gb = float(os.environ.get("NCORE_MEMORY_GB", DEFAULT_MEMORY_GB))
-    shape = (count, spec.channels, spec.size, spec.size)
-    needed_gb = np.prod(shape, dtype=np.float64) / 1e9
-    if needed_gb > limit_gb:
-        raise InputError(
-            f"{count} pictures of {spec.channels}x{spec.size}x{spec.size} take {needed_gb:.1f} GB, above the limit "
-            f"of {limit_gb:.1f} GB: subsample the dataset, lower input_size, or raise NCORE_MEMORY_GB."
-        )
-    out = np.empty(shape, dtype=np.uint8)
-
-    def place(start: int) -> None:
-        for index in range(start, min(start + CHUNK, count)):
-            out[index] = picture(index)
-
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        try:
-            list(pool.map(place, range(0, count, CHUNK)))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # one broken picture: don't decode all the others first
-            raise
-    return torch.from_numpy(out)

@@ -7,8 +7,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -17,7 +18,8 @@ from pydantic import Field, PositiveInt
 from ncore.errors import InputError, NcoreError, StoreError, TrainingFailedError
 from ncore.probe.candidates import CandidateSpec
 from ncore.probe.datasets import DatasetSpec
-from ncore.probe.session import About, Session
+from ncore.probe.rows_on_disk import beside, default
+from ncore.probe.session import About, Ready, Session
 from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, identity_of, read_settings
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class Job(Settings):
     training: TrainingSettings = TrainingSettings()
     recording: RecordingSettings = RecordingSettings()
     notes: str = ""
+    metric: str = ""
     base: str = Field(default_factory=os.getcwd)
     clock: Literal["wall", "processor"] = "wall"
     until: PositiveInt | None = None
@@ -103,24 +106,30 @@ class Job(Settings):
         Raises:
             NcoreError: Why the run failed.
         """
-        with self.prepared(store) as session:
-            return session.train(store, take_over)
+        with self._loaded(store) as ready:
+            return ready.train(store, take_over)
 
     @contextlib.contextmanager
-    def prepared(self, store: Store | None = None) -> Iterator[Session]:
-        """Load everything, and hand over what trains it, and what is trained; meanwhile in the folder ``base``.
-
-        Args:
-            store: Where it is recorded as a failed run if something cannot be loaded; None for nowhere.
+    def prepared(self) -> Iterator[Session]:
+        """Load everything, and hand over what trains a network, and that; meanwhile in the folder ``base``.
 
         Raises:
-            NcoreError: A candidate or a dataset cannot be loaded.
+            NcoreError: A candidate or a dataset cannot be loaded, or the candidate is no network.
         """
+        with self._loaded(None) as ready:
+            if not isinstance(ready, Session):
+                raise InputError(f"{self.candidate.name} is a baseline, which is no network: choose another candidate.")
+            yield ready
+
+    @contextlib.contextmanager
+    def _loaded(self, store: Store | None) -> Iterator[Ready]:
+        """Load everything; a store gets a failed run if something cannot be loaded."""
         if self.base not in sys.path:
             sys.path.append(self.base)  # `python:` candidates of a module beside the recipe
         with contextlib.chdir(self.base):
             try:
-                session = _prepare(self, expand(self.candidate), expand(self.dataset))
+                place = default() if store is None else beside(store)
+                session = _prepare(self, expand(self.candidate), expand(self.dataset), place)
             except NcoreError as error:
                 _record_failure(store, self, str(error))
                 raise
@@ -170,20 +179,25 @@ def filled_in(text: str, of: str) -> str:
         raise InputError(f"{text!r} of {of!r} has a $ that names no variable: write it as $$.") from error
 
 
-def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Session:
-    """Load everything."""
+def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec, place: Path) -> Ready:
+    """Load everything; in ``place`` is what memory is too small for."""
     import torch
 
+    from ncore.probe._baseline_run import baseline_session
     from ncore.probe._content import digests_of
     from ncore.probe._costs import costs_of
     from ncore.probe._weights import weights_digest
     from ncore.probe.candidates import load_candidate
-    from ncore.probe.contents import trained_from_other_weights
+    from ncore.probe.contents import trained_from_other_weights, weights_on_disk
     from ncore.probe.datasets import load_dataset
-    from ncore.probe.training import MEMORY_FORMATS, Examples, ProbedModel, Trainer, choose_device, frozen_features
+    from ncore.probe.rows_on_disk import fits_in_memory, on_disk
+    from ncore.probe.training import MEMORY_FORMATS, ProbedModel, Trainer, choose_device, frozen_features
     from ncore.probe.unit import NCPUnit
 
     started = job.now()
+    if candidate.kind == "baseline":
+        data = load_dataset(dataset, seed=dataset.cut_seed(job.seed), place=place)
+        return Ready(baseline_session(job, data, started), data)
     settings = job.settings
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
@@ -191,14 +205,13 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Sessio
     torch.backends.cudnn.deterministic = True
     device = choose_device(settings.device)
     # Cut alike for all seeds, so that they are runs on the same data, unless it is asked to be cut anew for each.
-    data = load_dataset(dataset, seed=dataset.cut_seed(job.seed))
-    backbone = load_candidate(candidate, seed=job.seed, image=data.image, device=device)
-    digests = digests_of(data) | {"weights": weights_digest(backbone.module)}
-    pixels = {name: split.tensor(backbone.input) for name, split in data.splits.items()}
-    examples = {
-        name: Examples(pixels[name], torch.from_numpy(split.labels), backbone.input.normalise)
-        for name, split in data.splits.items()
-    }
+    data = load_dataset(dataset, seed=dataset.cut_seed(job.seed), place=place)
+    backbone = load_candidate(candidate, seed=job.seed, shape=data.shape, device=device)
+    weights = weights_digest(backbone.module, backbone.input.content())
+    digests = digests_of(data) | {"weights": weights, "weight_files": weights_on_disk(candidate) or None}
+    if settings.augment and data.modality.examples != "pictures":
+        raise InputError(f"augment is true, but {dataset.name} holds {data.modality.examples}: it is for pictures.")
+    examples = {name: _examples(split, backbone.input) for name, split in data.splits.items()}
     unit = NCPUnit(
         backbone.feature_dim,
         len(data.class_names),
@@ -208,15 +221,24 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Sessio
         seed=settings.unit.seed,
     ).to(device)
     module = backbone.module.to(memory_format=MEMORY_FORMATS[settings.memory_format])
-    first = examples["train"].inputs[:1].to(device)
+    usual = examples["train"].usual()
     whole = torch.nn.Sequential(module, unit)
-    costs = partial(costs_of, whole, examples["train"].prepare(first))
+    costs = partial(costs_of, whole, usual.prepare(usual.inputs.to(device)))
     if settings.mode == "unit":
         test = examples["test"]
-        examples = {name: frozen_features(module, examples[name], device) for name in ("train", "validation")}
+        kind = f"features {weights} {_made_by(candidate)} {device.type} torch {torch.__version__}"
+        keep = {
+            name: None
+            if fits_in_memory(len(split), (backbone.feature_dim,), "f4")
+            else partial(on_disk, place, kind, split.content["digest"], (backbone.feature_dim,), "f4")
+            for name, split in data.splits.items()
+        }
+        examples = {
+            name: frozen_features(module, examples[name], device, keep[name]) for name in ("train", "validation")
+        }
         # Those of the test set only when it is their turn: a run that is stopped before never pays for them.
         prepare = partial(_frozen, module, test.prepare, device.type)
-        examples["test"] = Examples(test.inputs, test.labels, prepare)
+        examples["test"] = replace(test, prepare=prepare)
         module = torch.nn.Identity()
     if job.with_validation:
         examples["train"] = examples["train"].joined(examples.pop("validation"))
@@ -225,7 +247,7 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Sessio
         "parameters": backbone.parameters + sum(p.numel() for p in unit.parameters()),
         "feature_dim": backbone.feature_dim,
         "output": backbone.output,
-        "input": {"size": backbone.input.size, "channels": backbone.input.channels},
+        "input": backbone.input.summary,
         "images": {name: len(split) for name, split in examples.items()},
         "left_out": data.left_out,
         "classes": [str(name) for name in data.class_names],
@@ -233,13 +255,13 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Sessio
     }
     resolved = job.resolved | {
         "training": job.resolved["training"] | {"device": str(device), "threads": torch.get_num_threads()},
-        "input": asdict(backbone.input),
+        "input": backbone.input.summary,
         "cut": {"seed": dataset.cut_seed(job.seed)} | {name: len(split) for name, split in data.splits.items()},
     }
     about = About(resolved, digests, data.fingerprint, costs)
 
     def others(manifest: Manifest) -> str:
-        return trained_from_other_weights(manifest, candidate, job.seed, data.image, digests["weights"])
+        return trained_from_other_weights(manifest, candidate, job.seed, data.shape, digests["weights"])
 
     train = partial(
         _train,
@@ -252,7 +274,22 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec) -> Sessio
         warnings=[*_found(data), *backbone.warnings],
         started=started,
     )
-    return Session(train, whole, backbone, data, about, others)
+    return Session(train, data, whole, backbone, about, others)
+
+
+def _made_by(candidate: CandidateSpec) -> str:
+    """What of a candidate decides, with its weights, which features it gives."""
+    return candidate.model_dump_json(exclude={"name", "training"})
+
+
+def _examples(split: Any, takes: Any) -> Any:
+    """A set as the trainer has it."""
+    import torch
+
+    from ncore.probe.training import Examples
+
+    inputs = split.tensor(takes)
+    return Examples(inputs, torch.from_numpy(split.labels), takes.prepare, takes.lengths(inputs))
 
 
 def _found(data: Any) -> list[str]:
@@ -293,6 +330,7 @@ def _train(
     rows = probe_rows(examples["train"].labels.numpy(), job.recording.probe_samples)
     probe = examples["train"].drawn(rows)
     counts = torch.bincount(probe.labels, minlength=len(info["classes"]))
+    info |= {"metric": job.metric} if job.metric else {}
     info |= {"probe_rows": rows.tolist(), "probe_classes": counts.tolist()}
     identity, prepared = job.identity, job.now() - started
     former = _former(store, identity)

@@ -194,8 +194,9 @@ class Recorder:
                 evaluation mode; by default the recorder runs the model on the probe.
             course: What was measured of training in between, in order; each ``at`` in (epoch - 1, epoch].
             predictions: What was predicted of single examples, by split: the columns ``label`` and ``predicted``, and
-                where they are known ``probability``, ``label_probability`` and ``example``, the row within the split.
-                How many of them are kept is said by ``recording``.
+                where they are known ``probabilities``, a row of all classes an example, from which ``probability``,
+                ``label_probability`` and ``label_rank`` follow, and ``example``, the row within the split. How many of
+                them are kept is said by ``recording``.
             splits: Metrics by split, such as ``validation={"accuracy": 0.9, "loss": 0.3}`` and, where it was
                 measured, ``test={"accuracy": 0.88}``, or by names that hold it, such as ``val_acc=0.9``; accuracies
                 are fractions in [0, 1].

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ncore.probe.candidates import Backbone
-    from ncore.probe.datasets import ImageDataset
+    from ncore.probe.datasets import Dataset
     from ncore.store import Store
     from ncore.store.manifest import Manifest
 
-__all__ = ["About", "Session"]
+__all__ = ["About", "Ready", "Session"]
 
 
 @dataclass(frozen=True)
@@ -28,22 +28,31 @@ class About:
 
 
 @dataclass(frozen=True)
-class Session:
+class Ready:
     """A job with everything loaded.
 
     Attributes:
         train: Trains and records it in a store, taking over what a process left that is known to be gone, or not;
             returns the run's id.
+        data: What it is trained and tested on.
+    """
+
+    train: Callable[[Store, bool], str]
+    data: Dataset
+
+
+@dataclass(frozen=True)
+class Session(Ready):
+    """The same of a network, as all candidates are but baselines.
+
+    Attributes:
         model: The backbone and the unit, whole in every mode; what it holds is what ``train`` trains.
         backbone: The candidate without its output layer.
-        data: What it is trained and tested on.
         about: What is recorded beside.
         others: How the weights that a run began with differ from these; empty if they don't.
     """
 
-    train: Callable[[Store, bool], str]
     model: nn.Sequential
     backbone: Backbone
-    data: ImageDataset
     about: About
     others: Callable[[Manifest], str]

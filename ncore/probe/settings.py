@@ -27,9 +27,9 @@ DenseStrength = Literal[Strength.SIGNED, Strength.ABSOLUTE, Strength.RELATIVE]
 
 
 class Settings(BaseModel):
-    """Base of all settings: unknown names are errors, and nothing changes after it was read."""
+    """Base of all settings: unknown names are errors, numbers are finite, and nothing changes after it was read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

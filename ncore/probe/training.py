@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from ncore.errors import InputError, StoreError, TrainingFailedError
 from ncore.probe._course import Course, Moment, gradient_norm
 from ncore.probe._memory import by_parts, even_parts, free, is_out_of_memory, least_batch
-from ncore.probe._predictions import Predicted, columns_of
+from ncore.probe._predictions import Predicted, columns_of, predicted_of
 from ncore.probe._state import State, check_tensors, metadata
+from ncore.probe.rows_on_disk import Make
 from ncore.probe.settings import TrainingSettings
 
 __all__ = [
@@ -39,21 +40,47 @@ MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.
 EVALUATION_BATCH = 256
 """Examples that are looked at together in evaluation mode, where memory lasts for them."""
 
+_RESIDENT = 0.4  # of a device's free memory
+_SORTED = 50  # batches whose examples are put in order of their lengths
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs of a split as the model's stem takes them once ``prepare`` was applied, and class labels."""
+    """Inputs of a split as the model's stem takes them once ``prepare`` was applied, and class labels.
+
+    Args:
+        inputs: A row an example.
+        labels: int64 (N,).
+        prepare: What the model takes of a batch of these.
+        lengths: int64 (N,) where examples are longer and shorter, as texts are: those of a batch are alike then.
+    """
 
     inputs: Tensor
     labels: Tensor
     prepare: Callable[[Tensor], Tensor]
+    lengths: Tensor | None = None
 
-    def drawn(self, rows: Sequence[int] | np.ndarray) -> Examples:
+    def drawn(self, rows: Sequence[int] | np.ndarray | Tensor) -> Examples:
         """Those in these rows."""
         chosen = torch.as_tensor(np.asarray(rows))
-        return Examples(self.inputs[chosen], self.labels[chosen], self.prepare)
+        lengths = None if self.lengths is None else self.lengths[chosen]
+        return Examples(self.inputs[chosen], self.labels[chosen], self.prepare, lengths)
+
+    def usual(self) -> Examples:
+        """One of them, of the median length."""
+        at = 0 if self.lengths is None else int(self.lengths.argsort(stable=True)[len(self) // 2])
+        return self.drawn([at])
+
+    def by_length(self) -> tuple[Examples, Tensor | slice]:
+        """From the longest to the shortest, and what puts them back in order.
+
+        Memory that lasts for the first batch lasts for all then.
+        """
+        if self.lengths is None:
+            return self, slice(None)
+        order = self.lengths.argsort(descending=True, stable=True)
+        return self.drawn(order), order.argsort()
 
     def joined(self, other: Examples) -> Examples:
         """These and others that are prepared alike."""
@@ -88,8 +115,9 @@ class Trainer:
     """
 
     def __init__(self, model: ProbedModel, train: Examples, settings: TrainingSettings, seed: int) -> None:
-        self.model, self.examples, self.settings, self.seed = model, train, settings, seed
+        self.model, self.settings, self.seed = model, settings, seed
         self.device = next(model.parameters()).device
+        self.examples = _resident(train, self.device)
         self.loss = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
         self.optimizer = _optimizer(model, settings)
         self.steps_per_epoch = sum(1 for _ in _batches(torch.arange(len(train)), settings.batch_size))
@@ -143,12 +171,14 @@ class Trainer:
         torch.manual_seed(seed)  # dropout
         self.model.train()
         order = torch.randperm(len(self.examples), generator=generator)
+        if self.examples.lengths is not None:
+            order = _alike_in_length(order, self.settings.batch_size, self.examples.lengths, generator)
         course = Course(
             number, self.settings.epochs, self.steps_per_epoch, self.device, clock, self._scaler.is_enabled()
         )
         for picked in _batches(order, self.settings.batch_size):
-            labels = self.examples.labels[picked].to(self.device)
-            inputs = self.examples.prepare(self.examples.inputs[picked].to(self.device))
+            labels = _moved(self.examples.labels[picked], self.device)
+            inputs = self.examples.prepare(_moved(self.examples.inputs[picked], self.device))
             if self.settings.augment:
                 inputs = augment(inputs, generator)
             for group in self.optimizer.param_groups:
@@ -184,18 +214,19 @@ class Trainer:
 
     def evaluate_probe(self, examples: Examples) -> tuple[dict[str, float], Tensor]:
         """The same, and what the unit was given: (N, features), so that a recorder need not run the backbone again."""
+        examples, back = examples.by_length()
         metrics, features = self._evaluate(examples, lambda features, *_: features)
-        return metrics, torch.cat(features)
+        return metrics, torch.cat(features)[back]
 
     def evaluate_each(self, examples: Examples) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """The same, and what was predicted of each example, as columns of the table ``predictions``."""
 
         def predicted(_: Tensor, likelihoods: Tensor, classes: Tensor, labels: Tensor) -> Predicted:
-            both = likelihoods.gather(1, torch.stack([classes, labels], 1)).exp()
-            return classes, both[:, 0], both[:, 1]
+            return predicted_of(likelihoods, classes, labels, len(examples))
 
-        metrics, parts = self._evaluate(examples, predicted)
-        return metrics, columns_of(parts, examples.labels)
+        sorted_examples, back = examples.by_length()
+        metrics, parts = self._evaluate(sorted_examples, predicted)
+        return metrics, columns_of(parts, examples.labels, back)
 
     def _evaluate(
         self, examples: Examples, keep: Callable[[Tensor, Tensor, Tensor, Tensor], _T]
@@ -205,7 +236,7 @@ class Trainer:
 
         def part(rows: slice) -> tuple[int, float, _T]:
             labels = examples.labels[rows].to(self.device)
-            features = self.model.backbone(examples.prepare(examples.inputs[rows].to(self.device)))
+            features = self.model.backbone(examples.prepare(_moved(examples.inputs[rows], self.device)))
             outputs = self.model.unit(features).float()
             likelihoods, classes = outputs.log_softmax(1), outputs.argmax(1)
             loss = nn.functional.nll_loss(likelihoods, labels, reduction="sum")  # of both, the cross-entropy
@@ -316,16 +347,55 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(flip, moved.flip(3), moved).contiguous()
 
 
-def frozen_features(backbone: nn.Module, examples: Examples, device: torch.device) -> Examples:
-    """Features of a frozen backbone in evaluation mode, computed once."""
-    backbone.eval()
+def frozen_features(
+    backbone: nn.Module, examples: Examples, device: torch.device, keep: Callable[[Make], np.ndarray] | None = None
+) -> Examples:
+    """Features of a frozen backbone in evaluation mode, computed once.
 
-    def part(rows: slice) -> Tensor:
+    Args:
+        backbone: Gives them.
+        examples: To be passed through.
+        device: That the backbone is on.
+        keep: Keeps on disk what is made, if it is too large for memory.
+    """
+    backbone.eval()
+    labels = examples.labels
+    back: Tensor | slice = slice(None)
+    if keep is None:
+        examples, back = examples.by_length()
+
+    def part(rows: slice | Tensor) -> Tensor:
         return backbone(examples.prepare(examples.inputs[rows].to(device))).float().cpu()
+
+    def some(rows: np.ndarray) -> Iterator[np.ndarray]:
+        with torch.no_grad():
+            for batch in torch.from_numpy(rows).split(EVALUATION_BATCH):
+                parts, _ = by_parts(lambda own, batch=batch: part(batch[own]), len(batch), len(batch))  # type: ignore[misc]
+                yield torch.cat(parts).numpy()
+
+    if keep is not None:
+        return Examples(torch.from_numpy(keep(some)), labels, lambda x: x)
 
     with torch.no_grad():
         parts, _ = by_parts(part, len(examples), EVALUATION_BATCH)
-    return Examples(torch.cat(parts), examples.labels, lambda x: x)
+    return Examples(torch.cat(parts)[back], labels, lambda x: x)
+
+
+def _resident(examples: Examples, device: torch.device) -> Examples:
+    """Training examples on a CUDA device from the start, if they take no more than a part of what it has left."""
+    if device.type != "cuda" or examples.inputs.device.type == "cuda":
+        return examples
+    free, _ = torch.cuda.mem_get_info(device)
+    if examples.inputs.numel() * examples.inputs.element_size() > _RESIDENT * free:
+        return examples
+    return replace(examples, inputs=examples.inputs.to(device), labels=examples.labels.to(device))
+
+
+def _moved(batch: Tensor, device: torch.device) -> Tensor:
+    """A batch on the device; to a CUDA device through pinned memory, so that nothing waits for it."""
+    if device.type == "cuda" and batch.device.type == "cpu":
+        return batch.pin_memory().to(device, non_blocking=True)
+    return batch.to(device)
 
 
 def choose_device(name: str) -> torch.device:
@@ -346,6 +416,20 @@ def choose_device(name: str) -> torch.device:
             f"({str(error).splitlines()[0]}): use 'auto' or 'cpu'."
         ) from error
     return device
+
+
+def _alike_in_length(order: Tensor, size: int, lengths: Tensor, generator: torch.Generator) -> Tensor:
+    """An order whose batches hold examples of about one length, in any order among each other; as random otherwise.
+
+    Of every ``_SORTED`` batches' worth of the order, those of one length come together; a last batch that is not full
+    stays the last.
+    """
+    batches: list[Tensor] = []
+    for some in order.split(_SORTED * size):
+        batches += some[lengths[some].argsort(stable=True)].split(size)
+    full = len(order) // size
+    mixed = [batches[at] for at in torch.randperm(full, generator=generator).tolist()]
+    return torch.cat([*mixed, *batches[full:]])
 
 
 def _batches(order: Tensor, size: int) -> Iterator[Tensor]:

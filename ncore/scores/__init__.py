@@ -1,1 +1,1 @@
-"""Scores of a candidate that is not trained: transferability of its features, and zero-cost scores of its network."""
+"""Scores of a candidate before training, transferability and zero-cost, and metrics of what it predicts after."""

@@ -25,7 +25,7 @@ FACTORS = ("inputs", "slopes", "errors")
 LATEST = ("validation_accuracy", "test_accuracy", "seconds", "beta_eff", "beta_eff_strength")
 """What :func:`latest` finds."""
 
-_MOST_VALUES = 2**31 - 1  # of a factor: where each sample begins is kept as int32
+_MOST_VALUES = 2**31 - 1  # of lists: where each of them begins is kept as int32
 
 
 class Factors(Protocol):
@@ -169,6 +169,8 @@ def _array(table: str, field: pa.Field, values: Any) -> pa.Array:
     try:
         if pa.types.is_string(field.type):
             array = pa.array(list(values), field.type, from_pandas=True)
+        elif pa.types.is_list(field.type):
+            array = _lists(field, values)
         elif isinstance(values, pd.Series):
             array = pa.array(values, from_pandas=True).cast(field.type)
         else:
@@ -184,6 +186,18 @@ def _array(table: str, field: pa.Field, values: Any) -> pa.Array:
     if not field.nullable and array.null_count:
         raise InputError(f"The column {field.name!r} of the table {table} has values that are missing.")
     return array
+
+
+def _lists(field: pa.Field, values: Any) -> pa.Array:
+    """Lists of one length from a matrix, or any from a sequence of them."""
+    matrix = values if isinstance(values, np.ndarray) and values.ndim == 2 else None
+    if matrix is None:
+        return pa.array(list(values), field.type, from_pandas=True)
+    if matrix.size > _MOST_VALUES:
+        raise ValueError(f"it has {matrix.size} values, but at most {_MOST_VALUES} are recorded")
+    starts = pa.array(np.arange(len(matrix) + 1, dtype=np.int32) * np.int32(matrix.shape[1]))
+    flat = pa.array(np.array(matrix, dtype=np.float32, order="C").reshape(-1))
+    return pa.ListArray.from_arrays(starts, flat, type=field.type)
 
 
 def _from_to(values: pa.ChunkedArray, last: int) -> pa.ChunkedArray:

@@ -256,7 +256,7 @@ def check_table(file: pq.ParquetFile, name: str, where: str) -> None:
             f"{where} has schema version {version[:20]}, but this ncore knows {known_versions()}: "
             "read it with the ncore that wrote it."
         )
-    if not file.schema_arrow.equals(schema_of(name, int(version))):
+    if not any(file.schema_arrow.equals(known) for known in _schemas(name, int(version))):
         raise DamagedFileError(where, "foreign", f"its columns are not those of the table {name}")
 
 
@@ -279,6 +279,8 @@ def read_rows(
     version, asked_columns = _version(file), columns
     if (stored := schema_of(name, version)) is not TABLES[name].schema:
         columns = stored.names
+    there = set(file.schema_arrow.names)
+    absent, columns = [c for c in columns if c not in there], [c for c in columns if c in there]
     for group in range(file.num_row_groups) if groups is None else groups.possible(wanted).tolist():
         asked = _undecided(file.metadata.row_group(group), wanted)
         if asked is None:
@@ -294,13 +296,29 @@ def read_rows(
             table = table.append_column(keys.schema.field(key), keys[key])
         table = table.select(columns)
         table = table if chosen.all() else table.take(pa.array(np.flatnonzero(chosen)))
-        found.extend(lift_rows(name, version, table).select(asked_columns).to_batches())
+        table = _with_later(lift_rows(name, version, table), name, absent)
+        found.extend(table.select(asked_columns).to_batches())
     return found
 
 
 def lifted_group(file: pq.ParquetFile, name: str, number: int) -> pa.Table:
     """All of a row group, as the newest version of the format has it."""
-    return lift_rows(name, _version(file), read_group(file, number))
+    rows = lift_rows(name, _version(file), read_group(file, number))
+    return _with_later(rows, name, [column for column in TABLES[name].later if column not in rows.column_names])
+
+
+def _schemas(name: str, version: int) -> list[pa.Schema]:
+    """The columns that files of a version may have: all, or those from before the later ones came."""
+    whole, later = schema_of(name, version), TABLES[name].later
+    return [whole, *([pa.schema([field for field in whole if field.name not in later])] if later else [])]
+
+
+def _with_later(rows: pa.Table, name: str, absent: list[str]) -> pa.Table:
+    """Rows with columns of nulls at the end for those that their file was written without."""
+    for column in absent:
+        field = TABLES[name].schema.field(column)
+        rows = rows.append_column(field, pa.nulls(len(rows), field.type))
+    return rows
 
 
 def _version(file: pq.ParquetFile) -> int:

@@ -275,13 +275,13 @@ def check_version(data: bytes, path: str) -> None:
 def check_digests(digests: Mapping[str, Any]) -> None:
     """Check the digests of what a run was trained on.
 
-    ``data``, ``cut`` and ``weights`` are hexadecimal text of 32 digits, or null; ``sketch`` is a list of such of 16,
-    ascending.
+    ``data``, ``cut``, ``weights`` and ``weight_files`` are hexadecimal text of 32 digits, or null; ``sketch`` is a list
+    of such of 16, ascending.
 
     Raises:
         InputError: One is something else.
     """
-    for name in ("data", "cut", "weights"):
+    for name in ("data", "cut", "weights", "weight_files"):
         if (found := digests.get(name)) is not None and not _is_hex(found, 32):
             raise InputError(f"The digest {name!r} is {shown(found)}, but it must be 32 hexadecimal digits.")
     sketch = digests.get("sketch")

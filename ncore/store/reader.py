@@ -102,17 +102,22 @@ class Run:
         """The table ``capacitance``: beta_eff by epoch, strength and layer (0: the whole graph)."""
         return self._frame("capacitance")
 
-    def predictions(self, split: str | None = None, epoch: Numbers = None) -> pd.DataFrame:
+    def predictions(
+        self, split: str | None = None, epoch: Numbers = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
         """The table ``predictions``: of single examples, their labels and probabilities.
 
         Args:
             split: Only this one, "validation" or "test".
             epoch: Only these epochs.
+            columns: Only these columns; ``split`` is needed to choose by it.
 
         Raises:
+            InputError: There is no such column.
             StoreError: An epoch has no predictions, or a file cannot be read.
         """
-        frame = self._frame("predictions", None if epoch is None else {"epoch": _numbers(epoch)})
+        names = None if columns is None else _known("predictions", columns)
+        frame = self._frame("predictions", None if epoch is None else {"epoch": _numbers(epoch)}, names)
         return frame if split is None else frame[frame["split"] == split].reset_index(drop=True)
 
     def trajectory(
@@ -134,10 +139,7 @@ class Run:
             InputError: There is no such column.
             StoreError: An epoch has no trajectories, or a file cannot be read.
         """
-        names = TABLES["trajectories"].schema.names
-        columns = names if columns is None else list(columns)
-        if unknown := [name for name in columns if name not in names]:
-            raise InputError(f"Trajectories have no column {unknown[0]!r}: they have {', '.join(names)}.")
+        columns = _known("trajectories", TABLES["trajectories"].schema.names if columns is None else columns)
         asked = {"epoch": epoch, "layer": layer, "synapse": synapses}
         wanted = {name: _numbers(values) for name, values in asked.items() if values is not None}
         return self._frame("trajectories", wanted, columns)
@@ -275,6 +277,13 @@ def _numbers(values: Numbers) -> np.ndarray:
     if numbers.dtype.kind not in "iu":
         raise InputError(f"Epochs, layers and synapses are whole numbers, but {values!r} was given.")
     return numbers
+
+
+def _known(table: str, columns: Sequence[str]) -> list[str]:
+    names = TABLES[table].schema.names
+    if unknown := [name for name in columns if name not in names]:
+        raise InputError(f"{table.capitalize()} have no column {unknown[0]!r}: they have {', '.join(names)}.")
+    return list(columns)
 
 
 def _check_table(table: str) -> None:

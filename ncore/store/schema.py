@@ -28,16 +28,24 @@ class Table:
         options: Parquet writer options: encodings measured on real trajectories (delta for numbers that
             climb, byte planes for floats, dictionaries for what repeats) and statistics to prune by.
         group_rows: Rows of a row group at most: small enough to skip most of a file, large enough to decode fast.
+        later: Nullable columns at the end that files of this version may lack: those written before they came.
     """
 
     name: str
     schema: pa.Schema
     options: dict[str, Any]
     group_rows: int
+    later: tuple[str, ...] = ()
 
 
 def _table(
-    name: str, columns: dict[str, pa.DataType], required: str, pruned: str, group_rows: int = 16_384, delta: str = ""
+    name: str,
+    columns: dict[str, pa.DataType],
+    required: str,
+    pruned: str,
+    group_rows: int = 16_384,
+    delta: str = "",
+    later: str = "",
 ) -> Table:
     fields = [pa.field(key, kind, nullable=key not in required.split()) for key, kind in columns.items()]
     encodings = dict.fromkeys(delta.split(), "DELTA_BINARY_PACKED")
@@ -55,10 +63,11 @@ def _table(
         "write_page_checksum": True,
         "store_schema": False,
     }
-    return Table(name, pa.schema(fields), options, group_rows)
+    return Table(name, pa.schema(fields), options, group_rows, tuple(later.split()))
 
 
 _INT, _LONG, _REAL, _SINGLE, _TEXT = pa.int32(), pa.int64(), pa.float64(), pa.float32(), pa.string()
+_SINGLES = pa.list_(pa.field("element", _SINGLE))
 
 TABLES = {
     table.name: table
@@ -120,7 +129,7 @@ TABLES = {
                 "factor": _TEXT,
                 "sample": _INT,
                 "scale": _REAL,
-                "values": pa.list_(pa.field("element", _SINGLE)),
+                "values": _SINGLES,
             },
             required="epoch layer factor sample",
             pruned="epoch layer",
@@ -136,10 +145,13 @@ TABLES = {
                 "predicted": _INT,
                 "probability": _SINGLE,
                 "label_probability": _SINGLE,
+                "label_rank": _INT,
+                "probabilities": _SINGLES,
             },
             required="epoch split example label predicted",
             pruned="epoch",
             delta="example",
+            later="label_rank probabilities",
         ),
     )
 }
@@ -149,7 +161,8 @@ TABLES = {
 one that it was committed with. ``step`` counts optimizer steps, ``seconds`` those since the start.
 
 ``predictions``: of single examples; ``example`` is the row within the split, ``probability`` is that of the predicted
-class and ``label_probability`` that of the true one, both null where they were not taken or are no numbers.
+class and ``label_probability`` that of the true one, ``label_rank`` how many classes are more probable than the true
+one, and ``probabilities`` those of all classes; null where they were not taken or are no numbers.
 
 ``line_graph``: the factors z, sigma', delta of the block of P between ``layer`` and ``layer`` + 1,
 one row a sample; ``scale`` is one over the beta_eff of an untrained classifier, null where it was not taken."""

@@ -166,7 +166,7 @@ class Store:
             notes: Whatever the user wants to remember.
             info: What else a reader may want to know, as JSON.
             resolved: All settings as they are when it runs, the model's preprocessing as it was found.
-            digests: Of the content that it is trained on: ``data``, ``cut``, ``sketch``, ``weights``.
+            digests: Of the content that it is trained on: ``data``, ``cut``, ``sketch``, ``weights``, ``weight_files``.
             costs: Of using the candidate: ``parameters``, ``bytes``, ``multiply_adds``, ``seconds_per_example``,
                 ``peak_bytes``; these three may be given later, with :meth:`ncore.store.RunWriter.describe`.
             warnings: What to know before trusting the run, a sentence each; listings and rankings show them.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ncore.errors import NcoreError, StoreError
 from ncore.probe.agreement import REMEDY, lacking, other_data, other_settings
-from ncore.probe.contents import DataNow, data_now, has_weights_here, trained_from_other_weights
+from ncore.probe.contents import DataNow, data_now, has_weights_here, trained_from_other_weights, weights_on_disk
 from ncore.probe.job import Job, expand
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Decision:
 
 
 class Decider:
-    """Decides job by job, and looks at each dataset once, and at each candidate whose weights are the user's own.
+    """Decides job by job, and looks at each dataset and at the files of each candidate's weights once.
 
     A finished run stands for a job if it was on the data, from the weights and with the settings that the job has now,
     and has recorded what is asked for; one that was interrupted is gone on with on the first three. Everything else is
@@ -63,6 +63,7 @@ class Decider:
         self._store, self._retry, self._keep_stopped = store, retry_failed, keep_stopped
         self._data: dict[str, DataNow | NcoreError] = {}
         self._weights: dict[str, str] = {}
+        self._files: dict[str, str | None] = {}
 
     def decide(self, job: Job, run_id: str) -> Decision:
         """What is done with a job whose run has this id."""
@@ -82,10 +83,13 @@ class Decider:
             return Decision(Action.REFUSE, f"{'finished' if finished else 'begun'} {why}: {REMEDY}")
         if finished:
             images = data.images if isinstance(data, DataNow) else {}
-            if less := lacking(manifest, job.recording, images.get("validation")):
+            baseline = job.candidate.kind == "baseline"  # which has no synapses
+            if not baseline and (less := lacking(manifest, job.recording, images.get("validation"))):
                 return Decision(Action.REFUSE, f"finished {less}: ask for less in `recording`, {REMEDY}")
-            unseen = f" ({_unseen(data)})" if isinstance(data, NcoreError) and _knows_its_data(manifest) else ""
-            return Decision(Action.SKIP, f"finished before{unseen}")
+            unseen = [_unseen(data)] if isinstance(data, NcoreError) and _knows_its_data(manifest) else []
+            unseen.append(self._unseen_weights(job, manifest))
+            said = "; ".join(filter(None, unseen))
+            return Decision(Action.SKIP, f"finished before ({said})" if said else "finished before")
         if self._keep_stopped and manifest.stopped_early:
             return Decision(Action.SKIP, f"{manifest.reason} before")
         return Decision(Action.RESUME, epoch=max(manifest.last_epoch, 0))
@@ -114,25 +118,45 @@ class Decider:
         if isinstance(data, DataNow):
             why = other_data(manifest, data.digests, data.fingerprint, job.dataset.name)
         why = why or other_settings(manifest, job.resolved)
-        if isinstance(data, DataNow):
-            why = why or self._other_weights(job, manifest, data)
-        return why
+        return why or self._other_weights(job, manifest, data)
 
-    def _other_weights(self, job: Job, manifest: Manifest, data: DataNow) -> str:
-        """How they differ; those that a hub keeps under a name are only looked at once they are loaded to go on."""
-        then = manifest.digests.get("weights")
+    def _other_weights(self, job: Job, manifest: Manifest, data: DataNow | NcoreError | None) -> str:
+        """How they differ; those of a download are loaded only if its files do, which need not be other weights."""
+        then, files = (str(manifest.digests.get(name) or "") for name in ("weights", "weight_files"))
+        image = data.shape if isinstance(data, DataNow) else None
         seed = "" if job.candidate.pretrained else job.seed  # weights that are loaded are the same for all
-        key = f"{job.base} {job.candidate.model_dump_json()} {seed} {data.image} {then}"
-        if not then or key in self._weights:
+        key = f"{job.base} {job.candidate.model_dump_json()} {seed} {image} {then} {files}"
+        if not then or data is None or key in self._weights:
             return self._weights.get(key, "")
-        why = ""
+        why, now = "", self._files_of(job) if files else None
+        if now and now != files:
+            why = (
+                f"with other files of weights than {job.candidate.name!r} has now (digest {files[:12]}, not {now[:12]})"
+            )
         # A factory of the user's own may raise anything; the run then says it better than this.
         with contextlib.chdir(job.base), contextlib.suppress(Exception):
             candidate = expand(job.candidate)
-            if has_weights_here(candidate):
-                why = trained_from_other_weights(manifest, candidate, job.seed, data.image)
+            if image is not None and (why or has_weights_here(candidate)):
+                why = trained_from_other_weights(manifest, candidate, job.seed, image)
         self._weights[key] = why
         return why
+
+    def _unseen_weights(self, job: Job, manifest: Manifest) -> str:
+        """Why those of a download could not be compared without loading them; empty if they were, or are none."""
+        if not manifest.digests.get("weights") or (now := self._files_of(job)) is None:
+            return ""
+        if not manifest.digests.get("weight_files"):
+            return "its weights are not compared, as it has no digest of their files"
+        return "" if now else "its weights are not compared, as their files were not found on this disk"
+
+    def _files_of(self, job: Job) -> str | None:
+        """What is on this disk of a job's downloaded weights; see :func:`ncore.probe.contents.weights_on_disk`."""
+        key = f"{job.base} {job.candidate.model_dump_json()}"
+        if key not in self._files:
+            self._files[key] = None
+            with contextlib.chdir(job.base), contextlib.suppress(NcoreError):  # of a variable that is not set
+                self._files[key] = weights_on_disk(expand(job.candidate))
+        return self._files[key]
 
 
 def _key_of_data(job: Job) -> str:

@@ -110,7 +110,7 @@ class _Memory:
         # A model library, or a factory of the user's own, may raise anything without its weights.
         with contextlib.chdir(job.base), contextlib.suppress(Exception):
             candidate = expand(job.candidate)
-            return training_bytes(candidate, job.settings, job.recording, data.image, data.classes, data.images)
+            return training_bytes(candidate, job.settings, job.recording, data.shape, data.classes, data.images)
         return None
 
     def _recorded(self, job: Job) -> tuple[float, str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from ncore._yaml import read_yaml_file
 from ncore.errors import InputError
@@ -16,6 +16,7 @@ from ncore.probe.candidates import CandidateSpec
 from ncore.probe.datasets import DatasetSpec
 from ncore.probe.job import Job, filled_in
 from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, read_settings
+from ncore.scores.metrics import ACCURACY, get_metric
 
 __all__ = ["Recipe"]
 
@@ -33,7 +34,24 @@ class Recipe(Settings):
     training: TrainingSettings = TrainingSettings()
     recording: RecordingSettings = RecordingSettings()
     notes: str = ""
+    metric: str = ACCURACY
     base: str = Field(default_factory=os.getcwd)
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            return get_metric(name).name
+        except InputError as error:
+            raise ValueError(str(error)) from error
+
+    @model_validator(mode="after")
+    def _records_what_it_ranks_by(self) -> Recipe:
+        if self.metric != ACCURACY and not self.recording.prediction_rows:
+            raise ValueError(
+                f"{self.metric} follows from predictions of single examples, but `prediction_rows` of `recording` is 0"
+            )
+        return self
 
     @property
     def jobs(self) -> list[Job]:
@@ -46,6 +64,7 @@ class Recipe(Settings):
                 training=self.training,
                 recording=self.recording,
                 notes=self.notes,
+                metric="" if self.metric == ACCURACY else self.metric,
                 base=self.base,
             )
             for seed in self.seeds

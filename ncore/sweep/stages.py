@@ -15,6 +15,7 @@ from ncore.errors import InputError, StoreError
 from ncore.predict import Ranker, curves_from_store, get_predictor
 from ncore.predict.stopping import Standing, StoppingRule
 from ncore.probe.job import Job
+from ncore.scores.metrics import ACCURACY, get_metric
 from ncore.store import create_store
 from ncore.store.manifest import Ending
 from ncore.sweep.deciding import Action, Decider
@@ -34,6 +35,7 @@ def sweep_and_stop(
     engine: Engine,
     rule: StoppingRule,
     method: str,
+    metric: str = ACCURACY,
     retry_failed: bool = False,
     on_result: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
@@ -48,6 +50,7 @@ def sweep_and_stop(
         engine: The same.
         rule: Who goes on, and until when; a budget holds for each dataset and mode by itself.
         method: Predictor of the final accuracy, taught as ``ncore.rank`` is.
+        metric: What is compared by instead of the accuracy; regrets are in points of its scale then.
         retry_failed: Remove and repeat runs that failed before, instead of skipping them.
         on_result: Called with each result once it is settled.
 
@@ -72,7 +75,7 @@ def sweep_and_stop(
     for job in jobs:
         groups.setdefault((job.dataset.name, job.settings.mode), []).append(job)
     for (dataset, mode), members in groups.items():
-        ranker = Ranker.of(opened, dataset, mode, method)
+        ranker = Ranker.of(opened, dataset, mode, method, metric)
         _Stages(opened, store, members, engine, rule, ranker, settle).run(retry_failed)
     return [results[name] for name in ids]
 
@@ -155,7 +158,9 @@ class _Stages:
             if name in kept[: max(reach, 1)]:
                 continue
             chance = f"{now.probability(name):.1%}"
-            reason = f"{Ending.STOPPED_EARLY}: after epoch {look} it is the best with probability {chance}"
+            metric = self.ranker.past.metric
+            by = "" if metric == ACCURACY else f" by {get_metric(metric).label}"
+            reason = f"{Ending.STOPPED_EARLY}: after epoch {look} it is the best{by} with probability {chance}"
             if name in kept:
                 reason += f", and the budget of {self.rule.budget} epochs does not last for all that may be"
             for job in list(jobs):
@@ -168,7 +173,8 @@ class _Stages:
         """
         ours = _Chosen(self.opened, {run_id(job) for job in self.jobs})
         first = self.jobs[0]
-        curves = curves_from_store(ours, first.dataset.name, first.settings.mode, epochs=look)
+        metric = self.ranker.past.metric
+        curves = curves_from_store(ours, first.dataset.name, first.settings.mode, epochs=look, metric=metric)
         return self.ranker.standing(curves)
 
     def _stop(self, job: Job, reason: str) -> None:

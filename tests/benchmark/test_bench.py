@@ -309,7 +309,7 @@ def test_scores_that_need_source_classes_read_the_head_of_the_weights(head, tmp_
 
     backbone = load_candidate(job.candidate)
     split = load_dataset(job.dataset).splits["train"]
-    images = backbone.input.normalise(split.tensor(backbone.input))
+    images = backbone.input.prepare(split.tensor(backbone.input))
     with torch.no_grad():
         features, logits = backbone.module(images).numpy(), model(images)
     expected = transfer_scores(features, split.labels, logits.softmax(1).numpy() if head else None)

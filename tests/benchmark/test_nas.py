@@ -113,10 +113,10 @@ def test_scores_are_those_of_the_network_before_training(folder):
     _, job = recipe().jobs()[0]
     kept = read_scores(job, folder / "scores")
     data = load_dataset(job.dataset)
-    backbone = load_candidate(job.candidate, seed=0, image=data.image)
+    backbone = load_candidate(job.candidate, seed=0, shape=data.shape)
     model = torch.nn.Sequential(backbone.module, NCPUnit(backbone.feature_dim, 10, (8, 8, 8)))
     train = data.splits["train"]
-    images = backbone.input.normalise(train.tensor(backbone.input)[:64])
+    images = backbone.input.prepare(train.tensor(backbone.input)[:64])
     for name, score in ZERO_COST_SCORES.items():
         expected = score.function(model, images, torch.from_numpy(train.labels[:64]), torch.nn.CrossEntropyLoss())
         assert kept["scores"][name] == pytest.approx(expected, rel=1e-4, nan_ok=True), name

@@ -184,16 +184,23 @@ def test_the_command_fails_in_a_line(ncore: Command, store: Path, tmp_path: Path
 
 @pytest.mark.with_benchmark
 def test_a_past_that_was_held_out_is_said_everywhere(tmp_path: Path, app: App, ncore: Command) -> None:
-    """By the same sentence in the command, on the page and in the report."""
+    """By the same sentence in the command, on the pages and in the report: the benchmark's and the store's own."""
     sketch = digests_of(load_dataset("digits", train=200))["sketch"]
     store = create_store(tmp_path / "runs")
+    for candidate, accuracy in (("a", 0.5), ("b", 0.6)):
+        run = begin(store, candidate, dataset="theirs", planned_epochs=1)
+        run.describe(digests={"sketch": sketch})
+        run.write_epoch(1, metrics={"split": ["validation", "test"], "name": ["accuracy"] * 2, "value": [accuracy] * 2})
+        run.finish()
     for candidate, accuracy in (("a", 0.5), ("b", 0.6)):
         run = begin(store, candidate, dataset="mine", planned_epochs=4)
         run.describe(digests={"sketch": sketch})
         for epoch in (1, 2):
             run.write_epoch(epoch, metrics={"split": ["validation"], "name": ["accuracy"], "value": [accuracy]})
         run.close("left")
-    sentence = "These are pictures of digits: what past runs on them taught was left out."
-    assert sentence in ncore("rank", store.url)[1]
-    assert sentence in said(app(Path(store.url), page="ranking"))
-    assert sentence in preview(app(Path(store.url), page="report"))
+    sentence = "This data shares pictures with digits, theirs: what past runs on these taught was left out."
+    chosen = {"dataset": "mine"}
+    assert sentence in ncore("rank", store.url, "--dataset", "mine")[1]
+    assert sentence in said(app(Path(store.url), page="ranking", **chosen))
+    assert sentence in said(app(Path(store.url), page="compare", **chosen))
+    assert sentence in preview(app(Path(store.url), page="report", **chosen))

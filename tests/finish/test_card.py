@@ -19,7 +19,7 @@ from ncore.finish.origin import Origin, origin_of
 from ncore.finish.pictures import PicturePreprocessing
 from ncore.finish.writing import Written
 from ncore.probe.candidates import CandidateSpec, load_candidate
-from ncore.probe.datasets import ImageDataset
+from ncore.probe.datasets import Dataset
 from ncore.probe.images import InputSpec
 from ncore.store import create_store
 
@@ -35,7 +35,7 @@ def parts(tmp_path_factory):
     store = create_store(tmp_path_factory.mktemp("store"))
     run = store.new_run(candidate="net", dataset="data", seed=0, mode="unit", info={"images": {"train": 6}})
     run.close("for the test")
-    data = ImageDataset.from_arrays(np.arange(640).reshape(10, 8, 8) / 640, np.arange(10) % 2)
+    data = Dataset.from_arrays(np.arange(640).reshape(10, 8, 8) / 640, np.arange(10) % 2)
     preprocessing = PicturePreprocessing(data.splits["test"], InputSpec(1, 8, (0.5,), (0.5,)))
     return store.run(store.run_ids()[0]).manifest, preprocessing
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ncore.finish.pictures import PicturePreprocessing
 from ncore.finish.standalone.pictures import Preprocessing
-from ncore.probe.datasets import ImageDataset
+from ncore.probe.datasets import Dataset
 from ncore.probe.images import INTERPOLATIONS, Conversion, InputSpec
 
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I", "I;16", "palette with transparency")
@@ -56,7 +56,7 @@ conversions = st.builds(
 def made(tmp_path_factory):
     """Writes preprocessing as a finish does, and reads it as others do."""
     folder = tmp_path_factory.mktemp("preprocessing")
-    data = ImageDataset.from_arrays(np.arange(640).reshape(10, 8, 8) / 640, np.arange(10) % 2)
+    data = Dataset.from_arrays(np.arange(640).reshape(10, 8, 8) / 640, np.arange(10) % 2)
 
     def make(spec: InputSpec, conversion: Conversion) -> Preprocessing:
         test = data.splits["test"]
@@ -80,7 +80,7 @@ def test_the_same_pixels_and_the_same_input(made, spec, conversion, mode, size, 
     inside = spec.pixels(conversion(picture(mode, size, seed)))
     assert np.array_equal(outside.pixels(picture(mode, size, seed)), inside)
     (found,) = outside([picture(mode, size, seed)])
-    assert torch.equal(found, spec.normalise(torch.from_numpy(inside.copy())[None]))
+    assert torch.equal(found, spec.prepare(torch.from_numpy(inside.copy())[None]))
 
 
 @settings(deadline=None, max_examples=40)

@@ -127,7 +127,7 @@ def test_data_and_weights_that_are_others_now(tmp_path):
         np.savez(tmp_path / "data.npz", x=pictures, y=np.arange(120) % 3)
 
     def weights(seed: int) -> None:
-        backbone = load_candidate("dense-small", image=ImageShape(1, 8), seed=seed)
+        backbone = load_candidate("dense-small", shape=ImageShape(1, 8), seed=seed)
         save_backbone(backbone, tmp_path / "weights.safetensors")
 
     save(int(random.integers(100)))

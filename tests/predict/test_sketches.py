@@ -15,10 +15,12 @@ from ncore.cli import app
 from ncore.predict import bundled, sketches
 from ncore.predict.curves import Curve, curves_from_store
 from ncore.predict.experience import Task, tasks_of
-from ncore.predict.ranker import Past, Ranker
+from ncore.predict.predictors.registry import get_predictor
+from ncore.predict.ranker import Past, Ranker, said_of_past
+from ncore.predict.ranking import rank_curves
 from ncore.predict.sketches import alike, recognised, shared, sketch_of
 from ncore.probe._content import SKETCHED, digests_of
-from ncore.probe.datasets import ImageDataset, load_dataset
+from ncore.probe.datasets import Dataset, load_dataset
 from ncore.store import create_store
 
 RNG = np.random.default_rng(0)
@@ -80,12 +82,12 @@ DIGITS = load_digits()
 FORMS = {
     "the dataset itself": lambda: load_dataset("digits"),
     "a hundred of them": lambda: load_dataset("digits", train=60, validation=20, test=20),
-    "as they come": lambda: ImageDataset.from_arrays(DIGITS.images.astype(np.uint8), DIGITS.target),
-    "as fractions": lambda: ImageDataset.from_arrays(DIGITS.images / 16, DIGITS.target),
-    "rounded down": lambda: ImageDataset.from_arrays((DIGITS.images * 255 / 16).astype(np.uint8), DIGITS.target),
-    "in colours": lambda: ImageDataset.from_arrays(np.repeat(DIGITS.images[..., None] / 16, 3, 3), DIGITS.target),
-    "odd and even": lambda: ImageDataset.from_arrays(DIGITS.images / 16, DIGITS.target % 2),
-    "half of them": lambda: ImageDataset.from_arrays(DIGITS.images[::2] / 16, DIGITS.target[::2]),
+    "as they come": lambda: Dataset.from_arrays(DIGITS.images.astype(np.uint8), DIGITS.target),
+    "as fractions": lambda: Dataset.from_arrays(DIGITS.images / 16, DIGITS.target),
+    "rounded down": lambda: Dataset.from_arrays((DIGITS.images * 255 / 16).astype(np.uint8), DIGITS.target),
+    "in colours": lambda: Dataset.from_arrays(np.repeat(DIGITS.images[..., None] / 16, 3, 3), DIGITS.target),
+    "odd and even": lambda: Dataset.from_arrays(DIGITS.images / 16, DIGITS.target % 2),
+    "half of them": lambda: Dataset.from_arrays(DIGITS.images[::2] / 16, DIGITS.target[::2]),
 }
 
 
@@ -95,7 +97,7 @@ def test_the_digits_are_recognised_in_every_form(form):
 
 
 def test_pictures_of_ones_own_are_not_recognised():
-    data = ImageDataset.from_arrays(RNG.integers(0, 256, (90, 8, 8)).astype(np.uint8), np.arange(90) % 3)
+    data = Dataset.from_arrays(RNG.integers(0, 256, (90, 8, 8)).astype(np.uint8), np.arange(90) % 3)
     assert recognised([sketch_of(digests_of(data)["sketch"])]) == ()
 
 
@@ -164,6 +166,34 @@ def test_ones_own_past_on_the_same_pictures_is_held_out():
     assert past.without([replace(curve, sketch=()) for curve in ranked]) is past
 
 
+def test_ones_own_past_that_is_held_out_is_named_where_it_would_have_been_learned_from():
+    whole = sketch(WHOLE)
+    part = sketch(RNG.choice(WHOLE, 20_000, replace=False))
+    names = {"mine": sketch(pictures(500)), "odd, in a way": part, "digits": part, "more": whole, "unknown": ()}
+    tasks = tasks_of([
+        curve for at, (name, own) in enumerate(names.items()) for curve in curves(name, own, observed=True, seed=at)
+    ])  # fmt: skip
+    past = Past(["whole"], "unit", lambda: tasks)
+    ranked = curves("whole", whole)
+    for method, expected in (("history", ["digits", "more", "odd, in a way"]), ("last", [])):
+        found = Ranker(method, past).rank(ranked, epochs=3)
+        assert found.attrs.get("held_out", []) == expected
+        assert [name for name in names if f" {name}" in said_of_past(found)] == [n for n in names if n in expected]
+    assert "held_out" not in Ranker("history", past).rank(curves("whole"), epochs=3).attrs
+    assert "held_out" not in Ranker(get_predictor("history"), past).rank(ranked, epochs=3).attrs
+    assert "held_out" not in rank_curves(ranked, epochs=3, method="history", experience=[]).attrs
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 40])
+def test_many_that_are_held_out_are_counted_in_one_sentence(count):
+    whole = sketch(WHOLE)
+    tasks = [Task(f"{at}", curves(f"data-{at}", whole, observed=True, seed=at)) for at in range(count)]
+    found = Ranker("history", Past(["whole"], "unit", lambda: tasks)).rank(curves("whole", whole), epochs=3)
+    assert len(found.attrs["held_out"]) == count
+    assert said_of_past(found).count("data-") == min(count, 5)
+    assert (f" and {count - 5} more:" in said_of_past(found)) is (count > 5)
+
+
 def test_datasets_that_share_pictures_are_one_group(tmp_path):
     parts = {"a": WHOLE[:30_000], "b": WHOLE[20_000:50_000], "c": WHOLE[45_000:], "d": pictures(900), "e": None}
     known = {name: () if own is None else sketch(own) for name, own in reversed(parts.items())}
@@ -204,4 +234,4 @@ def test_from_the_pictures_to_the_ranking(tmp_path):
     assert {curve.sketch for curve in curves_from_store(store)} == {sketch_of(digests["sketch"])}
     assert ncore.rank(store, epochs=2).attrs["held_out"] == ["digits"]
     said = CliRunner().invoke(app, ["rank", str(tmp_path / "runs"), "--epochs", "2"])
-    assert "These are pictures of digits: what past runs on them taught was left out." in said.output
+    assert "This data shares pictures with digits: what past runs on these taught was left out." in said.output

@@ -53,11 +53,11 @@ def test_models_that_are_random_are_refused(monkeypatch, tmp_path, kind):
 
     noisy_nets.make = lambda: Noisy(kind)
     with pytest.raises(InputError, match="when it is asked again"):
-        load_candidate({"source": "python:noisy_nets:make", "remove": "head", "input_size": 16}, image=SHAPE)
+        load_candidate({"source": "python:noisy_nets:make", "remove": "head", "input_size": 16}, shape=SHAPE)
     noisy_nets.make = lambda: Noisy("none")
     assert (
         load_candidate(
-            {"source": "python:noisy_nets:make", "remove": "head", "input_size": 16}, image=SHAPE
+            {"source": "python:noisy_nets:make", "remove": "head", "input_size": 16}, shape=SHAPE
         ).feature_dim
         == 48
     )
@@ -74,7 +74,7 @@ def test_models_that_depend_on_other_pictures_are_refused(monkeypatch, tmp_path,
 
     noisy_nets.make = lambda: Noisy(kind)
     with pytest.raises(InputError, match=words):
-        load_candidate({"source": "python:noisy_nets:make", "remove": "head", "input_size": 16}, image=SHAPE)
+        load_candidate({"source": "python:noisy_nets:make", "remove": "head", "input_size": 16}, shape=SHAPE)
 
 
 @pytest.mark.parametrize("prefix", ["module.", "model.", "model.module."])
@@ -85,7 +85,7 @@ def test_wrapped_checkpoints_are_loaded(tmp_path, prefix, nested, name):
     state = {prefix + key: value for key, value in own.items()}
     torch.save({"state_dict": state, "epoch": 3} if nested else state, tmp_path / "w.ckpt")
     spec = {"source": f"file:{tmp_path / 'w.ckpt'}", "architecture": name}
-    loaded = load_candidate(spec, image=SHAPE).module.model.state_dict()
+    loaded = load_candidate(spec, shape=SHAPE).module.model.state_dict()
     assert all(torch.equal(value, own[key]) for key, value in loaded.items())
 
 
@@ -97,4 +97,4 @@ def test_whole_numbers_are_no_weights(tmp_path, kind):
     save_file(state, str(tmp_path / "w.safetensors"))
     spec = {"source": f"file:{tmp_path / 'w.safetensors'}", "architecture": "lenet-small"}
     with pytest.raises(InputError, match="as quantised weights do"):
-        load_candidate(spec, image=SHAPE)
+        load_candidate(spec, shape=SHAPE)

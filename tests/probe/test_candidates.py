@@ -94,26 +94,26 @@ def test_bad_names_give_one_clear_sentence(spec, words):
 
 
 def test_builtin_follows_the_dataset_up_to_its_cap():
-    assert load_candidate("lenet", image=GREY8).input.size == 8
-    large = load_candidate("vgg-small", image=ImageShape(3, 300))
+    assert load_candidate("lenet", shape=GREY8).input.size == 8
+    large = load_candidate("vgg-small", shape=ImageShape(3, 300))
     assert (large.input.channels, large.input.size) == (3, 32)
-    chosen = load_candidate({"source": "vgg-small", "input_size": 40, "channels": 1}, image=ImageShape(3, 300))
+    chosen = load_candidate({"source": "vgg-small", "input_size": 40, "channels": 1}, shape=ImageShape(3, 300))
     assert (chosen.input.channels, chosen.input.size) == (1, 40)
-    assert load_candidate("vgg-small", image=ImageShape(3, 5)).input.size == 8
+    assert load_candidate("vgg-small", shape=ImageShape(3, 5)).input.size == 8
 
 
 def test_same_seed_same_weights_and_the_global_state_is_left_alone():
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
-    first = load_candidate("resnet-small", seed=1, image=GREY8)
+    first = load_candidate("resnet-small", seed=1, shape=GREY8)
     assert torch.equal(torch.random.get_rng_state(), before)
     torch.rand(3)
-    assert same_weights(first, load_candidate("resnet-small", seed=1, image=GREY8))
-    assert not same_weights(first, load_candidate("resnet-small", seed=2, image=GREY8))
+    assert same_weights(first, load_candidate("resnet-small", seed=1, shape=GREY8))
+    assert not same_weights(first, load_candidate("resnet-small", seed=2, shape=GREY8))
 
 
 def test_backbone_describes_itself():
-    backbone = load_candidate({"source": "dense-small", "name": "tiny"}, image=GREY8)
+    backbone = load_candidate({"source": "dense-small", "name": "tiny"}, shape=GREY8)
     assert (backbone.name, backbone.source, backbone.pretrained) == ("tiny", "builtin:dense-small", False)
     assert backbone.parameters == 64 * 64 + 64 + 64 * 64 + 64
     assert not backbone.module.training
@@ -122,14 +122,14 @@ def test_backbone_describes_itself():
 
 @pytest.mark.parametrize("name", ["resnet-small", "vit-small"])
 def test_saved_weights_come_back(tmp_path, name):
-    saved = load_candidate(name, seed=1, image=GREY8)
+    saved = load_candidate(name, seed=1, shape=GREY8)
     save_backbone(saved, tmp_path / "w.safetensors")
     assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
     for spec in (
         {"source": name, "weights": tmp_path / "w.safetensors"},
         {"source": f"file:{tmp_path / 'w.safetensors'}", "architecture": f"builtin:{name}"},
     ):
-        loaded = load_candidate(spec, seed=2, image=GREY8)
+        loaded = load_candidate(spec, seed=2, shape=GREY8)
         assert same_weights(saved, loaded)
         assert loaded.pretrained
 
@@ -144,9 +144,9 @@ def test_saved_weights_come_back(tmp_path, name):
     ],
 )
 def test_weights_that_do_not_fit_are_refused_by_name(tmp_path, spec, words):
-    save_backbone(load_candidate("resnet-small", image=GREY8), tmp_path / "w.safetensors")
+    save_backbone(load_candidate("resnet-small", shape=GREY8), tmp_path / "w.safetensors")
     with pytest.raises(InputError) as caught:
-        load_candidate({**spec, "weights": str(tmp_path / "w.safetensors")}, image=GREY8)
+        load_candidate({**spec, "weights": str(tmp_path / "w.safetensors")}, shape=GREY8)
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
@@ -154,10 +154,10 @@ def test_extra_tensors_are_refused(tmp_path):
     from safetensors.torch import load_file, save_file
 
     path = tmp_path / "w.safetensors"
-    save_backbone(load_candidate("vgg-small", image=GREY8), path)
+    save_backbone(load_candidate("vgg-small", shape=GREY8), path)
     save_file({**load_file(path), "extra.weight": torch.zeros(2)}, path)
     with pytest.raises(InputError, match=r"extra\.weight is not part of the model"):
-        load_candidate({"source": "vgg-small", "weights": path}, image=GREY8)
+        load_candidate({"source": "vgg-small", "weights": path}, shape=GREY8)
 
 
 class Trap:
@@ -173,14 +173,14 @@ class Trap:
 def test_nothing_is_unpickled(tmp_path):
     torch.save({"weight": Trap(tmp_path / "sprung")}, tmp_path / "w.pt")
     with pytest.raises(InputError, match="refused"):
-        load_candidate({"source": "vgg-small", "weights": tmp_path / "w.pt"}, image=GREY8)
+        load_candidate({"source": "vgg-small", "weights": tmp_path / "w.pt"}, shape=GREY8)
     assert not (tmp_path / "sprung").exists()
 
 
 def test_a_plain_state_dict_in_a_pt_file_is_fine(tmp_path):
-    saved = load_candidate("vgg-small", seed=1, image=GREY8)
+    saved = load_candidate("vgg-small", seed=1, shape=GREY8)
     torch.save(saved.module.model.state_dict(), tmp_path / "w.pt")
-    loaded = load_candidate({"source": "vgg-small", "weights": tmp_path / "w.pt"}, image=GREY8)
+    loaded = load_candidate({"source": "vgg-small", "weights": tmp_path / "w.pt"}, shape=GREY8)
     assert same_weights(saved, loaded)
 
 
@@ -188,9 +188,9 @@ def test_a_plain_state_dict_in_a_pt_file_is_fine(tmp_path):
 def test_broken_weight_files_are_named(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=name):
-        load_candidate({"source": "vgg-small", "weights": tmp_path / name}, image=GREY8)
+        load_candidate({"source": "vgg-small", "weights": tmp_path / name}, shape=GREY8)
     with pytest.raises(InputError, match="does not exist"):
-        load_candidate({"source": "vgg-small", "weights": tmp_path / "absent.safetensors"}, image=GREY8)
+        load_candidate({"source": "vgg-small", "weights": tmp_path / "absent.safetensors"}, shape=GREY8)
 
 
 # python: and dotted factories
@@ -214,7 +214,7 @@ def my_nets(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("my_nets")
 def test_python_factory_gives_features():
-    backbone = load_candidate({"source": "python:my_nets:maps", "kwargs": {"width": 6}}, image=ImageShape(3, 16))
+    backbone = load_candidate({"source": "python:my_nets:maps", "kwargs": {"width": 6}}, shape=ImageShape(3, 16))
     assert backbone.feature_dim == 6
     images = torch.randn(2, 3, 16, 16)
     expected = backbone.module.model(images).mean((2, 3))
@@ -225,12 +225,12 @@ def test_python_factory_gives_features():
 @pytest.mark.usefixtures("my_nets")
 def test_remove_names_the_output_layer():
     shape = ImageShape(3, 16)
-    assert load_candidate("python:my_nets:classifier", image=shape).feature_dim == 1000
-    assert load_candidate({"source": "python:my_nets:classifier", "remove": "2"}, image=shape).feature_dim == 7
-    both = load_candidate({"source": "python:my_nets:classifier", "remove": ["1", "2"]}, image=shape)
+    assert load_candidate("python:my_nets:classifier", shape=shape).feature_dim == 1000
+    assert load_candidate({"source": "python:my_nets:classifier", "remove": "2"}, shape=shape).feature_dim == 7
+    both = load_candidate({"source": "python:my_nets:classifier", "remove": ["1", "2"]}, shape=shape)
     assert both.feature_dim == 3 * 16 * 16
     with pytest.raises(InputError, match="'head'"):
-        load_candidate({"source": "python:my_nets:classifier", "remove": "head"}, image=shape)
+        load_candidate({"source": "python:my_nets:classifier", "remove": "head"}, shape=shape)
 
 
 @pytest.mark.usefixtures("my_nets")
@@ -247,7 +247,7 @@ def test_remove_names_the_output_layer():
 )
 def test_factories_that_fail(source, words):
     with pytest.raises(InputError) as caught:
-        load_candidate(source, image=ImageShape(3, 16))
+        load_candidate(source, shape=ImageShape(3, 16))
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 

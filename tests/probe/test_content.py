@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ncore.probe import _content_cache
-from ncore.probe._content import SKETCHED, digests_of, picture_digest, upright
-from ncore.probe.datasets import ImageDataset, load_dataset
+from ncore.probe._content import SKETCHED, digests_of
+from ncore.probe.datasets import Dataset, load_dataset
 from ncore.probe.images import InputSpec
-from ncore.probe.sources import pictures as sources
+from ncore.probe.modalities.pictures import picture_digest, upright
+from ncore.probe.sources import pools as sources
 from ncore.probe.sources.data_files import ParquetPictures
+from ncore.probe.sources.pictures import FilePictures
 from ncore.store.manifest import check_digests
 
 COUNT = 90
@@ -74,30 +76,30 @@ FORMS = {
 def test_the_same_content_has_the_same_digest_in_every_form(tmp_path, form):
     found = digests_of(load_dataset(FORMS[form](tmp_path)))
     check_digests(found)
-    expected = digests_of(ImageDataset.from_arrays(X, Y, class_names=NAMES))
+    expected = digests_of(Dataset.from_arrays(X, Y, class_names=NAMES))
     assert (found["data"], found["sketch"]) == (expected["data"], expected["sketch"])
     assert len(found["sketch"]) == SKETCHED
 
 
 @given(row=st.integers(0, COUNT - 1), at=st.integers(0, 359), change=st.integers(1, 255))
 def test_one_pixel_and_one_label_make_other_data(row, at, change):
-    first = digests_of(ImageDataset.from_arrays(X, Y, class_names=NAMES))
+    first = digests_of(Dataset.from_arrays(X, Y, class_names=NAMES))
     other = X.copy()
     other[row].reshape(-1)[at] ^= np.uint8(change)
-    assert digests_of(ImageDataset.from_arrays(other, Y, class_names=NAMES))["data"] != first["data"]
+    assert digests_of(Dataset.from_arrays(other, Y, class_names=NAMES))["data"] != first["data"]
     labels = Y.copy()
     labels[row] = (labels[row] + 1 + change % 2) % 3
-    relabelled = digests_of(ImageDataset.from_arrays(X, labels, class_names=NAMES))
+    relabelled = digests_of(Dataset.from_arrays(X, labels, class_names=NAMES))
     assert relabelled["data"] != first["data"]
     assert relabelled["sketch"] == first["sketch"]  # the same pictures, called otherwise
 
 
 def test_labels_count_by_their_names():
-    first = digests_of(ImageDataset.from_arrays(X, Y, class_names=NAMES))
-    turned = digests_of(ImageDataset.from_arrays(X, 2 - Y, class_names=NAMES[::-1]))
+    first = digests_of(Dataset.from_arrays(X, Y, class_names=NAMES))
+    turned = digests_of(Dataset.from_arrays(X, 2 - Y, class_names=NAMES[::-1]))
     assert turned["data"] == first["data"]
-    assert digests_of(ImageDataset.from_arrays(X, Y, class_names=["a", "b", "c"]))["data"] != first["data"]
-    composed, parted = (digests_of(ImageDataset.from_arrays(X, Y, class_names=["é", form, "c"]))["data"]
+    assert digests_of(Dataset.from_arrays(X, Y, class_names=["a", "b", "c"]))["data"] != first["data"]
+    composed, parted = (digests_of(Dataset.from_arrays(X, Y, class_names=["é", form, "c"]))["data"]
                         for form in ("ü", "u\u0308"))  # fmt: skip
     assert composed == parted
 
@@ -167,7 +169,7 @@ def decoded(tmp_path, monkeypatch):
     monkeypatch.setenv("NCORE_CACHE", str(tmp_path / "own cache"))
     monkeypatch.setattr(sources, "SETTLED", -1.0)
     opened = []
-    for kind in (sources.FilePictures, ParquetPictures):
+    for kind in (FilePictures, ParquetPictures):
         real = kind.__getitem__
         monkeypatch.setattr(kind, "__getitem__", lambda self, row, real=real: opened.append(row) or real(self, row))
     return opened
@@ -210,7 +212,7 @@ def test_rows_are_told_apart_when_a_file_before_them_grows(tmp_path, decoded):
     fewer = digests_of(load_dataset(f"parquet:{tmp_path}/?.parquet"))
     assert len(decoded) == 39
     expected = np.delete(X, 39, 0), np.delete(Y, 39, 0)
-    assert fewer["data"] == digests_of(ImageDataset.from_arrays(*expected, class_names=NAMES))["data"]
+    assert fewer["data"] == digests_of(Dataset.from_arrays(*expected, class_names=NAMES))["data"]
     assert fewer["data"] != digests_of(first)["data"]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageFilter
 
 from ncore.probe._copies import NEAR, near_copies, perceptual_hashes, small
-from ncore.probe.datasets import ImageDataset, load_dataset
+from ncore.probe.datasets import Dataset, load_dataset
 
 
 def scenes(count, seed=0, side=48):
@@ -82,7 +82,7 @@ def test_the_same_pixels_are_left_out_and_not_said_twice(tmp_path):
 def test_pictures_of_one_tone_are_no_copies_of_each_other():
     rng = np.random.default_rng(0)
     x = np.broadcast_to(rng.permutation(60 * 4)[:, None, None] // 1, (240, 8, 8)).astype(np.uint8)
-    assert not said(ImageDataset.from_arrays(x, np.arange(240) % 2))
+    assert not said(Dataset.from_arrays(x, np.arange(240) % 2))
 
 
 def test_frames_of_a_film_are_said_though_all_are_alike(tmp_path):

@@ -167,7 +167,7 @@ def test_a_run_records_them_of_the_whole_candidate(tmp_path, mode):
     store = ncore.create_store(str(tmp_path))
     name = job.model_copy(update={"until": 1}).run(store)
     manifest = store.run(name).manifest
-    backbone = load_candidate("lenet-small", image=ncore.probe.datasets.load_dataset("digits").image)
+    backbone = load_candidate("lenet-small", shape=ncore.probe.datasets.load_dataset("digits").shape)
     unit = NCPUnit(backbone.feature_dim, 10)
     expected = costs_of(nn.Sequential(backbone.module, unit), torch.zeros(1, 1, 8, 8))
     for key in ("parameters", "bytes", "multiply_adds", "peak_bytes"):

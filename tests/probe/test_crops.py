@@ -29,7 +29,7 @@ def smooth(width: int, height: int, rng: np.random.Generator) -> Image.Image:
 
 
 def seen(spec: InputSpec, picture: Image.Image) -> torch.Tensor:
-    return spec.normalise(torch.from_numpy(spec.pixels(picture.copy()).copy())[None])[0]
+    return spec.prepare(torch.from_numpy(spec.pixels(picture.copy()).copy())[None])[0]
 
 
 def told(said: list[str]) -> dict:
@@ -107,9 +107,9 @@ def test_processors_are_followed_as_the_warnings_say(folder, kind, backend):
     (folder / "preprocessor_config.json").write_text(json.dumps(about))
     processor = transformers.AutoImageProcessor.from_pretrained(folder)
     assert type(processor).__name__.endswith("Pil") == (backend == "pil")
-    said = load_candidate(f"hf:{folder}", image=OBLONG).warnings
+    said = load_candidate(f"hf:{folder}", shape=OBLONG).warnings
     assert said  # each of them does something to oblong pictures, or to all
-    backbone = load_candidate({"source": f"hf:{folder}", **told(said)}, image=OBLONG)
+    backbone = load_candidate({"source": f"hf:{folder}", **told(said)}, shape=OBLONG)
     assert not backbone.warnings
     rng = np.random.default_rng(0)
     for width, height in ((90, 60), (64, 130), (80, 80)):
@@ -131,8 +131,8 @@ def test_processors_of_grey_models_are_followed(tmp_path, kind, backend, normali
     about = {"image_processor_type": f"{kind}ImageProcessor", "resample": 2, **KINDS[kind]}
     about |= {"do_normalize": normalises, "do_convert_rgb": False, "image_mean": [0.3], "image_std": [0.2]}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(about))
-    said = load_candidate(f"hf:{tmp_path}", image=OBLONG).warnings
-    backbone = load_candidate({"source": f"hf:{tmp_path}", **told(said)}, image=OBLONG)
+    said = load_candidate(f"hf:{tmp_path}", shape=OBLONG).warnings
+    backbone = load_candidate({"source": f"hf:{tmp_path}", **told(said)}, shape=OBLONG)
     assert (backbone.input.channels, backbone.input.source) == (1, "processor")
     assert backbone.input.mean == ((0.3,) if normalises else (0.0,))
     assert backend in ("torchvision", "pil")
@@ -141,9 +141,9 @@ def test_processors_of_grey_models_are_followed(tmp_path, kind, backend, normali
 def test_squeezed_pictures_matter_only_where_some_are_oblong(folder):
     about = {"image_processor_type": "ViTImageProcessor", "size": {"height": 48, "width": 48}}
     (folder / "preprocessor_config.json").write_text(json.dumps(about))
-    assert not load_candidate(f"hf:{folder}", image=ImageShape(3, 64)).warnings
-    assert "squash" in load_candidate(f"hf:{folder}", image=OBLONG).warnings[0]
-    assert not load_candidate({"source": f"hf:{folder}", "crop_mode": "center"}, image=OBLONG).warnings
+    assert not load_candidate(f"hf:{folder}", shape=ImageShape(3, 64)).warnings
+    assert "squash" in load_candidate(f"hf:{folder}", shape=OBLONG).warnings[0]
+    assert not load_candidate({"source": f"hf:{folder}", "crop_mode": "center"}, shape=OBLONG).warnings
     square, wide = Image.new("L", (8, 8)), Image.new("L", (9, 8))
     assert [shape_of(pictures).oblong for pictures in ([square], [square, wide])] == [False, True]
 
@@ -172,8 +172,8 @@ def test_what_is_neither_is_said(what):
 def test_pictures_that_stay_oblong_are_said_where_some_are(folder):
     about = {"image_processor_type": "YolosImageProcessor", "size": {"shortest_edge": 64, "longest_edge": 120}}
     (folder / "preprocessor_config.json").write_text(json.dumps(about))
-    assert not load_candidate(f"hf:{folder}", image=ImageShape(3, 64)).warnings
-    assert "leaves them oblong" in load_candidate(f"hf:{folder}", image=OBLONG).warnings[0]
+    assert not load_candidate(f"hf:{folder}", shape=ImageShape(3, 64)).warnings
+    assert "leaves them oblong" in load_candidate(f"hf:{folder}", shape=OBLONG).warnings[0]
 
 
 @pytest.mark.parametrize("what", ["patch", "strip"])

@@ -18,7 +18,7 @@ from PIL import Image
 
 from ncore.errors import InputError, MissingExtraError, OfflineError
 from ncore.probe._partition import SPLITS, partition
-from ncore.probe.datasets import DatasetSpec, ImageDataset, load_dataset
+from ncore.probe.datasets import Dataset, DatasetSpec, load_dataset
 from ncore.probe.images import InputSpec
 from ncore.probe.sources import _offline
 
@@ -224,8 +224,8 @@ def test_arrays_of_every_layout(shape, channels, kind):
     values = np.arange(30) * 8
     x = np.broadcast_to(values.reshape(-1, *[1] * (len(shape) - 1)), shape).astype(kind)
     x = x / np.float32(255) if kind == "float32" else x
-    data = ImageDataset.from_arrays(x, np.arange(30) % 2)
-    assert data.image.channels == channels
+    data = Dataset.from_arrays(x, np.arange(30) % 2)
+    assert data.shape.channels == channels
     for split in data.splits.values():
         assert split.tensor(GREY8)[:, 0, 0, 0].tolist() == values[split.indices].tolist()
         assert split.tensor(RGB8).shape == (len(split), 3, 8, 8)
@@ -234,14 +234,14 @@ def test_arrays_of_every_layout(shape, channels, kind):
 def test_arrays_with_their_own_sets_and_names():
     x, y = np.broadcast_to(np.arange(12, dtype=np.uint8)[:, None, None], (12, 8, 8)), np.array(["cat", "dog"] * 6)
     more = {"x_test": x[:4] + 12, "y_test": y[:4], "x_validation": x[:6] + 16, "y_validation": y[:6]}
-    data = ImageDataset.from_arrays(x, y, **more)
+    data = Dataset.from_arrays(x, y, **more)
     assert sizes(data) == {"train": 12, "validation": 6, "test": 4}
     assert data.class_names == ["cat", "dog"]
-    numbered = ImageDataset.from_arrays(x, np.arange(12) % 2, class_names=["cat", "dog"])
+    numbered = Dataset.from_arrays(x, np.arange(12) % 2, class_names=["cat", "dog"])
     assert numbered.class_names == ["cat", "dog"]
     changed = x.copy()
     changed[0, 0, 0] = 100
-    other = ImageDataset.from_arrays(changed, np.arange(12) % 2, class_names=["cat", "dog"])
+    other = Dataset.from_arrays(changed, np.arange(12) % 2, class_names=["cat", "dog"])
     assert other.fingerprint != numbered.fingerprint
 
 
@@ -264,7 +264,7 @@ def test_arrays_with_their_own_sets_and_names():
 )
 def test_arrays_that_cannot_be_used(x, y, options, word):
     with pytest.raises(InputError, match=word):
-        ImageDataset.from_arrays(x, y, **options)
+        Dataset.from_arrays(x, y, **options)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_folder_of_class_folders(tmp_path):
     data = load_dataset(f"folder:{tmp_path / 'pets'}")
     assert (data.name, data.class_names) == ("pets", ["cat", "dog"])
     assert sum(sizes(data).values()) == 11
-    assert data.image.channels == 3
+    assert data.shape.channels == 3
     assert_disjoint(data)
     assert_pictures_match_labels(data, name_of)
 
@@ -384,7 +384,7 @@ def test_a_broken_picture_is_named(tmp_path, damage):
 def test_a_picture_that_broke_since_is_named(tmp_path):
     fill(tmp_path)
     split = load_dataset(f"folder:{tmp_path}").splits["train"]
-    split.pictures.paths[split.indices[0]].write_bytes(b"nonsense")
+    split.items.paths[split.indices[0]].write_bytes(b"nonsense")
     for decode in (lambda: split.tensor(RGB8), lambda: split.decode(0)):
         with pytest.raises(InputError, match="cannot be decoded"):
             decode()
@@ -423,7 +423,7 @@ def test_parquet_with_its_own_test_set(parquet, form):
     assert data.splits["test"].pool == "test"
     assert_disjoint(data)
     assert_pictures_match_labels(data, as_label)
-    assert data.splits["test"].pictures.describe(5).endswith("pets-test.parquet'")
+    assert data.splits["test"].items.describe(5).endswith("pets-test.parquet'")
 
 
 def test_parquet_single_file_shards_and_names(tmp_path):
@@ -440,7 +440,7 @@ def test_parquet_single_file_shards_and_names(tmp_path):
     assert sizes(data) == {"train": 12, "validation": 4, "test": 4}
     assert data.class_names == ["cat", "dog"]
     assert_pictures_match_labels(data, name_of)
-    pictures = data.splits["train"].pictures
+    pictures = data.splits["train"].items
     assert pictures.describe(13).startswith("row 3 of ")
     assert "train-1-of-2" in pictures.describe(13)
 
@@ -499,7 +499,7 @@ def test_torchvision_fake_data():
     spec = {"source": "torchvision:FakeData", "kwargs": {"size": 40, "image_size": [3, 9, 9], "num_classes": 2}}
     data = load_dataset(spec)
     assert sizes(data) == {"train": 24, "validation": 8, "test": 8}
-    assert (data.name, data.image.size) == ("FakeData", 9)
+    assert (data.name, data.shape.size) == ("FakeData", 9)
     assert_disjoint(data)
 
 
@@ -518,7 +518,7 @@ def test_torchvision_files_that_are_already_there(tmp_path):
     data = load_dataset({"source": "torchvision:MNIST", "root": str(tmp_path)})
     assert sizes(data) == {"train": 30, "validation": 10, "test": 20}
     assert data.class_names[0] == "0 - zero"
-    assert (data.image.channels, data.image.size) == (1, 28)
+    assert (data.shape.channels, data.shape.size) == (1, 28)
     test = data.splits["test"]
     assert (test.tensor(GREY8)[:, 0, 0, 0] // 20).tolist() == test.labels.tolist()
 
@@ -621,7 +621,7 @@ def test_hf_unlabelled_test_set_is_refused(tmp_path):
         features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])})
         whole = datasets.Dataset.from_dict({"image": photos, "label": labels}, features=features)
         whole.to_parquet(tmp_path / "pets" / f"{split}.parquet")
-    with pytest.raises(InputError, match=r"4 of the 4 pictures of test have no label.*`splits`"):
+    with pytest.raises(InputError, match=r"4 of the 4 examples of test have no label.*`splits`"):
         load_dataset({"source": f"hf:{tmp_path / 'pets'}", "kwargs": {"cache_dir": str(tmp_path / "cache")}})
 
 
@@ -690,7 +690,7 @@ def test_normalise():
     batch = torch.randint(0, 256, (4, 3, 2, 2), dtype=torch.uint8)
     expected = (batch.double() / 255 - torch.tensor(spec.mean).view(3, 1, 1)) / torch.tensor(spec.std).view(3, 1, 1)
     before = batch.clone()
-    result = spec.normalise(batch)
+    result = spec.prepare(batch)
     assert result.dtype == torch.float32
     assert torch.allclose(result.double(), expected, atol=1e-6)
     assert torch.equal(batch, before)
@@ -716,16 +716,6 @@ def test_tensor_is_made_once_per_shape():
     first = train.tensor(GREY8)
     assert train.tensor(InputSpec(1, 8, (0.1,), (0.2,))) is first
     assert train.tensor(RGB8).shape[1] == 3
-
-
-def test_memory_limit(monkeypatch):
-    train = load_dataset("digits").splits["train"]
-    big = InputSpec(3, 512, (0.5,), (0.5,))
-    with pytest.raises(InputError, match=r"0\.8 GB, above the limit of 0\.1 GB.*subsample"):
-        train.tensor(big, memory_limit_gb=0.1)
-    monkeypatch.setenv("NCORE_MEMORY_GB", "0.2")
-    with pytest.raises(InputError, match=r"limit of 0\.2 GB"):
-        train.tensor(big)
 
 
 # Specs

@@ -28,7 +28,7 @@ def test_it_is_about_what_a_run_takes(tmp_path, candidate, mode, optimizer):
         training=TrainingSettings(mode=mode, optimizer=optimizer, batch_size=256, epochs=1, device="cpu"),
         recording=RecordingSettings(neurons=4, line_graph_every=0),
     )
-    estimated = training_bytes(job.candidate, job.training, job.recording, load_dataset(dataset).image, 10, SIZES)
+    estimated = training_bytes(job.candidate, job.training, job.recording, load_dataset(dataset).shape, 10, SIZES)
     with LiveBytes() as live:
         job.run(ncore.create_store(str(tmp_path)))
     assert 0.8 < estimated / live.peak < (1.6 if candidate == "vit-small" else 1.2)

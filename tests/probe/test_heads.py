@@ -67,7 +67,7 @@ def test_what_the_last_layer_was_fed_is_what_is_left(transformers, tmp_path, kin
     made.save_pretrained(tmp_path)
     spec = CandidateSpec.parse({"source": f"hf:{tmp_path}", "pretrained": False, "input_size": 32})
     if labels != "few":
-        made.num_labels = load_candidate(spec, image=SHAPE).feature_dim
+        made.num_labels = load_candidate(spec, shape=SHAPE).feature_dim
         made.save_pretrained(tmp_path)
     loaded = construct(spec, SHAPE)
     model = loaded.model.eval()
@@ -127,10 +127,10 @@ def nets(monkeypatch, tmp_path):
 def test_a_layer_that_is_not_in_the_way_is_no_output_layer(nets):
     nets.make = Own
     spec = {"source": "python:own_heads:make", "input_size": 32}
-    with pytest.raises(InputError, match="names unused, which no picture passes through"):
-        load_candidate({**spec, "remove": "unused"}, image=SHAPE)
-    assert load_candidate({**spec, "remove": "fc"}, image=SHAPE).feature_dim == 6
-    assert load_candidate({**spec, "remove": ["unused", "fc"]}, image=SHAPE).feature_dim == 6
+    with pytest.raises(InputError, match="names unused, which no example passes through"):
+        load_candidate({**spec, "remove": "unused"}, shape=SHAPE)
+    assert load_candidate({**spec, "remove": "fc"}, shape=SHAPE).feature_dim == 6
+    assert load_candidate({**spec, "remove": ["unused", "fc"]}, shape=SHAPE).feature_dim == 6
 
 
 @pytest.mark.parametrize("kind", ["num_classes", "torchvision", "transformers", "timm"])
@@ -145,15 +145,15 @@ def test_classes_in_place_of_features_are_said(nets, transformers, kind):
     else:
         nets.make, layer = lambda: transformers.ViTForImageClassification(transformers.ViTConfig(**TINY)), "classifier"
     spec = {"source": "python:own_heads:make", "input_size": 32}
-    said = load_candidate(spec, image=SHAPE).warnings
+    said = load_candidate(spec, shape=SHAPE).warnings
     assert any(f"`remove: {layer}`" in text for text in said)
-    without = load_candidate({**spec, "remove": layer}, image=SHAPE)
+    without = load_candidate({**spec, "remove": layer}, shape=SHAPE)
     assert not any("seem to be classes" in text for text in without.warnings)
 
 
 def test_features_of_the_users_own_are_not_suspected(nets):
     nets.make = Own
-    assert not load_candidate({"source": "python:own_heads:make", "input_size": 32}, image=SHAPE).warnings
+    assert not load_candidate({"source": "python:own_heads:make", "input_size": 32}, shape=SHAPE).warnings
 
 
 def test_a_classifier_without_a_layer_for_its_labels_is_refused(transformers, tmp_path):
@@ -185,13 +185,13 @@ def test_weights_of_a_factory_that_are_the_same_whatever_the_seed_are_trained_on
 
     nets.make = make
     spec = {"source": "python:own_heads:make", "input_size": 32}
-    backbone = load_candidate(spec, seed=4, image=SHAPE)
+    backbone = load_candidate(spec, seed=4, shape=SHAPE)
     told = [text for text in backbone.warnings if "whatever the seed" in text]
     assert bool(told) == (how in ("trained", "seeds itself"))
     calls.clear()
-    assert not load_candidate({**spec, "mean": [0.4], "std": [0.2]}, image=SHAPE).warnings
+    assert not load_candidate({**spec, "mean": [0.4], "std": [0.2]}, shape=SHAPE).warnings
     calls.clear()
-    same = load_candidate(spec, seed=4, image=SHAPE).module.state_dict()
+    same = load_candidate(spec, seed=4, shape=SHAPE).module.state_dict()
     assert all(torch.equal(value, same[key]) for key, value in backbone.module.state_dict().items())
 
 
@@ -200,7 +200,7 @@ def test_colours_that_are_lost_on_a_grey_model_are_said(transformers, tmp_path):
     transformers.ResNetForImageClassification(grey).save_pretrained(tmp_path)
 
     def lost(image, **spec):
-        said = load_candidate({"source": f"hf:{tmp_path}", "input_size": 32, **spec}, image=image).warnings
+        said = load_candidate({"source": f"hf:{tmp_path}", "input_size": 32, **spec}, shape=image).warnings
         return any("so that the colours" in text for text in said)
 
     assert lost(SHAPE)
@@ -218,7 +218,7 @@ def test_configuration_weights_and_processor_are_of_one_place(transformers, tmp_
         about = {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32}}
         (place / "preprocessor_config.json").write_text(json.dumps(about | {"image_mean": [mean] * 3}))
     for subfolder, (_, mean) in places.items():
-        backbone = load_candidate({"source": f"hf:{tmp_path}", "kwargs": {"subfolder": subfolder}}, image=SHAPE)
+        backbone = load_candidate({"source": f"hf:{tmp_path}", "kwargs": {"subfolder": subfolder}}, shape=SHAPE)
         assert backbone.input.mean == (mean,) * 3
         assert backbone.module.model.vit.embeddings.cls_token.unique().tolist() == [mean]
 
@@ -228,4 +228,4 @@ def test_what_only_the_configuration_would_heed_is_refused(transformers, tmp_pat
     transformers.ViTForImageClassification(transformers.ViTConfig(**TINY)).save_pretrained(tmp_path)
     values = {"token": "secret", "cache_dir": str(tmp_path), "variant": "fp16"}
     with pytest.raises(InputError, match=f"'{name}'"):
-        load_candidate({"source": f"hf:{tmp_path}", "kwargs": {name: values.get(name, True)}}, image=SHAPE)
+        load_candidate({"source": f"hf:{tmp_path}", "kwargs": {name: values.get(name, True)}}, shape=SHAPE)

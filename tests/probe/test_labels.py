@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ncore.errors import InputError
-from ncore.probe.datasets import ImageDataset, load_dataset
+from ncore.probe.datasets import Dataset, load_dataset
 
 COUNT = 36
 X = np.random.default_rng(0).integers(0, 256, (COUNT, 8, 8), dtype=np.uint8)
@@ -43,7 +43,7 @@ AS_NUMBERS = {
 
 @pytest.mark.parametrize("form", AS_WORDS)
 def test_names_in_any_array(form):
-    data = ImageDataset.from_arrays(X, AS_WORDS[form](WORDS))
+    data = Dataset.from_arrays(X, AS_WORDS[form](WORDS))
     assert data.class_names == ["cat", "dog", "möwe"]
     for split in data.splits.values():
         assert [data.class_names[label] for label in split.labels] == [WORDS[row] for row in split.indices]
@@ -51,7 +51,7 @@ def test_names_in_any_array(form):
 
 @pytest.mark.parametrize("form", AS_NUMBERS)
 def test_numbers_in_any_array(form):
-    data = ImageDataset.from_arrays(X, AS_NUMBERS[form](NUMBERS))
+    data = Dataset.from_arrays(X, AS_NUMBERS[form](NUMBERS))
     assert data.class_names == ["0", "1", "2"]
     for split in data.splits.values():
         assert split.labels.tolist() == [NUMBERS[row] for row in split.indices]
@@ -62,20 +62,20 @@ def test_labels_that_are_missing_or_of_another_type(bad):
     for kind in (object, None) if isinstance(bad, str) else (object,):
         labels = np.array([bad, *WORDS[1:]], dtype=kind)
         with pytest.raises(InputError, match=r"whose label is empty|labels of several types"):
-            ImageDataset.from_arrays(X, labels)
+            Dataset.from_arrays(X, labels)
 
 
 @pytest.mark.parametrize("labels", [NUMBERS, WORDS])
 def test_masked_labels_are_missing(labels):
     masked = np.ma.array(labels, mask=np.arange(COUNT) % 9 == 0)
-    with pytest.raises(InputError, match="4 pictures whose label is masked"):
-        ImageDataset.from_arrays(X, masked)
+    with pytest.raises(InputError, match="4 examples whose label is masked"):
+        Dataset.from_arrays(X, masked)
 
 
 @pytest.mark.parametrize("names", [["a", "a", "b"], ["é", "e\u0301", "b"]])
 def test_names_that_stand_twice(names):
     with pytest.raises(InputError, match="two classes are called"):
-        ImageDataset.from_arrays(X, NUMBERS, class_names=names)
+        Dataset.from_arrays(X, NUMBERS, class_names=names)
 
 
 SPELLINGS = {

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from ncore.errors import InputError
-from ncore.probe.datasets import ImageDataset, load_dataset
+from ncore.probe.datasets import Dataset, load_dataset
 from ncore.probe.sources.split_names import SPLIT_WORDS, split_of
 
 SPELLINGS = {
@@ -33,7 +33,7 @@ def fill(root: Path, names: tuple[str, ...] = ("cat", "dog"), count: int = 12, s
             Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{index}{suffix}", "PNG")
 
 
-def count(data: ImageDataset) -> int:
+def count(data: Dataset) -> int:
     return sum(map(len, data.splits.values()))
 
 

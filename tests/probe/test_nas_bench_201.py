@@ -118,9 +118,9 @@ def test_a_reduction_halves_any_map(size):
 
 def test_as_a_candidate():
     spec = {"source": "nas-bench-201", "kwargs": {"arch": all_of("nor_conv_1x1"), "channels": 4, "cells": 2}}
-    backbone = load_candidate(spec, image=ImageShape(1, 8), seed=3)
+    backbone = load_candidate(spec, shape=ImageShape(1, 8), seed=3)
     assert backbone.feature_dim == 16
-    again = load_candidate(spec, image=ImageShape(1, 8), seed=3)
+    again = load_candidate(spec, shape=ImageShape(1, 8), seed=3)
     images = torch.randn(2, 1, 8, 8)
     assert torch.equal(backbone.module(images), again.module(images))
     cells = [module for module in backbone.module.modules() if isinstance(module, Cell)]

@@ -43,7 +43,7 @@ def nets(monkeypatch, tmp_path):
 
 def load(nets, wrap, **spec):
     nets.make = wrap if isinstance(wrap, type) else lambda: Several(wrap)
-    return load_candidate({"source": "python:many_outputs:make", "input_size": 16, **spec}, image=SHAPE)
+    return load_candidate({"source": "python:many_outputs:make", "input_size": 16, **spec}, shape=SHAPE)
 
 
 def form(kind: str, names: tuple[str, ...], values: tuple):
@@ -189,7 +189,7 @@ def test_the_order_of_channels_is_that_of_the_recipe(nets, order, stated):
     batch = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
     mean, std = (torch.tensor(values.get(key, [0.5] * 3)).view(3, 1, 1) for key in ("mean", "std"))
     seen = (batch.flip(1) if order == "bgr" else batch) / 255
-    assert torch.allclose(found.normalise(batch), (seen - mean) / std, atol=1e-6)
+    assert torch.allclose(found.prepare(batch), (seen - mean) / std, atol=1e-6)
     assert isinstance(found, InputSpec)
 
 
@@ -208,4 +208,4 @@ def test_tokens_are_averaged_along_their_own_axis(nets):
     for first in (True, False):
         nets.make = lambda first=first: Tokens(first)
         spec = {"source": "python:many_outputs:make", "input_size": 16}
-        assert load_candidate(spec, image=SHAPE).feature_dim == 6
+        assert load_candidate(spec, shape=SHAPE).feature_dim == 6

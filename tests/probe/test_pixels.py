@@ -11,7 +11,7 @@ from PIL import Image
 import ncore
 from ncore.errors import InputError
 from ncore.probe._partition import probe_rows
-from ncore.probe.datasets import ImageDataset, load_dataset
+from ncore.probe.datasets import Dataset, load_dataset
 from ncore.probe.images import Conversion, InputSpec
 from ncore.sweep import Recipe, sweep
 from ncore.sweep.running import execute
@@ -56,7 +56,7 @@ def test_few_bits_in_sixteen(tmp_path: Path, bits: int) -> None:
 def test_few_bits_in_eight(bits: int, colours: int) -> None:
     rng = np.random.default_rng(1)
     x = rng.integers(0, 2**bits, (40, 8, 8, colours)).astype(np.uint8)
-    data = ImageDataset.from_arrays(x[..., 0] if colours == 1 else x, np.arange(40) % 2)
+    data = Dataset.from_arrays(x[..., 0] if colours == 1 else x, np.arange(40) % 2)
     with pytest.raises(InputError, match=f"the largest value in the files {2**bits - 1}: .*`white: {2**bits - 1}`"):
         data.splits["train"].tensor(GREY)
 
@@ -100,14 +100,14 @@ def test_opaque_pictures_are_as_before() -> None:
 
 @pytest.mark.parametrize("value", [0, 17, 255])
 def test_pictures_of_one_colour_teach_nothing(value: int) -> None:
-    with pytest.raises(InputError, match="40 pictures of arrays are the same one, pixel by pixel"):
-        ImageDataset.from_arrays(np.full((40, 8, 8), value, np.uint8), np.arange(40) % 2)
+    with pytest.raises(InputError, match="40 pictures of arrays are exactly the same"):
+        Dataset.from_arrays(np.full((40, 8, 8), value, np.uint8), np.arange(40) % 2)
 
 
 def test_many_pictures_of_one_colour_are_counted() -> None:
     x = np.random.default_rng(0).integers(0, 256, (60, 8, 8)).astype(np.uint8)
     x[::3] = np.arange(200, 220)[:, None, None]
-    split = ImageDataset.from_arrays(x, np.arange(60) % 2).splits["train"]
+    split = Dataset.from_arrays(x, np.arange(60) % 2).splits["train"]
     split.tensor(GREY)
     assert "pictures of train are of one colour throughout" in split.warnings[0]
 
@@ -168,7 +168,7 @@ def test_pixels_below_zero_are_said(tmp_path: Path, lowest: int) -> None:
 def test_pictures_that_alone_are_nearly_black_are_counted(share: float) -> None:
     x = RNG.integers(0, 256, (100, 8, 8)).astype(np.uint8)
     x[: int(100 * share)] %= 10  # as 12 bits in 16 are, among others
-    split = ImageDataset.from_arrays(x, np.arange(100) % 2, split=["train"] * 90 + ["test"] * 10).splits["train"]
+    split = Dataset.from_arrays(x, np.arange(100) % 2, split=["train"] * 90 + ["test"] * 10).splits["train"]
     split.tensor(GREY)
     assert "pictures of train are nearly black" in " ".join(split.warnings)
 
@@ -216,3 +216,65 @@ def test_a_run_says_which_rows_its_probe_has(tmp_path: Path) -> None:
     labels = load_dataset("digits", train=300).splits["train"].labels
     assert info["probe_classes"] == np.bincount(labels[info["probe_rows"]], minlength=10).tolist()
     assert min(info["probe_classes"]) >= 9
+
+
+def both_ways(shape: tuple[int, int, int]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Pictures whose channels may be first or last, and what they are in each reading, (N, H, W, 3) or (N, H, W)."""
+    x = RNG.integers(0, 256, (40, *shape)).astype(np.uint8)
+    readings = {"channels_first": x.transpose(0, 2, 3, 1), "channels_last": x}
+    return x, {name: one[..., 0] if one.shape[3] == 1 else one for name, one in readings.items()}
+
+
+@pytest.mark.parametrize("first", [1, 3])
+@pytest.mark.parametrize("last", [1, 3])
+@pytest.mark.parametrize("middle", [1, 3, 8])
+@pytest.mark.parametrize("source", ["npz", "arrays"])
+def test_channels_that_may_be_first_or_last_are_asked_for(
+    tmp_path: Path, first: int, middle: int, last: int, source: str
+) -> None:
+    x, readings = both_ways((first, middle, last))
+    y = np.arange(40) % 2
+    np.savez(tmp_path / "a.npz", x=x, y=y)
+
+    def load(layout: str | None) -> Dataset:
+        if source == "arrays":
+            return Dataset.from_arrays(x, y, layout=layout)
+        return load_dataset({"source": f"numpy:{tmp_path / 'a.npz'}"} | ({"layout": layout} if layout else {}))
+
+    if first == middle == last == 1:
+        assert load(None).fingerprint == load("channels_first").fingerprint == load("channels_last").fingerprint
+        return
+    with pytest.raises(InputError) as caught:
+        load(None)
+    assert f"{middle}x{last} pixels of {first} channels first" in str(caught.value)
+    assert f"{first}x{middle} pixels of {last} channels last" in str(caught.value)
+    assert "set `layout` to channels_first or channels_last" in str(caught.value)
+    for layout, expected in readings.items():
+        split = load(layout).splits["train"]
+        assert (np.asarray(split.decode(5)) == expected[split.indices[5]]).all()
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 8, 8), (8, 8, 3), (8, 8, 1), (8, 3, 3), (3, 3, 8), (8, 3), (3, 8)])
+def test_where_the_shape_tells_the_layout_need_not(shape: tuple[int, ...]) -> None:
+    x, y = RNG.integers(0, 256, (40, *shape)).astype(np.uint8), np.arange(40) % 2
+    plain = Dataset.from_arrays(x, y)
+    if len(shape) == 2:
+        assert {Dataset.from_arrays(x, y, layout=f"channels_{one}").fingerprint for one in ("first", "last")} == {
+            plain.fingerprint
+        }
+        return
+    right, wrong = ("first", "last") if shape[0] in (1, 3) else ("last", "first")
+    assert Dataset.from_arrays(x, y, layout=f"channels_{right}").fingerprint == plain.fingerprint
+    with pytest.raises(InputError, match=rf"shape \(40, {', '.join(map(str, shape))}\).*with this `layout`"):
+        Dataset.from_arrays(x, y, layout=f"channels_{wrong}")
+
+
+@pytest.mark.parametrize(("source", "layout"), [
+    *(("numpy:a.npz", layout) for layout in ("classes", "splits")),
+    *(("folder:a", layout) for layout in ("channels_first", "channels_last")),
+])  # fmt: skip
+def test_layouts_are_those_of_their_source(source: str, layout: str) -> None:
+    with pytest.raises(InputError, match=rf"has no `layout: {layout}`, but \w+ or \w+"):
+        load_dataset({"source": source, "layout": layout})
+    with pytest.raises(InputError, match="is not a layout of pictures"):
+        Dataset.from_arrays(np.zeros((8, 8, 8)), np.arange(8), layout=layout.replace("channels_", ""))

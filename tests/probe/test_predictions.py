@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import tempfile
+from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,11 +15,13 @@ from hypothesis import strategies as st
 
 import ncore
 from ncore.errors import InputError
+from ncore.probe import _predictions
 from ncore.probe._predictions import COLUMNS, KeptPredictions
 from ncore.probe.candidates import CandidateSpec
 from ncore.probe.datasets import DatasetSpec, load_dataset
 from ncore.probe.job import Job
 from ncore.probe.settings import RecordingSettings, TrainingSettings, identity_of
+from ncore.store.schema import TABLES
 
 MODES = ("unit", "backbone", "all")
 
@@ -191,3 +195,93 @@ def test_epochs_that_are_replaced_take_their_predictions_with_them(before, after
         assert run.recorded_epochs("predictions") == sorted({1, after.index(max(after)) + 1, 4})
         for epoch, rows in run.predictions().groupby("epoch"):
             assert (rows["label"] == rows["predicted"]).sum() == after[epoch - 1]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_probabilities_of_all_classes_are_those_that_the_rest_follows_from(tmp_path, mode):
+    store = ncore.create_store(str(tmp_path))
+    frame = store.run(job(mode, epochs=2).run(store)).predictions("validation")
+    whole, rows = np.stack(frame["probabilities"]), np.arange(len(frame))
+    assert whole.shape == (100, 10)
+    assert np.allclose(whole.sum(1), 1, atol=1e-5)
+    assert (whole.argmax(1) == frame["predicted"]).all()
+    assert np.allclose(whole[rows, frame["label"]], frame["label_probability"])
+    assert ((frame["label_rank"] == 0) == (frame["label"] == frame["predicted"])).all()
+    expected = (whole > whole[rows, frame["label"]][:, None]).sum(1)
+    assert (np.abs(frame["label_rank"] - expected) == 0).all()
+
+
+def test_where_they_would_be_too_many_the_places_of_the_labels_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(_predictions, "MOST_PROBABILITIES", 50 * 10)
+    store = ncore.create_store(str(tmp_path))
+    run = store.run(job(epochs=1).run(store))
+    assert run.predictions("validation")["probabilities"].notna().all()
+    assert run.predictions("test")["probabilities"].isna().all()  # of 60 examples
+    assert run.predictions("test")["label_rank"].notna().all()
+
+
+def test_a_loop_gives_the_probabilities_and_the_rest_follows(tmp_path):
+    whole = np.array([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7]])
+    with recorder(tmp_path, epochs=1) as own:
+        validation = {"label": [1, 2], "predicted": [0, 2], "probabilities": torch.tensor(whole)}
+        own.record(predictions={"val": validation, "test": {"label": [0], "predicted": [1]}})
+    run = ncore.open_store(tmp_path).run(own.run_id)
+    frame = run.predictions("validation")
+    assert frame["probability"].tolist() == pytest.approx([0.5, 0.7])
+    assert frame["label_probability"].tolist() == pytest.approx([0.25, 0.7])
+    assert frame["label_rank"].tolist() == [1, 0]
+    assert np.allclose(np.stack(frame["probabilities"]), whole)
+    assert run.predictions("test")["probabilities"].isna().all()
+    assert run.predictions(columns=["label"]).columns.tolist() == ["label"]
+    with pytest.raises(InputError, match="'odds'"):
+        run.predictions(columns=["odds"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"probabilities": [[0.5, 0.5]]},
+        {"probabilities": [0.5, 0.5]},
+        {"probabilities": [[0.5, 0.9], [1.0, 0.0]]},
+        {"probabilities": [[2.0, -1.0], [1.0, 0.0]]},
+        {"probabilities": [[math.nan, 1.0], [1.0, 0.0]]},
+        {"probabilities": [[1.0], [1.0]]},
+        {"probabilities": [["a", "b"], ["c", "d"]]},
+    ],
+)
+def test_what_are_no_probabilities_is_one_sentence(tmp_path, wrong):
+    with recorder(tmp_path, epochs=1) as own:
+        with pytest.raises(InputError) as caught:
+            own.record(predictions={"validation": {"label": [0, 1], "predicted": [1, 1], **wrong}})
+        assert "\n" not in str(caught.value)
+        assert "'validation'" in str(caught.value)
+        own.record(predictions={"validation": {"label": [0, 1], "predicted": [1, 1]}})
+
+
+def test_files_from_before_there_were_probabilities_are_read_joined_and_verified(tmp_path, monkeypatch):
+    """Written by an ncore whose table lacked the later columns, and gone on with by this one."""
+    now = TABLES["predictions"]
+    older = replace(now, schema=pa.schema([field for field in now.schema if field.name not in now.later]), later=())
+    options = dict(older.options)
+    options["column_encoding"] = {k: v for k, v in options["column_encoding"].items() if "probabilities" not in k}
+    options["use_dictionary"] = [name for name in options["use_dictionary"] if name not in now.later]
+    monkeypatch.setitem(TABLES, "predictions", replace(older, options=options))
+    identity = {"candidate": "unit", "dataset": "noise", "seed": 0, "mode": "unit", "config": {}}
+    store = ncore.create_store(str(tmp_path))
+    rows = {"split": ["validation"] * 2, "example": [0, 1], "label": [0, 1], "predicted": [1, 1]}
+    first = store.new_run(**identity, planned_epochs=3)
+    first.write_epoch(1, predictions=rows)
+    first.close()
+    monkeypatch.setitem(TABLES, "predictions", now)
+    run = store.run(first.run_id)
+    assert run.predictions()["probabilities"].isna().tolist() == [True, True]
+    with store.new_run(**identity, planned_epochs=3, resume=True) as second:
+        for epoch in (2, 3):
+            later = {"label_rank": [1, 0], "probabilities": np.array([[0.2, 0.8], [0.4, 0.6]])}
+            second.write_epoch(epoch, predictions=rows | later)
+    frame = run.predictions()
+    assert frame["epoch"].tolist() == [1, 1, 2, 2, 3, 3]
+    assert frame["probabilities"].isna().tolist() == [True] * 2 + [False] * 4
+    assert frame["label_rank"].tolist()[2:] == [1, 0, 1, 0]
+    assert len(list(run.manifest.files_of("predictions"))) == 1
+    assert ncore.store.verify(str(tmp_path)).ok

@@ -70,7 +70,7 @@ def test_pictures_are_fed_as_the_processor_feeds_them(transformers, model, kind,
         pictures.append(Image.fromarray(rng.integers(0, 256, (spec.size, spec.size, 3)).astype(np.uint8)))
     for picture in pictures:
         theirs = torch.as_tensor(processor(picture, return_tensors="pt")["pixel_values"][0]).float()
-        ours = spec.normalise(torch.from_numpy(spec.pixels(picture).copy())[None])[0]
+        ours = spec.prepare(torch.from_numpy(spec.pixels(picture).copy())[None])[0]
         assert ours.shape == theirs.shape
         assert torch.allclose(ours, theirs, rtol=TOLERANCE, atol=TOLERANCE * max(1.0, float(theirs.abs().max())))
 

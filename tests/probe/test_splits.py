@@ -18,7 +18,7 @@ from PIL import Image
 
 from ncore.errors import InputError
 from ncore.probe._grouping import whole_groups
-from ncore.probe.datasets import ImageDataset, load_dataset
+from ncore.probe.datasets import Dataset, load_dataset
 from ncore.probe.settings import identity_of
 from ncore.probe.sources.data_libraries import TablePictures
 from ncore.probe.sources.dataset_spec import DatasetSpec
@@ -121,7 +121,7 @@ MAKERS = {
 
 def rows_of(data):
     """The picture in each row of each set, as its number in `pixels`."""
-    if isinstance(data.splits["train"].pictures, TablePictures):
+    if isinstance(data.splits["train"].items, TablePictures):
         return {name: split.indices.tolist() for name, split in data.splits.items()}
     known = {one.tobytes(): row for row, one in enumerate(pixels())}
     return {
@@ -201,12 +201,12 @@ def test_missing_values_are_refused(tmp_path, make, role, column):
         pytest.skip("arrays have no missing values")
     values = [None if row in (3, 7) else value for row, value in enumerate(COLUMNS[column])]
     cut = {"column": column, "validation_from": "2024-03-01", "test_from": "2024-04-01"}
-    with pytest.raises(InputError, match=f"2 of 60 pictures have nothing in the column '{column}'"):
+    with pytest.raises(InputError, match=f"2 of 60 examples have nothing in the column '{column}'"):
         load_dataset(make(tmp_path, {column: values}) | {role: cut if role == "time" else column})
 
 
 def arrays(**options):
-    return ImageDataset.from_arrays(pixels(), LABELS, **options)
+    return Dataset.from_arrays(pixels(), LABELS, **options)
 
 
 @given(word=st.sampled_from(sorted(SPLIT_WORDS)), other=st.sampled_from(sorted(SPLIT_WORDS)), how=st.integers(0, 3))
@@ -225,14 +225,14 @@ def test_any_spelling_of_sets(word, other, how):
 
 @pytest.mark.parametrize("value", ["fold1", "unlabelled", "tube", "0", "train and test"])
 def test_other_words_are_refused_by_name(value):
-    with pytest.raises(InputError, match=f"has the value '{value}' for 2 pictures"):
+    with pytest.raises(InputError, match=f"has the value '{value}' for 2 examples"):
         arrays(split=[value if row in (1, 5) else "train" if row % 2 else "test" for row in range(COUNT)])
 
 
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        (["all"] * COUNT, "all 60 pictures are of one group"),
+        (["all"] * COUNT, "all 60 examples are of one group"),
         (["ab"[label] for label in LABELS], "the class '0' is in 1 group only, but 3 sets need one each"),
         (["b" if label else f"p{row % 5}" for row, label in enumerate(LABELS)], "the class '1' is in 1 group only"),
         ([f"{'ab'[label]}{row % 4 // 2}" for row, label in enumerate(LABELS)], "'0' is in 2 groups only"),
@@ -247,7 +247,7 @@ def test_what_whole_groups_make_is_said():
     groups = [str(row // 20) for row in range(COUNT)]
     data = arrays(group=groups)
     assert {len(split) for split in data.splits.values()} == {20}
-    assert any("make test 20 pictures, where 12 were wanted" in warning for warning in data.warnings)
+    assert any("make test 20 examples, where 12 were wanted" in warning for warning in data.warnings)
     data = arrays(group=PATIENTS, test=10)
     assert len(data.splits["test"]) in (8, 12)
     assert any("where 10 were wanted" in warning for warning in data.warnings)
@@ -316,11 +316,11 @@ CUT = {"validation_from": "2024-02-01", "test_from": "2024-03-01"}
         (TIMES, {"validation_from": "2024-02-01", "test_from": "2024-02-01"}, "must be before"),
         (TIMES, {"validation_from": "2024-02-01", "test_from": 2024}, "two kinds"),
         (TIMES, {"validation_from": "soon", "test_from": "later"}, "no date"),
-        (TIMES, {"validation_from": "2024-02-01", "test_from": "2025-01-01"}, "test would have no pictures"),
-        (TIMES, {"validation_from": "2023-02-01", "test_from": "2024-02-01"}, "train would have no pictures"),
+        (TIMES, {"validation_from": "2024-02-01", "test_from": "2025-01-01"}, "test would have no examples"),
+        (TIMES, {"validation_from": "2023-02-01", "test_from": "2024-02-01"}, "train would have no examples"),
         (TIMES, {"validation_from": "2024-02-01T00:00Z", "test_from": "2024-03-01T00:00Z"}, "cuts without"),
         (["2024-01-01T00:00Z", *TIMES[1:]], CUT, "59 have no time zone and 1 have one"),
-        (["01/02/2024", *TIMES[1:]], CUT, "'01/02/2024' for 1 pictures"),
+        (["01/02/2024", *TIMES[1:]], CUT, "'01/02/2024' for 1 examples"),
         ([2024, *range(1, COUNT)], CUT, "dates or times in ISO 8601"),
         (TIMES, {"validation_from": 2, "test_from": 3}, "numbers, as the cuts are"),
     ],

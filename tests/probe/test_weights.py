@@ -19,7 +19,7 @@ SHAPE = ImageShape(3, 16)
 
 
 def loaded(path, name="resnet-small"):
-    return load_candidate({"source": f"file:{path}", "architecture": name}, image=SHAPE).module.model.state_dict()
+    return load_candidate({"source": f"file:{path}", "architecture": name}, shape=SHAPE).module.model.state_dict()
 
 
 @pytest.fixture

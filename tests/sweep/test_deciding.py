@@ -142,8 +142,8 @@ def test_another_cut_of_the_same_pictures_is_told_from_other_pictures(tmp_path, 
 
 def weights(path, seed):
     torch.manual_seed(seed)
-    image = load_dataset("digits").image
-    save_backbone(load_candidate("lenet-small", seed=seed, image=image), path)
+    image = load_dataset("digits").shape
+    save_backbone(load_candidate("lenet-small", seed=seed, shape=image), path)
 
 
 def factory(path, width):

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
+from ncore._yaml import read_yaml
 from ncore.benchmark.cases import Case, as_if_unrelated, cases_from_table, leave_dataset_out, with_seeds
 from ncore.benchmark.certainty import certainty
 from ncore.benchmark.evaluation import AVERAGE, evaluate_cases
@@ -142,7 +142,7 @@ def fingerprint(path: Path | None = None) -> str:
 
 def _planned(made: dict[str, Any]) -> dict[str, Any]:
     """How many tasks, and which modes, the recipe of a table plans."""
-    recipe = yaml.safe_load(made.get("recipe", "")) or {}
+    recipe = read_yaml(made.get("recipe", ""), "the recipe of the table") or {}
     return {"tasks": len(recipe.get("tasks", ())), "modes": sorted(recipe.get("modes", ()))}
 
 

@@ -6,6 +6,7 @@ asked for from another one, so the server needs none of what Streamlit offers fo
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import webbrowser
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
+from starlette.websockets import WebSocketDisconnected
 from streamlit.starlette import App
 
 if TYPE_CHECKING:
@@ -55,7 +57,8 @@ class Guard:
         elif scope["type"] == "http" and UPLOADS in scope["path"]:
             await PlainTextResponse("This dashboard takes no files.", 403)(scope, receive, with_headers)
         else:
-            await self.app(scope, receive, with_headers)
+            with contextlib.suppress(WebSocketDisconnected):  # who leaves while something is sent is no error
+                await self.app(scope, receive, with_headers)
 
 
 def _is_ours(headers: Headers) -> bool:

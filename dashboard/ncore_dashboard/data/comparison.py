@@ -13,9 +13,10 @@ import pandas as pd
 from ncore.network.strengths import Strength
 from ncore.predict import Curve
 from ncore.predict.ranker import MEASURED, probability_ahead
+from ncore.scores.metrics import ACCURACY, Metric, get_metric
 from ncore_dashboard.data.clock import Clock, pace
 from ncore_dashboard.data.gap import gap
-from ncore_dashboard.text.phrases import called, chance, counted, duration, listed, percent, points
+from ncore_dashboard.text.phrases import called, chance, counted, difference, duration, listed
 
 __all__ = ["Side", "in_words", "millions", "numbers", "settings_in_words", "settings_that_differ"]
 
@@ -44,9 +45,23 @@ class Side:
     bytes: float = math.nan
 
     @property
+    def metric(self) -> Metric:
+        """By which it is judged."""
+        return get_metric(self.curves[0].metric if self.curves else ACCURACY)
+
+    def said(self, value: float) -> str:
+        """A value of that on its scale, in words."""
+        return self.metric.in_words(value)
+
+    @property
     def finals(self) -> np.ndarray:
-        """Final accuracies that are known, shape (n,)."""
+        """Final accuracies that are known, on the scale of the metric where that is another, shape (n,)."""
         return np.array([curve.observed for curve in self.curves if math.isfinite(curve.observed)])
+
+    @property
+    def goodness(self) -> np.ndarray:
+        """The same in steps of the metric's own units, higher is better."""
+        return self.finals if self.metric.unit else -self.metric.off_scale(self.finals)
 
     def mean(self, strength: str | None = None) -> pd.Series:
         """Validation accuracy, or beta_eff of a strength, by epoch; mean over seeds, over those that have the epoch."""
@@ -86,16 +101,16 @@ def _prediction(first: Side, second: Side, k: int, ranking: pd.DataFrame | str) 
         return f"As of epoch {k}, nothing can be predicted of {listed(missing)}."
     if isinstance(ranking, str):
         return ""
-    label = ranking.attrs["label"]
+    label, better_is_more = ranking.attrs["label"], first.metric.higher_is_better
     if len(open_ones) == 1:
         (one,) = open_ones
-        return f"As of epoch {k}, “{label}” predicts {percent(one.row['predicted'])} for {called(one.name)}."
+        return f"As of epoch {k}, “{label}” predicts {one.said(one.row['predicted'])} for {called(one.name)}."
     if high == low:
-        start = f"As of epoch {k}, “{label}” predicts the same for both, {percent(high)}"
+        start = f"As of epoch {k}, “{label}” predicts the same for both, {first.said(high)}"
     else:
         start = (
-            f"As of epoch {k}, “{label}” predicts {percent(high)} for {called(ahead.name)} and {percent(low)} for "
-            f"{called(behind.name)}, {points(high - low)} less"
+            f"As of epoch {k}, “{label}” predicts {first.said(high)} for {called(ahead.name)} and {first.said(low)} "
+            f"for {called(behind.name)}, {_apart(first.metric, high, low)} {'less' if better_is_more else 'more'}"
         )
     wins = probability_ahead(ranking, ahead.name, behind.name)
     return f"{start}, and {called(ahead.name)} is the better of the two with a probability of {chance(wins)}."
@@ -105,21 +120,23 @@ def _outcome(first: Side, second: Side) -> str:
     one, two = first.finals, second.finals
     if not one.size or not two.size:
         unknown = [side.name for side in (first, second) if not side.finals.size]
-        return f"The final accuracy of {listed(unknown)} is not known yet."
-    found = gap(one, two)
+        return f"The final {first.metric.label} of {listed(unknown)} is not known yet."
+    found = gap(first.goodness, second.goodness)
     best, other = (first, second) if found.size >= 0 else (second, first)
     if found.size == 0:
-        return f"Both ended at {percent(one.mean())}."
+        return f"Both ended at {first.said(one.mean())}."
+    means = best.finals.mean(), other.finals.mean()
     text = (
-        f"{called(best.name)} ended at {percent(best.finals.mean())}, {points(found.size)} above {called(other.name)} "
-        f"({percent(other.finals.mean())})"
+        f"{called(best.name)} ended at {first.said(means[0])}, {_apart(first.metric, *means)} "
+        f"{'above' if first.metric.higher_is_better else 'below'} {called(other.name)} ({first.said(means[1])})"
     )
     if not found.known:
         return f"{text}; with one seed, chance can’t be told from a difference."
     seeds = f"{min(one.size, two.size)} or more seeds" if one.size != two.size else counted(one.size, "seed")
+    width = difference(first.metric, found.half_width)
     if found.clear:
-        return f"{text}: more than the seeds differ among themselves ({seeds} each, ±{points(found.half_width)})."
-    return f"{text}, which may be chance: the seeds differ as much ({seeds} each, ±{points(found.half_width)})."
+        return f"{text}: more than the seeds differ among themselves ({seeds} each, ±{width})."
+    return f"{text}, which may be chance: the seeds differ as much ({seeds} each, ±{width})."
 
 
 def _course(first: Side, second: Side) -> str:
@@ -132,7 +149,7 @@ def _course(first: Side, second: Side) -> str:
     last = int(epochs[-1])
     leader = {1.0: first, -1.0: second}.get(float(lead[-1]))
     if leader is None:
-        text = f"On validation images both are at {percent(one[last])} after {counted(last, 'epoch')}"
+        text = f"On validation images both are at {first.said(one[last])} after {counted(last, 'epoch')}"
     else:
         changed = np.flatnonzero(lead != lead[-1])
         since = "from the first epoch on" if not changed.size else f"since epoch {int(epochs[changed[-1] + 1])}"
@@ -145,10 +162,16 @@ def _course(first: Side, second: Side) -> str:
     if reached[0] != reached[1]:
         quick, slow = (first, second) if reached[0] < reached[1] else (second, first)
         text += (
-            f". {called(quick.name)} reaches {percent(goal)} after {counted(min(reached), 'epoch')}, "
+            f". {called(quick.name)} reaches {first.said(goal)} after {counted(min(reached), 'epoch')}, "
             f"{called(slow.name)} after {max(reached)}"
         )
     return f"{text}."
+
+
+def _apart(metric: Metric, one: float, other: float) -> str:
+    """The difference of two values on the scale, in the metric's units."""
+    values = metric.off_scale([one, other])
+    return difference(metric, float(values[0] - values[1]))
 
 
 def _coupling(first: Side, second: Side) -> str:
@@ -198,19 +221,37 @@ def numbers(first: Side, second: Side) -> pd.DataFrame:
     The direction is "higher", "lower" or empty: which of the two is better, where one can say that.
     """
     measured = MEASURED in {side.row.get("kind") for side in (first, second)}
+    metric, ends = first.metric, ["lower", "upper"]
+    better, ends = ("higher", ends) if metric.higher_is_better else ("lower", ends[::-1])
+    label = f"{metric.label[:1].upper()}{metric.label[1:]}"
     rows = [
         ("Rank", [side.row.get("rank", math.nan) for side in (first, second)], "", "lower"),
         (
-            "Accuracy that it is ranked by" if measured else "Predicted final accuracy",
-            [_fraction(side, "predicted") for side in (first, second)],
+            f"{label} that it is ranked by" if measured else f"Predicted final {metric.label}",
+            [_shown(side, "predicted") for side in (first, second)],
+            metric.unit,
+            better,
+        ),
+        ("from", [_shown(side, ends[0]) for side in (first, second)], metric.unit, ""),
+        ("to", [_shown(side, ends[1]) for side in (first, second)], metric.unit, ""),
+        (
+            "Probability of being best",
+            [100 * float(side.row.get("p_best", math.nan)) for side in (first, second)],
             "%",
             "higher",
         ),
-        ("from", [_fraction(side, "lower") for side in (first, second)], "%", ""),
-        ("to", [_fraction(side, "upper") for side in (first, second)], "%", ""),
-        ("Probability of being best", [_fraction(side, "p_best") for side in (first, second)], "%", "higher"),
-        ("Final accuracy", [100 * _mean(side.finals) for side in (first, second)], "%", "higher"),
-        ("Latest validation accuracy", [100 * _last(side.mean()) for side in (first, second)], "%", "higher"),
+        (
+            f"Final {metric.label}",
+            [metric.shown(_mean(side.finals)) for side in (first, second)],
+            metric.unit,
+            better,
+        ),
+        (
+            f"Latest validation {metric.label}",
+            [metric.shown(_last(side.mean())) for side in (first, second)],
+            metric.unit,
+            better,
+        ),
         ("Latest beta_eff, relative", [_last(side.mean(Strength.RELATIVE)) for side in (first, second)], "", ""),
         ("Seeds", [len(side.curves) for side in (first, second)], "", "higher"),
         ("Time of an epoch", [pace(side.clocks) for side in (first, second)], "s", "lower"),
@@ -291,8 +332,8 @@ def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:
     return [(name, _NONE if value is None or value == {} else str(value))] if name else []
 
 
-def _fraction(side: Side, name: str) -> float:
-    return 100 * float(side.row.get(name, math.nan))
+def _shown(side: Side, name: str) -> float:
+    return float(side.metric.shown(side.row.get(name, math.nan)))
 
 
 def _mean(values: np.ndarray) -> float:

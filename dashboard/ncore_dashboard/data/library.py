@@ -20,6 +20,7 @@ from ncore.errors import NcoreError, StoreError
 from ncore.predict import Curve, Past
 from ncore.predict.curves import read_curve
 from ncore.predict.experience import Task, finished, tasks_of
+from ncore.scores.metrics import ACCURACY
 from ncore.store import Manifest, Run, Store, open_store
 from ncore_dashboard.data.cache import Memory
 from ncore_dashboard.data.clock import Clock, clock_of
@@ -148,10 +149,11 @@ class Library:
             found[key] = self.sparkline(key)
         return found, True
 
-    def curve(self, key: str) -> Curve:
+    def curve(self, key: str, metric: str = ACCURACY) -> Curve:
         """The learning curve of a run; one that can't be read has status "unreadable" and its reason."""
         return self._read.get(
-            ("curve", *self.stamp(key)), lambda: read_curve(self.row(key), lambda: _Tables(self, key))
+            ("curve", metric, *self.stamp(key)),
+            lambda: read_curve(self.row(key), lambda: _Tables(self, key), metric=metric),
         )
 
     def clocks(self, keys: Iterable[str]) -> dict[str, list[Clock]]:
@@ -169,7 +171,7 @@ class Library:
                 found.setdefault(self.row(key)["candidate"], []).append(clock)
         return found
 
-    def past(self, dataset: str, mode: str) -> Past:
+    def past(self, dataset: str, mode: str, metric: str = ACCURACY) -> Past:
         """What forecasts on a dataset may learn from, as :meth:`ncore.predict.Past.of` has it of all these stores.
 
         It is the same object until a finished run of another dataset is added, changed or removed, so that what was
@@ -181,9 +183,9 @@ class Library:
         )
 
         def own() -> list[Task]:
-            return tasks_of([self.curve(key) for key, *_ in stamps])
+            return tasks_of([self.curve(key, metric) for key, *_ in stamps])
 
-        return self._computed.get(("past", dataset, mode, stamps), lambda: Past([dataset], mode, own))
+        return self._computed.get(("past", dataset, mode, metric, stamps), lambda: Past([dataset], mode, own, metric))
 
     def remembered(self, what: Hashable, keys: Iterable[str], make: Callable[[], T]) -> T:
         """Something computed from these runs, computed again when one of them changes."""
@@ -266,6 +268,12 @@ class _Tables(NamedTuple):
 
     def capacitance(self) -> pd.DataFrame:
         return self.library.capacitance(self.key)
+
+    def predictions(self, *args: Any, **given: Any) -> pd.DataFrame:
+        return self.library.run(self.key).predictions(*args, **given)
+
+    def recorded_epochs(self, table: str) -> list[int]:
+        return self.library.run(self.key).recorded_epochs(table)
 
     @property
     def manifest(self) -> Manifest:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from ncore.scores.metrics import ACCURACY, Metric, get_metric
 from ncore_dashboard.figures import base
 from ncore_dashboard.figures.candidate_styles import Style, style_for
 
@@ -28,12 +30,15 @@ def forecast(ranking: pd.DataFrame, styles: Mapping[str, Style], dark: bool = Fa
     table = ranking[ranking["predicted"].notna()]
     if table.empty:
         return base.nothing("No candidate can be predicted yet.", dark)
+    metric = get_metric(ranking.attrs.get("metric", ACCURACY))
     figure = base.blank(dark, height=110 + _ROW * len(table))
     places = -np.arange(len(table))
     for place, row in zip(places, table.to_dict("records"), strict=True):
         style = style_for(row["candidate"], styles)
-        low, mid, high = (float(value) for value in base.percent([row["lower"], row["predicted"], row["upper"]]))
-        told = "90% interval: not known" if np.isnan(low) else f"90% interval: {low:.1f} – {high:.1f}%"
+        low, mid, high = (float(one) for one in _shown([row["lower"], row["predicted"], row["upper"]], metric))
+        low, high = (low, high) if metric.higher_is_better else (high, low)
+        interval = metric.interval_in_words(row["lower"], row["upper"]).replace("% –", " –")
+        told = f"90% interval: {'not known' if np.isnan(low) else interval}"
         low, high = np.nan_to_num([low, high], nan=mid).tolist()
         kind = row.get("kind", "predicted").replace("forecast", "predicted")
         figure.add_scatter(
@@ -53,20 +58,20 @@ def forecast(ranking: pd.DataFrame, styles: Mapping[str, Style], dark: bool = Fa
             name="predicted, with 90% interval",
             showlegend=False,
             hovertemplate=(
-                f"<b>{base.name(row['candidate'])}</b><br>{kind}: {mid:.1f}%<br>{told}<br>"
+                f"<b>{base.name(row['candidate'])}</b><br>{kind}: {metric.in_words(row['predicted'])}<br>{told}<br>"
                 f"probability of being best: {100 * row['p_best']:.0f}%<extra></extra>"
             ),
         )
     known = table["observed"].notna().to_numpy()
     figure.add_scatter(
-        x=base.percent(table["observed"])[known],
+        x=_shown(table["observed"], metric)[known],
         y=places[known],
         mode="markers",
         marker={"symbol": "line-ns-open", "size": 20, "line": {"width": 3}, "color": base.ink(dark)},
-        name="observed final accuracy",
+        name=f"observed final {metric.label}",
         showlegend=bool(known.any()),
         customdata=[base.name(candidate) for candidate in table["candidate"][known]],
-        hovertemplate="<b>%{customdata}</b><br>observed: %{x:.1f}%<extra></extra>",
+        hovertemplate="<b>%{customdata}</b><br>observed: " + _form("x", metric) + "<extra></extra>",
     )
     figure.add_scatter(  # only for the legend: the predictions themselves have a colour each
         x=[None],
@@ -83,7 +88,19 @@ def forecast(ranking: pd.DataFrame, styles: Mapping[str, Style], dark: bool = Fa
         fixedrange=True,
         showgrid=True,
     )
-    return figure.update_xaxes(title="Final accuracy (%)", showgrid=True)
+    better = "" if metric.higher_is_better else ", lower is better"
+    unit = f" ({metric.unit}{better})" if metric.unit else f" ({better.removeprefix(', ')})"
+    return figure.update_xaxes(title=f"Final {metric.label}{unit}", showgrid=True)
+
+
+def _shown(values: Any, metric: Metric) -> np.ndarray:
+    """As tables show them, float32 as in ``base.percent``."""
+    return metric.shown(values).astype(np.float32)
+
+
+def _form(axis: str, metric: Metric) -> str:
+    """A value along an axis, in a hover label."""
+    return f"%{{{axis}:.{1 if metric.unit else 3}f}}{metric.unit}"
 
 
 def _legend(table: pd.DataFrame) -> str:
@@ -210,7 +227,11 @@ def price(prices: pd.DataFrame, chosen: int, dark: bool = False) -> go.Figure:
 
 
 def learning_curves(
-    table: pd.DataFrame, styles: Mapping[str, Style], chosen: int | None = None, dark: bool = False
+    table: pd.DataFrame,
+    styles: Mapping[str, Style],
+    chosen: int | None = None,
+    dark: bool = False,
+    metric: Metric | None = None,
 ) -> go.Figure:
     """Validation accuracy over epochs, mean and band over seeds.
 
@@ -219,9 +240,13 @@ def learning_curves(
         styles: Of the candidates.
         chosen: The epoch up to which a prediction sees, marked; what is later is shaded.
         dark: For a dark background.
+        metric: Of what the column accuracy is, on its scale; the accuracy by default.
     """
     if table.empty:
         return base.nothing("No epoch is finished yet.", dark)
+    metric = metric or get_metric(ACCURACY)
+    if not metric.higher_is_better:
+        table = table.assign(accuracy=metric.off_scale(table["accuracy"]))
     figure = base.blank(dark, height=400)
     means = base.over_seeds(table, ["candidate", "epoch"], "accuracy")
     for candidate in base.ordered(means["candidate"]):
@@ -232,8 +257,8 @@ def learning_curves(
             candidate,
             style_for(candidate, styles),
             dark=dark,
-            hover="epoch %{x}: %{y:.1f}%",
-            scale=100,
+            hover=f"epoch %{{x}}: {_form('y', metric)}",
+            scale=100 if metric.unit else 1,
         )
     last = float(table["epoch"].max())
     if chosen is not None and chosen < last:
@@ -250,7 +275,8 @@ def learning_curves(
             font={"color": base.grey(dark)},
         )
     figure.update_xaxes(title="Epoch", **base.whole_steps(last))
-    return figure.update_yaxes(title="Validation accuracy (%)", showgrid=True)
+    unit = f" ({metric.unit})" if metric.unit else ""
+    return figure.update_yaxes(title=f"Validation {metric.label}{unit}", showgrid=True)
 
 
 def _axes_of(panels: go.Figure) -> dict[str, object]:

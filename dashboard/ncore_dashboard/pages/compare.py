@@ -10,8 +10,10 @@ import streamlit as st
 
 from ncore.errors import NcoreError
 from ncore.network.strengths import DENSE, SHOWN, Strength
-from ncore.predict import Curve, Ranker
-from ncore_dashboard.data import accuracy_paths, rankings
+from ncore.predict import Curve, Ranker, said_of_past
+from ncore.predict.paired_runs import SideBySide, on_same_examples
+from ncore.scores.metrics import ACCURACY, Metric, get_metric
+from ncore_dashboard.data import accuracy_paths, rankings, same_examples
 from ncore_dashboard.data.comparison import Side, in_words, numbers, settings_in_words, settings_that_differ
 from ncore_dashboard.data.library import Library
 from ncore_dashboard.figures import base, capacitance, styles_of
@@ -33,9 +35,10 @@ def page() -> None:
         if task is None:
             return
         method = method_choice.method("compare")
+        metric = get_metric(method_choice.metric("compare", task))
     st.caption(runs_choice.said(task))
     books = sidebar.current()
-    curves = {key: books.curve(key) for key in task.keys}
+    curves = {key: books.curve(key, metric.name) for key in task.keys}
     ui.problems(runs_choice.unreadable(task.keys, list(curves.values())), "run")
     # One that can't be read at all has its id for a candidate.
     names = base.ordered(curve.candidate for curve in curves.values() if curve.epochs.size)
@@ -46,7 +49,7 @@ def page() -> None:
         )
         return
     k = method_choice.epoch("compare", list(curves.values()))
-    past = books.past(task.dataset, task.mode)
+    past = books.past(task.dataset, task.mode, metric.name)
     ranking = books.remembered(
         ("ranking", past, method, k),
         task.keys,
@@ -63,6 +66,7 @@ def page() -> None:
     pair = {name: [key for key, curve in curves.items() if curve.candidate == name] for name in (first, second)}
     sides = [_side(books, name, keys, curves, ranking) for name, keys in pair.items()]
     _words(books, sides, pair, k, ranking)
+    _same_examples(books, sides, pair, metric)
     _forecast(books, sides, ranking, k)
     _curves(books, sides, k)
     _beta(books, sides, pair, k)
@@ -110,6 +114,8 @@ def _words(
     said = in_words(first, second, k, ranking)
     if all(configurations):
         said.append(settings_in_words(settings, first.name, second.name))
+    if isinstance(ranking, pd.DataFrame) and (left_out := said_of_past(ranking)):
+        said.append(left_out)
     st.markdown("\n".join(f"- {markdown(text)}" for text in said))
 
     ui.section("Side by side", "", ("p_best", "test_accuracy", f"beta_eff {Strength.RELATIVE}", "seconds"))
@@ -148,6 +154,26 @@ def _words(
 
 
 @ui.guarded
+def _same_examples(books: Library, sides: Sequence[Side], pair: dict[str, list[str]], metric: Metric) -> None:
+    """What their predictions of the same test examples say of the two, once both have finished runs."""
+    if not all(any(curve.status == "finished" for curve in side.curves) for side in sides):
+        return
+    keys = [key for group in pair.values() for key in group]
+
+    def make() -> SideBySide | str:
+        first, second = ([books.run(key) for key in group] for group in pair.values())
+        return on_same_examples(metric, first, second)
+
+    found = books.remembered(("same examples", metric.name, *(side.name for side in sides)), keys, make)
+    ui.section("On the same test examples", "What is easy is easy for both: so their difference is surer than each.")
+    if isinstance(found, str):
+        st.caption(markdown(f"They can't be compared so: {found}.", 400))
+        return
+    said = same_examples.in_words(found, sides[0].name, sides[1].name, metric)
+    st.markdown("\n".join(f"- {markdown(text, 600)}" for text in said))
+
+
+@ui.guarded
 def _forecast(books: Library, sides: Sequence[Side], ranking: pd.DataFrame | str, k: int) -> None:
     """The rows of the two in the ranking of all."""
     if isinstance(ranking, str):
@@ -161,13 +187,15 @@ def _forecast(books: Library, sides: Sequence[Side], ranking: pd.DataFrame | str
     ui.chart(
         ranking_figures.forecast(rows, styles_of(books.candidates()), ui.is_dark()),
         "compare-forecast",
-        f"Predicted and observed final accuracy of {plain(sides[0].name, 60)} and {plain(sides[1].name, 60)}.",
+        f"Predicted and observed final {sides[0].metric.label} of {plain(sides[0].name, 60)} and "
+        f"{plain(sides[1].name, 60)}.",
         rows,
     )
 
 
 @ui.guarded
 def _curves(books: Library, sides: Sequence[Side], k: int) -> None:
+    metric = sides[0].metric
     table = pd.concat(
         [
             pd.DataFrame(
@@ -185,9 +213,9 @@ def _curves(books: Library, sides: Sequence[Side], k: int) -> None:
         ("validation_accuracy", "seeds"),
     )
     ui.chart(
-        ranking_figures.learning_curves(table, styles_of(books.candidates()), k, ui.is_dark()),
-        "compare-curves",
-        f"Validation accuracy over epochs of {sides[0].name} and {sides[1].name}.",
+        ranking_figures.learning_curves(table, styles_of(books.candidates()), k, ui.is_dark(), metric),
+        "compare-curves" if metric.name == ACCURACY else f"compare-curves-{metric.name}",
+        f"Validation {metric.label} over epochs of {sides[0].name} and {sides[1].name}.",
         table,
     )
 

@@ -8,15 +8,20 @@ import pandas as pd
 import streamlit as st
 
 from ncore.predict import BASELINE, MEASURES, Curve, Past, Ranker, get_predictor, said_of_past
+from ncore.predict.by_class import classes_of
 from ncore.predict.ranker import FORECAST, MEASURED
+from ncore.predict.widening import uncalibrated
+from ncore.scores.metrics import ACCURACY, Metric, get_metric
 from ncore_dashboard.data import rankings
 from ncore_dashboard.figures import ranking as figures
 from ncore_dashboard.figures import styles_of
 from ncore_dashboard.pages import ranking_track_record
 from ncore_dashboard.parts import method_choice, runs_choice, sidebar, ui
+from ncore_dashboard.state import session
 from ncore_dashboard.text.explanations import explanation
 from ncore_dashboard.text.plaintext import markdown, plain
 
+_MOST_BY_CLASS = 8
 _SHOWN_MEASURES = ("kendall", "spearman", "regret", "precision_at_3")
 
 
@@ -28,18 +33,17 @@ def page() -> None:
         if task is None:
             return
         method = method_choice.method("ranking")
+        metric = get_metric(method_choice.metric("ranking", task))
     st.caption(runs_choice.said(task))
     books = sidebar.current()
-    curves = [books.curve(key) for key in task.keys]
+    curves = [books.curve(key, metric.name) for key in task.keys]
     ui.problems(runs_choice.unreadable(task.keys, curves), "run")
     last = rankings.last_epoch(curves)
     if last == 0:
-        ui.empty(
-            "There is nothing to rank yet.", "None of these runs has finished an epoch; this page follows as they do."
-        )
+        _nothing(curves, metric)
         return
     k = method_choice.epoch("ranking", curves)
-    past = books.past(task.dataset, task.mode)
+    past = books.past(task.dataset, task.mode, metric.name)
     table = _ranking(task.keys, past, method, k)
     if isinstance(table, str):
         ui.empty("This can't be ranked.", markdown(table))
@@ -61,12 +65,13 @@ def page() -> None:
     ui.chart(
         figures.forecast(table, styles, dark),
         f"ranking-forecast-{len(table)}",
-        f"{'Final' if all_measured else 'Predicted final'} accuracy of {len(table)} candidates with 90% intervals; the "
-        f"first is {table['candidate'].iloc[0]} at {ui.percent(table['predicted'].iloc[0])}.",
+        f"{'Final' if all_measured else 'Predicted final'} {metric.label} of {len(table)} candidates with 90% "
+        f"intervals; the first is {table['candidate'].iloc[0]} at {metric.in_words(table['predicted'].iloc[0])}.",
         table,
         "forecast",
     )
     _details(table)
+    _by_class(task.keys, table, metric)
 
     # Of what is measured, methods foretell nothing: there they are judged by what they would have said early.
     judged = min(last, max(3, get_predictor(method).min_epochs, last // 3)) if all_measured else k
@@ -114,36 +119,42 @@ def page() -> None:
     )
     table_of_curves = _curve_table(curves)
     ui.chart(
-        figures.learning_curves(table_of_curves, styles, k, dark),
-        "ranking-curves",
-        "Validation accuracy over epochs, mean and band over seeds of each candidate.",
+        figures.learning_curves(table_of_curves, styles, k, dark, metric),
+        "ranking-curves" if metric.name == ACCURACY else f"ranking-curves-{metric.name}",
+        f"Validation {metric.label} over epochs, mean and band over seeds of each candidate.",
         table_of_curves,
         "learning-curves",
     )
 
-    ranking_track_record.show(method, judged, task.mode)
+    if metric.name == ACCURACY:
+        ranking_track_record.show(method, judged, task.mode)
+    else:
+        st.caption(f"How methods did on the benchmark is known of the accuracy only, not of {metric.label}.")
 
 
 @ui.guarded
 def _headline(table: pd.DataFrame, prices: pd.DataFrame, k: int, end: int) -> None:
     """The answer in a sentence and three numbers."""
-    first = table.iloc[0]
+    first, metric = table.iloc[0], get_metric(table.attrs["metric"])
     tied = int((table["rank"] == 1).sum())
     who = markdown(first["candidate"], 60)
     same = "measured" if first["kind"] == MEASURED else "predicted"
     others = f" (with {tied - 1} other{'s' if tied > 2 else ''} {same} just the same)" if tied > 1 else ""
     verb = "ended at" if first["kind"] == MEASURED else "is predicted to end at"
     st.markdown(
-        f"As of epoch {k} of {end}, **{who}**{others} {verb} **{ui.percent(first['predicted'])}** "
-        f"(90% interval {ui.percent(first['lower'])} – {ui.percent(first['upper'])})."
+        f"As of epoch {k} of {end}, **{who}**{others} {verb} **{metric.in_words(first['predicted'])}**"
+        f"{'' if metric.name == ACCURACY else f' {metric.label}'} "
+        f"(90% interval {metric.interval_in_words(first['lower'], first['upper'])})."
     )
+    if metric.name != ACCURACY and (why := uncalibrated(table)):
+        st.caption(markdown(f"Forecasts: {why}.", 300))
     if said := said_of_past(table):
         st.caption(markdown(said, 400))
     going = table[(table["kind"] == FORECAST) & table["predicted"].notna()]
     if first["kind"] == MEASURED and len(going):
         st.markdown(
             f"{len(going)} of {len(table)} have not ended; of these, **{markdown(going['candidate'].iloc[0], 60)}** is "
-            f"predicted to end highest, at **{ui.percent(going['predicted'].iloc[0])}**."
+            f"predicted to end {metric.best}, at **{metric.in_words(going['predicted'].iloc[0])}**."
         )
     now = prices[(prices["k"] == k) & (prices["method"] == table.attrs["method"])]
     regret = now["regret"].iloc[0] if len(now) else float("nan")
@@ -174,7 +185,7 @@ def _ranking(keys: Sequence[str], past: Past, method: str, k: int) -> pd.DataFra
     return books.remembered(
         ("ranking", past, method, k),
         keys,
-        lambda: rankings.ranking([books.curve(key) for key in keys], Ranker(method, past), k),
+        lambda: rankings.ranking([books.curve(key, past.metric) for key in keys], Ranker(method, past), k),
     )
 
 
@@ -201,33 +212,38 @@ def _prices(keys: Sequence[str], past: Past, method: str, k: int, last: int) -> 
 @ui.guarded
 def _details(table: pd.DataFrame) -> None:
     """The same as a table, with what to know before trusting a row."""
-    kinds = set(table["kind"])
-    value = "Measured %" if kinds == {MEASURED} else "Predicted %" if kinds == {FORECAST} else "Final accuracy %"
+    kinds, metric = set(table["kind"]), get_metric(table.attrs["metric"])
+    unit = f" {metric.unit}" if metric.unit else ""
+    value = "Measured" if kinds == {MEASURED} else "Predicted" if kinds == {FORECAST} else f"Final {metric.label}"
+    value, low, high, seen = (f"{name}{unit}" for name in (value, "from", "to", "Observed"))
+    ends = ["lower", "upper"] if metric.higher_is_better else ["upper", "lower"]
+    shown = {name: metric.shown(table[name]) for name in ("predicted", "observed", *ends)}
     view = pd.DataFrame(
         {
             "Rank": table["rank"],
             "Candidate": [plain(name, 80) for name in table["candidate"]],
-            value: 100 * table["predicted"],
-            "from %": 100 * table["lower"],
-            "to %": 100 * table["upper"],
+            value: shown["predicted"],
+            low: shown[ends[0]],
+            high: shown[ends[1]],
             "P(best) %": 100 * table["p_best"],
-            "Observed %": 100 * table["observed"],
-            "Error": (100 * (table["predicted"] - table["observed"])).where(table["kind"] == FORECAST),
+            seen: shown["observed"],
+            "Error": pd.Series(shown["predicted"] - shown["observed"], table.index).where(table["kind"] == FORECAST),
             "Kind": table["kind"],
             "Seeds": table["seeds"],
             "Note": [plain(text, 300) for text in table["warning"]],
         }
     )
-    number = st.column_config.NumberColumn
+    number, form = st.column_config.NumberColumn, "%.1f" if metric.unit else "%.3f"
+    points = ", in accuracy points" if metric.name == ACCURACY else ", in points" if metric.unit else ""
     columns = {
-        value: number(format="%.1f", help=explanation("predicted").text),
-        "from %": number(format="%.1f", help=explanation("interval").text),
-        "to %": number(format="%.1f", help=explanation("interval").text),
+        value: number(format=form, help=explanation("predicted").text),
+        low: number(format=form, help=explanation("interval").text),
+        high: number(format=form, help=explanation("interval").text),
         "P(best) %": st.column_config.ProgressColumn(
             min_value=0, max_value=100, format="%.0f", help=explanation("p_best").text
         ),
-        "Observed %": number(format="%.1f", help=explanation("test_accuracy").text),
-        "Error": number(format="%+.1f", help="Predicted less observed, in accuracy points; of forecasts."),
+        seen: number(format=form, help=explanation("test_accuracy").text),
+        "Error": number(format=form.replace("%", "%+"), help=f"Predicted less observed{points}; of forecasts."),
         "Kind": st.column_config.TextColumn(help=explanation("kind").text),
     }
     st.dataframe(
@@ -239,6 +255,60 @@ def _details(table: pd.DataFrame) -> None:
         alt="The ranking as a table.",
         key="ranking-table",
     )
+
+
+@ui.guarded
+def _by_class(keys: Sequence[str], table: pd.DataFrame, metric: Metric) -> None:
+    """The metric of each class on the test set, of the candidates that have kept predictions."""
+    books = sidebar.current()
+    runs: dict[str, list[str]] = {}
+    for key in keys:
+        runs.setdefault(str(books.row(key)["candidate"]), []).append(key)
+
+    def make() -> pd.DataFrame:
+        wanted = [name for name in table["candidate"] if name in runs][:_MOST_BY_CLASS]
+        return classes_of(metric.name, {name: [books.run(key) for key in runs[name]] for name in wanted})
+
+    with st.expander(f"{metric.label[:1].upper()}{metric.label[1:]} by class, on the test set"):
+        if not st.toggle("Show by class", **session.setting("ranking-by-class")):
+            st.caption("Read from predictions of single examples, which takes a moment.")
+            return
+        classes = books.remembered(("by class", metric.name, tuple(table["candidate"])), keys, make)
+        if classes.empty:
+            st.caption("None of these runs has kept predictions of single test examples.")
+            return
+        # Names may differ in what can't be seen, so rows and columns are by number first.
+        order = list(dict.fromkeys(zip(classes["class"], classes["examples"], strict=True)))
+        columns: dict[str, list[object]] = {
+            "Class": [plain(name, 60) for name, _ in order],
+            "Examples": [count for _, count in order],
+        }
+        for candidate, rows in classes.groupby("candidate", sort=False):
+            values = dict(zip(rows["class"], (100 if metric.unit else 1) * rows["value"], strict=True))
+            head = plain(candidate, 60)
+            head = head if head not in columns else f"{head} ({len(columns)})"
+            columns[head] = [values.get(name) for name, _ in order]
+        form = "%.1f" if metric.unit else "%.3f"
+        numbers = {name: st.column_config.NumberColumn(format=form) for name in list(columns)[2:]}
+        st.dataframe(
+            pd.DataFrame(columns),
+            hide_index=True,
+            column_config=numbers,
+            placeholder="–",
+            alt=f"{metric.label} by class.",
+            key="ranking-classes",
+        )
+        ui.download(classes, "csv-classes", "by-class")
+
+
+def _nothing(curves: Sequence[Curve], metric: Metric) -> None:
+    """Say why there is nothing to rank."""
+    notes = [curve.warnings for curve in curves if curve.warnings] if metric.name != ACCURACY else []
+    if notes:
+        text = f"{notes[0]}. Choose another metric, or record these runs anew."
+        ui.empty(f"Nothing is known of the {metric.label} of these runs.", markdown(text, 400))
+        return
+    ui.empty("There is nothing to rank yet.", "None of these runs has finished an epoch; this page follows as they do.")
 
 
 def _honest_line(method: str, keys: Sequence[str], past: Past, k: int) -> str:

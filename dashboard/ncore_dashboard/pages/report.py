@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
+from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
 
-from ncore.errors import InputError
+from ncore.errors import InputError, StoreError
+from ncore.store import Run
 from ncore_dashboard.data import rankings
 from ncore_dashboard.data.library import Library
 from ncore_dashboard.parts import method_choice, runs_choice, sidebar, ui
@@ -27,9 +30,10 @@ def page() -> None:
         if task is None:
             return
         method = method_choice.method("report")
+        metric = method_choice.metric("report", task)
     st.caption(runs_choice.said(task))
     books = sidebar.current()
-    curves = [books.curve(key) for key in task.keys]
+    curves = [books.curve(key, metric) for key in task.keys]
     ui.problems(runs_choice.unreadable(task.keys, curves), "run")
     if rankings.last_epoch(curves) == 0:
         ui.empty(
@@ -39,7 +43,7 @@ def page() -> None:
     k = method_choice.epoch("report", curves)
     scheme = "dark" if ui.is_dark() else "light"
 
-    past = books.past(task.dataset, task.mode)
+    past = books.past(task.dataset, task.mode, metric)
 
     def make() -> tuple[str, bytes, bytes, pd.DataFrame]:
         evidence = evidence_of(
@@ -52,6 +56,7 @@ def page() -> None:
             past=past,
             place=_place(books, task),
             candidates=books.candidates(),
+            runs=_open(books, task.keys),
         )
         pages = (report_page(evidence, given).encode() for given in ("auto", scheme))
         return recommendation.recommendation(evidence), *pages, evidence.ranking
@@ -82,6 +87,15 @@ def page() -> None:
     source = f"data:text/html;charset=utf-8;base64,{base64.b64encode(preview).decode()}"
     with st.container(border=True):
         st.iframe(source, height=HEIGHT, alt="Preview of the report.")
+
+
+def _open(books: Library, keys: Sequence[str]) -> dict[str, list[Run]]:
+    """The runs that can be opened, by candidate."""
+    found: dict[str, list[Run]] = {}
+    for key in keys:
+        with contextlib.suppress(StoreError):
+            found.setdefault(str(books.row(key)["candidate"]), []).append(books.run(key))
+    return found
 
 
 def _place(books: Library, task: runs_choice.Task) -> str:

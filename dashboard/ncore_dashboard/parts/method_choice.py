@@ -6,11 +6,15 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from ncore.errors import NcoreError
 from ncore.predict import DEFAULT_METHOD, Curve, get_predictor, predictor_names
+from ncore.scores.metrics import ACCURACY, find_metric, get_metric, metric_names
 from ncore_dashboard.data import rankings
+from ncore_dashboard.parts import sidebar
+from ncore_dashboard.parts.runs_choice import Task
 from ncore_dashboard.state import session
 
-__all__ = ["epoch", "method"]
+__all__ = ["epoch", "method", "metric"]
 
 
 def method(page: str) -> str:
@@ -26,6 +30,44 @@ def method(page: str) -> str:
         **session.setting(f"{page}-method"),
     )
     return session.one_of(chosen, names, DEFAULT_METHOD)
+
+
+def metric(page: str, task: Task) -> str:
+    """What is ranked by: by default what the recipe of the newest of these runs named, else the accuracy.
+
+    Args:
+        page: Prefix of the widget's key.
+        task: The runs.
+    """
+    names = list(metric_names())
+    default = _of_recipe(task)
+    chosen = st.selectbox(
+        "Metric",
+        names,
+        names.index(default),
+        lambda name: _capital(get_metric(name).label),
+        help="What counts, measured and forecast.\n\n"
+        + "\n\n".join(f"**{_capital(get_metric(name).label)}**: {get_metric(name).description}." for name in names),
+        width=200,
+        **session.setting(f"{page}-metric"),
+    )
+    return session.one_of(chosen, names, default)
+
+
+def _of_recipe(task: Task) -> str:
+    books = sidebar.current()
+    for key in task.keys[:1]:  # the newest
+        try:
+            named = find_metric(str(books.run(key).manifest.info.get("metric", "")))
+        except NcoreError:
+            break
+        if named is not None:
+            return named.name
+    return ACCURACY
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def epoch(page: str, curves: Sequence[Curve]) -> int:

@@ -23,6 +23,7 @@ def report_html(
     epochs: int | None = None,
     method: str = DEFAULT_METHOD,
     mode: str | None = None,
+    metric: str | None = None,
 ) -> str:
     """A report on the candidates of a store, as one HTML page that needs nothing beside it.
 
@@ -32,6 +33,7 @@ def report_html(
         epochs: Rank as of this epoch; None for now.
         method: Name of a predictor (``ncore.predict.predictor_names()``).
         mode: The training mode; None if the runs share one.
+        metric: What is ranked by, as for :func:`ncore.rank`.
 
     Raises:
         InputError: The runs can't be ranked, as :func:`ncore.rank` says.
@@ -43,7 +45,7 @@ def report_html(
 
         place = os.fspath(store).rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
         store = open_store(os.fspath(store))
-    return page(evidence_from_store(store, dataset, epochs, method, mode, place))
+    return page(evidence_from_store(store, dataset, epochs, method, mode, place, metric))
 
 
 def write_report(html: str, path: str | os.PathLike[str]) -> Path:

@@ -15,6 +15,7 @@ from html import escape
 import numpy as np
 import pandas as pd
 
+from ncore.scores.metrics import ACCURACY, Metric, get_metric
 from ncore_dashboard.figures import base
 from ncore_dashboard.figures.candidate_styles import Style, style_for
 from ncore_dashboard.text.plaintext import plain
@@ -105,21 +106,30 @@ def forecast(ranking: pd.DataFrame, styles: Mapping[str, Style]) -> str:
         ranking: Rows of ``ncore.rank`` that have a prediction.
         styles: Of the candidates.
     """
-    table = ranking.head(MOST)
+    table, metric = ranking.head(MOST), get_metric(ranking.attrs.get("metric", ACCURACY))
+    factor, most = (100.0, 102.0) if metric.unit else (1.0, math.inf)
     step, top = 30, 58
     left = 44 + _LETTER * max(_width(_short(name)) for name in table["candidate"])
     canvas = Canvas(
         "Ranking",
-        f"Predicted final accuracy of {len(table)} candidates with 90% intervals, and the observed final accuracy.",
+        f"Predicted final {metric.label} of {len(table)} candidates with 90% intervals, and the observed one.",
         top + step * len(table) + 44,
     )
-    values = 100 * table[["lower", "predicted", "upper", "observed"]].to_numpy(np.float64)
+    values = metric.shown(table[["lower", "predicted", "upper", "observed"]].to_numpy(np.float64))
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    room = 0.06 * (high - low or 10)
-    scale = Scale(max(low - room, -2), min(high + room, 102), left + 12, WIDTH - 176)
+    room = 0.06 * (high - low or 0.1 * factor)
+    scale = Scale(max(low - room, -0.02 * factor), min(high + room, most), left + 12, WIDTH - 176)
     bottom = top + step * len(table)
-    _vertical_grid(canvas, scale, _ticks(max(scale.low, 0), min(scale.high, 100), 6), top, bottom, "%")
-    canvas.write((scale.start + scale.end) / 2, bottom + 34, "Final accuracy", "muted", "middle")
+    _vertical_grid(
+        canvas,
+        scale,
+        _ticks(max(scale.low, 0), min(scale.high, factor if metric.unit else most), 6),
+        top,
+        bottom,
+        metric.unit,
+    )
+    better = "" if metric.higher_is_better else ", lower is better"
+    canvas.write((scale.start + scale.end) / 2, bottom + 34, f"Final {metric.label}{better}", "muted", "middle")
     columns = (WIDTH - 56, WIDTH - 4)
     kinds = set(table["kind"])
     head = "predicted" if "measured" not in kinds else "accuracy" if "forecast" in kinds else "measured"
@@ -132,21 +142,28 @@ def forecast(ranking: pd.DataFrame, styles: Mapping[str, Style]) -> str:
         canvas.write(30, y, f"{row['rank']}.", "muted", "end")
         canvas.write(left, y, _short(row["candidate"]), anchor="end")
         if not math.isnan(row["lower"]):
-            x1, x2 = (scale.at(100 * row[name]) for name in ("lower", "upper"))
+            x1, x2 = sorted(scale.at(float(metric.shown(row[name]))) for name in ("lower", "upper"))
             canvas.parts.append(
                 f'<path class="mark path"{_ink(style)} '
                 f'd="M{x1:.1f} {y:.1f}H{x2:.1f}M{x1:.1f} {y - 4:.1f}v8M{x2:.1f} {y - 4:.1f}v8"/>'
             )
-        canvas.marker(scale.at(100 * row["predicted"]), y, style)
+        canvas.marker(scale.at(float(metric.shown(row["predicted"]))), y, style)
         if not math.isnan(row["observed"]):
-            x = scale.at(100 * row["observed"])
+            x = scale.at(float(metric.shown(row["observed"])))
             canvas.line(x, y - 11, x, y + 11, "observed")
-        canvas.write(columns[0], y, f"{100 * row['predicted']:.1f}%", anchor="end")
+        canvas.write(columns[0], y, metric.in_words(row["predicted"]), anchor="end")
         canvas.write(columns[1], y, f"{100 * row['p_best']:.0f}%", anchor="end")
     return canvas.svg()
 
 
-def learning_curves(table: pd.DataFrame, kept: Sequence[str], styles: Mapping[str, Style], k: int, end: int) -> str:
+def learning_curves(
+    table: pd.DataFrame,
+    kept: Sequence[str],
+    styles: Mapping[str, Style],
+    k: int,
+    end: int,
+    metric: Metric | None = None,
+) -> str:
     """Validation accuracy over epochs, mean and range over seeds; what was not seen is shaded.
 
     Args:
@@ -155,32 +172,38 @@ def learning_curves(table: pd.DataFrame, kept: Sequence[str], styles: Mapping[st
         styles: Of the candidates.
         k: The last epoch that was seen.
         end: The epoch at which training ends.
+        metric: Of what the column accuracy is, on its scale; the accuracy by default.
     """
+    metric = metric or get_metric(ACCURACY)
     table = table[table["candidate"].isin(list(kept)[:MOST])]
+    factor = 100.0 if metric.unit else 1.0
+    if not metric.higher_is_better:
+        table = table.assign(accuracy=metric.off_scale(table["accuracy"]))
     means = base.over_seeds(table, ["candidate", "epoch"], "accuracy")
     height = max(360.0, 70 + 17.0 * means["candidate"].nunique())
     right = WIDTH - 34 - _LETTER * max(_width(_short(name)) for name in means["candidate"])
     canvas = Canvas(
         "Learning curves",
-        f"Validation accuracy of {means['candidate'].nunique()} candidates over {int(table['epoch'].max())} epochs.",
+        f"Validation {metric.label} of {means['candidate'].nunique()} candidates over {int(table['epoch'].max())} "
+        "epochs.",
         height,
     )
-    low, high = 100 * float(means["low"].min()), 100 * float(means["high"].max())
-    room = 0.04 * (high - low or 10)
+    low, high = factor * float(means["low"].min()), factor * float(means["high"].max())
+    room = 0.04 * (high - low or 0.1 * factor)
     across = Scale(min(1, k), max(float(table["epoch"].max()), k + 0.5, min(end, 2)), 52, right)
-    up = Scale(max(low - room, 0), min(high + room, 100), height - 48, 22)
+    up = Scale(max(low - room, 0), min(high + room, 100) if metric.unit else high + room, height - 48, 22)
     ends: dict[str, float] = {}
     if k < across.high:
         canvas.box(across.at(k), up.end, across.end - across.at(k), up.start - up.end, "unseen")
-    _horizontal_grid(canvas, up, _ticks(up.low, up.high, 6), across.start, across.end)
+    _horizontal_grid(canvas, up, _ticks(up.low, up.high, 6), across.start, across.end, metric.unit)
     for tick in _whole_ticks(across.low, across.high, 10):
         canvas.write(across.at(tick), up.start + 14, f"{tick}", "muted", "middle")
     canvas.write((across.start + across.end) / 2, height - 12, "Epoch", "muted", "middle")
-    canvas.write(4, 8, "Validation accuracy", "muted")
+    canvas.write(4, 8, f"Validation {metric.label}", "muted")
     for name in base.ordered(means["candidate"]):
         rows, style = means[means["candidate"] == name], style_for(name, styles)
         x = across.all(rows["epoch"].to_numpy())
-        low_, mid, high_ = (up.all(100 * rows[column].to_numpy()) for column in ("low", "mean", "high"))
+        low_, mid, high_ = (up.all(factor * rows[column].to_numpy()) for column in ("low", "mean", "high"))
         if (rows["n"] > 1).any():
             canvas.area(x, low_, high_, style)
         canvas.path(x, mid, style)
@@ -278,10 +301,12 @@ def _vertical_grid(canvas: Canvas, scale: Scale, ticks: Sequence[float], top: fl
         canvas.write(scale.at(tick), bottom + 14, f"{tick:g}{unit}", "muted", "middle")
 
 
-def _horizontal_grid(canvas: Canvas, scale: Scale, ticks: Sequence[float], left: float, right: float) -> None:
+def _horizontal_grid(
+    canvas: Canvas, scale: Scale, ticks: Sequence[float], left: float, right: float, unit: str
+) -> None:
     for tick in ticks:
         canvas.line(left, scale.at(tick), right, scale.at(tick), "grid")
-        canvas.write(left - 8, scale.at(tick), f"{tick:g}%", "muted", "end")
+        canvas.write(left - 8, scale.at(tick), f"{tick:g}{unit}", "muted", "end")
 
 
 def _key(canvas: Canvas, x: float, known: bool, head: str) -> None:

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from ncore.errors import InputError, StoreError
 from ncore.predict import Curve, Past, Ranker, curves_from_store, get_predictor
+from ncore.predict.by_class import all_metrics, classes_of
+from ncore.predict.paired_runs import SideBySide, on_same_examples
 from ncore.predict.ranker import FORECAST, MEASURED
+from ncore.predict.ranking import metric_of_recipe
+from ncore.scores.metrics import ACCURACY, Metric, get_metric
 from ncore_dashboard.data import rankings
 from ncore_dashboard.data.clock import Clock, clock_of
 from ncore_dashboard.data.rankings import Verdict
+from ncore_dashboard.text.phrases import difference
 
 if TYPE_CHECKING:
     from ncore.predict.curves import FloatArray
     from ncore.store import Manifest, Store
 
-__all__ = ["Evidence", "evidence_from_store", "evidence_of"]
+__all__ = ["MOST_BY_CLASS", "MOST_METRICS", "Evidence", "evidence_from_store", "evidence_of"]
+
+MOST_METRICS, MOST_BY_CLASS = 20, 5
+"""Candidates of which all metrics are told, and of which each class is."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,7 @@ class Evidence:
         k: The epoch as of which candidates are ranked.
         ranker: What ranks them.
         ranking: As it does.
+        runs: Open runs by candidate, from which predictions of single examples are read.
     """
 
     dataset: str
@@ -49,6 +58,46 @@ class Evidence:
     k: int
     ranker: Ranker
     ranking: pd.DataFrame
+    runs: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+    @property
+    def metric(self) -> Metric:
+        """By which candidates are ranked; values of the ranking are on its scale."""
+        return get_metric(self.ranking.attrs["metric"])
+
+    def value(self, on_scale: float) -> str:
+        """A value of it in words."""
+        return self.metric.in_words(on_scale)
+
+    def apart(self, one: float, other: float) -> str:
+        """The difference of two values on its scale, in words."""
+        first, second = self.metric.off_scale([one, other])
+        return difference(self.metric, float(first - second))
+
+    @cached_property
+    def same_examples(self) -> tuple[str, str, SideBySide] | None:
+        """The winner and the next one on the same test examples; None where that is not known of both."""
+        if not self.settled:
+            return None
+        best = self.rated.sort_values("observed", ascending=False, kind="stable")["candidate"].tolist()
+        first, second = best[:2]
+        if first not in self.runs or second not in self.runs:
+            return None
+        found = on_same_examples(self.metric, self.runs[first], self.runs[second])
+        return None if isinstance(found, str) else (first, second, found)
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """Every metric on the test set by candidate, in their order; of those that have kept predictions."""
+        return all_metrics(self._ranked_runs(MOST_METRICS))
+
+    @cached_property
+    def classes(self) -> pd.DataFrame:
+        """The metric by class on the test set, of the first few that have kept predictions."""
+        return classes_of(self.metric.name, self._ranked_runs(MOST_BY_CLASS))
+
+    def _ranked_runs(self, most: int) -> dict[str, Sequence[Any]]:
+        return {name: self.runs[name] for name in self.ranking["candidate"].tolist()[:most] if name in self.runs}
 
     @property
     def method(self) -> str:
@@ -177,37 +226,48 @@ def evidence_of(
     past: Past | None = None,
     place: str = "",
     candidates: Sequence[str] = (),
+    runs: Mapping[str, Sequence[Any]] | None = None,
 ) -> Evidence:
-    """Rank these runs, as of an epoch or as of now.
+    """Rank these runs by the metric that their curves are of, as of an epoch or as of now.
 
     Raises:
         InputError: They can't be ranked, as :func:`ncore.predict.rank_curves` says.
     """
-    ranker = Ranker(method, past or Past([dataset], mode))
+    metric = next((curve.metric for curve in curves), ACCURACY)
+    ranker = Ranker(method, past or Past([dataset], mode, metric=metric))
     epochs = max(rankings.last_epoch(curves), 1) if epochs is None else epochs
     table = rankings.ranking(curves, ranker, epochs)
     if isinstance(table, str):
         raise InputError(table)
     names = list(candidates) or list(dict.fromkeys(curve.candidate for curve in curves))
-    return Evidence(dataset, mode, place, curves, clocks, names, epochs, ranker, table)
+    return Evidence(dataset, mode, place, curves, clocks, names, epochs, ranker, table, runs or {})
 
 
 def evidence_from_store(
-    store: Store, dataset: str | None, epochs: int | None, method: str, mode: str | None, place: str
+    store: Store,
+    dataset: str | None,
+    epochs: int | None,
+    method: str,
+    mode: str | None,
+    place: str,
+    metric: str | None = None,
 ) -> Evidence:
     """Read the runs of a store and rank them; errors as in :func:`ncore.rank`."""
     get_predictor(method)
     once = _Once(store)
-    curves = curves_from_store(once, dataset=dataset, mode=mode)
+    metric = metric_of_recipe(once, dataset, mode) if metric is None else get_metric(metric).name
+    curves = curves_from_store(once, dataset=dataset, mode=mode, metric=metric)
     runs = once.runs()
     for column, wanted in (("dataset", dataset), ("mode", mode)):
         if wanted is not None:
             runs = runs[runs[column] == wanted]
     rows = runs[runs["candidate"].notna()].to_dict("records")
     clocks: dict[str, list[Clock]] = {}
+    opened: dict[str, list[Any]] = {}
     for row in rows:
         try:
             clock = clock_of(once.run(row["run"]).metrics(), row)
+            opened.setdefault(row["candidate"], []).append(once.run(row["run"]))
         except StoreError:  # its curve says so
             continue
         if clock.horizon > 0:
@@ -221,8 +281,9 @@ def evidence_from_store(
         mode=mode,
         epochs=epochs,
         method=method,
-        past=Past.of(once, dataset, mode),
+        past=Past.of(once, dataset, mode, metric),
         place=place,
+        runs=opened,
         candidates=once.runs()["candidate"].dropna().drop_duplicates().tolist(),
     )
 
@@ -256,6 +317,12 @@ class _Tables:
 
     def capacitance(self) -> pd.DataFrame:
         return self._run.capacitance()
+
+    def predictions(self, *args: Any, **given: Any) -> pd.DataFrame:
+        return self._run.predictions(*args, **given)
+
+    def recorded_epochs(self, table: str) -> list[int]:
+        return self._run.recorded_epochs(table)
 
     @property
     def manifest(self) -> Manifest:

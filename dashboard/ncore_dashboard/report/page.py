@@ -13,6 +13,8 @@ import pandas as pd
 
 import ncore
 from ncore.predict import MEASURES, Calibration, Predictor, Reads, get_predictor, said_of_past
+from ncore.predict.widening import uncalibrated
+from ncore.scores.metrics import ACCURACY, get_metric, metric_names
 from ncore_dashboard.data.clock import pace
 from ncore_dashboard.figures import styles_of
 from ncore_dashboard.report import drawing, recommendation
@@ -29,6 +31,7 @@ _MODES = {
     "unit": "The candidate was left as it is; only the small probe on top of it was trained.",
     "all": "The candidate and the small probe on top of it were trained.",
 }
+_MOST_CLASSES = 20
 _CODE, _STRONG, _EMPHASIS = re.compile(r"`([^`]+)`"), re.compile(r"\*\*([^*]+)\*\*"), re.compile(r"\*([^*]+)\*")
 
 
@@ -88,17 +91,20 @@ def _evidence(e: Evidence) -> str:
     overlap = "" if e.foretold.empty else overlap
     left_out = len(e.rated) - drawing.MOST
     note = f" The best {drawing.MOST} are drawn; the table has all." if left_out > 0 else ""
+    plain_accuracy = e.metric.name == ACCURACY
+    what = "the share of test images classified correctly" if plain_accuracy else f"the {e.metric.label} on test images"
+    predicted = what.replace("the ", "the predicted ", 1)
     known = ", and the thick bar shows where it really ended" if e.foretold["observed"].notna().any() else ""
     if e.foretold.empty:
-        where, mark = "Where each candidate ended", "The mark is the share of test images classified correctly"
+        where, mark = "Where each candidate ended", f"The mark is {what}"
     elif e.measured.empty:
         where, mark = (
             "Where each candidate is expected to end",
-            "The mark is the predicted share of test images classified correctly",
+            f"The mark is {predicted}",
         )
     else:
         where = "Where each candidate ended, or is expected to end"
-        mark = "The mark is the share of test images classified correctly, measured or predicted as the table says"
+        mark = f"The mark is {what}, measured or predicted as the table says"
     unseen = " Only what is left of the dotted line was used; the shaded part was not seen." if e.last > e.k else ""
     several = bool((e.learning.groupby(["candidate", "epoch"]).size() > 1).any())
     pictures = [
@@ -108,9 +114,11 @@ def _evidence(e: Evidence) -> str:
             f"{mark}, the line its 90% interval{known}. {overlap}“Is best” is the probability of being first.{note}",
         ),
         (
-            "2. How accuracy rose" if e.foretold.empty else "2. What the prediction saw",
-            drawing.learning_curves(e.learning, kept, styles, e.k, e.end),
-            "Accuracy on images kept aside for validation, after each epoch of training"
+            f"2. How {'accuracy rose' if plain_accuracy else f'{e.metric.label} went'}"
+            if e.foretold.empty
+            else "2. What the prediction saw",
+            drawing.learning_curves(e.learning, kept, styles, e.k, e.end, e.metric),
+            f"{_capital(e.metric.label)} on images kept aside for validation, after each epoch of training"
             + ("; bands reach from the lowest to the highest seed." if several else ".")
             + unseen,
         ),
@@ -126,7 +134,46 @@ def _evidence(e: Evidence) -> str:
         f"{svg}</div><figcaption>{_safe(text)}</figcaption></figure>"
         for title, svg, text in pictures
     ]
-    return f"<section><h2>The evidence</h2>{''.join(figures)}</section>"
+    return f"<section><h2>The evidence</h2>{''.join(figures)}{_all_metrics(e)}{_classes(e)}</section>"
+
+
+def _all_metrics(e: Evidence) -> str:
+    """Every metric on the test set; what choosing by another one would have said."""
+    if e.metrics.empty or (e.foretold.size and not e.settled):
+        return ""
+    used = [metric for name in metric_names() if e.metrics[(metric := get_metric(name)).name].notna().any()]
+    rows = [
+        [_cell(row["candidate"], 40), *(metric.in_words(float(metric.on_scale(row[metric.name]))) for metric in used)]
+        for row in e.metrics.to_dict("records")
+    ]
+    heads = ["Candidate", *(_capital(metric.label) + ("" if metric.higher_is_better else " ↓") for metric in used)]
+    caption = "Every metric on the test images, in the mean of the seeds"
+    lower = any(not metric.higher_is_better for metric in used)
+    note = '<p class="muted">↓: lower is better.</p>' if lower else ""
+    return f"<h3>By other metrics</h3>{_rows(heads, rows, ' '.join(['l', *'r' * len(used)]), caption)}{note}"
+
+
+def _classes(e: Evidence) -> str:
+    """The metric of each class, the rarest first where there are many."""
+    if e.classes.empty or (e.foretold.size and not e.settled):
+        return ""
+    counts = dict(zip(e.classes["class"], e.classes["examples"], strict=True))
+    names, few = list(counts), len(counts) <= _MOST_CLASSES
+    names = names if few else sorted(names, key=lambda name: counts[name])[:_MOST_CLASSES]
+    candidates = list(dict.fromkeys(e.classes["candidate"]))
+    values = {(row["candidate"], row["class"]): row["value"] for row in e.classes.to_dict("records")}
+    rows = [
+        [
+            _cell(name, 40),
+            f"{counts[name]:,}",
+            *(e.value(float(e.metric.on_scale(values.get((one, name), math.nan)))) for one in candidates),
+        ]
+        for name in names
+    ]
+    told = "" if few else f", of the {_MOST_CLASSES} rarest of {len(counts)} classes"
+    caption = f"{_capital(e.metric.label)} by class on the test images, in the mean of the seeds{told}"
+    heads = ["Class", "Images", *(plain(name, 40) for name in candidates)]
+    return f"<h3>By class</h3>{_rows(heads, rows, ' '.join(['l', 'r', *'r' * len(candidates)]), caption)}"
 
 
 def _uncertainty(e: Evidence) -> str:
@@ -150,16 +197,16 @@ def _table(e: Evidence) -> str:
             [
                 f"{row['rank']}",
                 _cell(row["candidate"], 80),
-                percent(row["predicted"]),
-                "–" if math.isnan(row["lower"]) else f"{percent(row['lower'])} – {percent(row['upper'])}",
+                e.value(row["predicted"]),
+                "–" if math.isnan(row["lower"]) else e.metric.interval_in_words(row["lower"], row["upper"]),
                 percent(row["p_best"], 0),
-                percent(row["observed"]),
+                e.value(row["observed"]),
                 f"{row['seeds']}",
                 _safe(duration(pace(e.clocks.get(row["candidate"], ())))).replace("an unknown time", "–"),
                 str(row["kind"]),
             ]
         )
-    middle = "Predicted" if e.measured.empty else "Accuracy" if len(e.foretold) else "Measured"
+    middle = "Predicted" if e.measured.empty else _capital(e.metric.label) if len(e.foretold) else "Measured"
     heads = ["Rank", "Candidate", middle, "90% interval", "Is best", "Observed", "Seeds", "Per epoch", "Kind"]
     table = _rows(heads, rows, "r l r r r r r r l", "The ranking as a table")
     warned = e.ranking[e.ranking["warning"] != ""]
@@ -197,10 +244,10 @@ def _appendix(e: Evidence, now: datetime) -> str:
     limits = [
         "Only these candidates were compared, on this dataset, with the training settings recorded in the runs; "
         "another learning rate or more data can change the order.",
-        "Only the share of images classified correctly is judged: not speed in use, size, fairness or safety.",
+        f"Only {_judged(e)} is judged: not speed in use, size, fairness or safety.",
         "Early epochs favour what learns fast. A candidate that starts slowly and ends high is ranked too low"
         + (", unless runs of it on other datasets have shown that." if Reads.PAST in predictor.reads else "."),
-        _of_intervals(predictor),
+        _of_intervals(predictor, e),
     ]
     if e.settled:
         limits.append(
@@ -211,7 +258,7 @@ def _appendix(e: Evidence, now: datetime) -> str:
         "<section><h2>Appendix: method and limits</h2><h3>How the ranking was made</h3>"
         f"<p>{_safe(_MODES.get(e.mode, f'Training mode: {plain(e.mode, 60)}.'))} Each candidate was trained with one "
         f"or more seeds (random starts). As of epoch {e.k}, the method “{_safe(predictor.label)}” predicts the "
-        f"accuracy at the end of training from epochs 1 to {e.k}. {_safe(_of_method(predictor))} Seeds are "
+        f"{e.metric.label} at the end of training from epochs 1 to {e.k}. {_safe(_of_method(predictor))} Seeds are "
         "averaged, and how far they disagree widens the interval. "
         f"{_safe(_of_kinds(e))} {_safe(said_of_past(e.ranking))}</p>"
         f"{_paragraphs(recommendation.default_and_why(e))}{_methods(e)}"
@@ -228,8 +275,18 @@ def _of_method(predictor: Predictor) -> str:
     return f"It reads {first}{last}{taught}."
 
 
-def _of_intervals(predictor: Predictor) -> str:
+def _judged(e: Evidence) -> str:
+    """What is ranked by."""
+    if e.metric.name == ACCURACY:
+        return "the share of images classified correctly"
+    description = e.metric.description
+    return f"{e.metric.label} ({description[:1].lower()}{description[1:]})"
+
+
+def _of_intervals(predictor: Predictor, e: Evidence) -> str:
     """Where its intervals come from; no finished runs are predicted to calibrate what is slow."""
+    if why := uncalibrated(e.ranking):
+        return f"Forecasts of {e.metric.label}: {why}."
     if predictor.calibration is Calibration.CONFORMAL and not predictor.slow:
         return (
             "Intervals of forecasts are calibrated on finished runs of other datasets, where a note says nothing else: "
@@ -280,12 +337,17 @@ def _provenance(e: Evidence, now: datetime) -> str:
     place = plain(e.place, 80)
     command = ["ncore", "report", place or "STORE", "--dataset", plain(e.dataset), "--mode", plain(e.mode)]
     command += ["--epochs", f"{e.k}", "--method", e.method]
+    command += [] if e.metric.name == ACCURACY else ["--metric", e.metric.name]
     return (
         f"<p>Made by ncore {_safe(ncore.__version__)} on {now.astimezone(UTC):%Y-%m-%d at %H:%M} UTC from "
         f"{counted(len(e.curves), 'run')}{f' of the store {_safe(called(place))}' if place else ''}. Every number was "
         f"computed from them.{'' if not place else ' To make it again:'}</p>"
         + (f"<pre>{_safe(' '.join(map(shlex.quote, command)))}</pre>" if place else "")
     )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _best_first(e: Evidence) -> list[str]:

@@ -8,10 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ncore.predict import BASELINE, DEFAULT_METHOD, LEVEL, RECOMMENDED, get_predictor
+from ncore.scores.metrics import ACCURACY
+from ncore_dashboard.data import same_examples
 from ncore_dashboard.data.clock import saved
 from ncore_dashboard.data.gap import gap
 from ncore_dashboard.report.evidence import Evidence
-from ncore_dashboard.text.phrases import called, chance, counted, duration, listed, percent, points
+from ncore_dashboard.text.phrases import called, chance, counted, difference, duration, listed, percent, points
 
 __all__ = [
     "CERTAIN",
@@ -56,8 +58,8 @@ def recommendation(e: Evidence) -> str:
         best = e.winner
         accuracy = table.loc[table["candidate"] == best, "observed"].iloc[0]
         return (
-            f"Choose {called(best)}: trained to the end, it classifies {percent(accuracy)} of the test images "
-            f"correctly, the most of {len(table)} candidates."
+            f"Choose {called(best)}: trained to the end, {_did(e, accuracy)}, the "
+            f"{'most' if e.metric.name == ACCURACY else e.metric.best} of {len(table)} candidates."
         )
     names, sum_of = e.shortlist(CERTAIN)
     if len(names) == 1:
@@ -107,16 +109,16 @@ def early(e: Evidence) -> list[str]:
         best, first = e.measured.iloc[0], e.foretold.iloc[0]
         return [
             f"Of the {counted(len(e.measured), 'candidate')} that ended by then, {called(best['candidate'])} did best: "
-            f"it classifies {percent(best['predicted'])} of the test images correctly.",
+            f"{_did(e, best['predicted'])}.",
             f"Of the {len(e.foretold)} that had not, the method “{e.label}” expects most of "
-            f"{called(first['candidate'])}: it is predicted to end at {percent(first['predicted'])} (90% interval "
-            f"{percent(first['lower'])} – {percent(first['upper'])}).",
+            f"{called(first['candidate'])}: it is predicted to end at {e.value(first['predicted'])} (90% interval "
+            f"{e.metric.interval_in_words(first['lower'], first['upper'])}).",
         ]
     first = e.rated.iloc[0]
     said = [
         f"{'Knowing' if e.settled else 'With'} only the first {counted(e.k, 'epoch')}, the method “{e.label}” ranks "
-        f"{called(first['candidate'])} first: it is predicted to end at {percent(first['predicted'])} (90% interval "
-        f"{percent(first['lower'])} – {percent(first['upper'])}) and is the best with a probability of "
+        f"{called(first['candidate'])} first: it is predicted to end at {e.value(first['predicted'])} (90% interval "
+        f"{e.metric.interval_in_words(first['lower'], first['upper'])}) and is the best with a probability of "
         f"{chance(first['p_best'])}."
     ]
     if not e.settled:
@@ -126,8 +128,9 @@ def early(e: Evidence) -> list[str]:
     if first["candidate"] == e.winner:
         said.append("It really ended best.")
     else:
-        lost = float(e.rated["observed"].max() - first["observed"])
-        said.append(f"It really ended at {percent(first['observed'])}, {points(lost)} below the best.")
+        lost = e.apart(float(e.rated["observed"].max()), first["observed"])
+        side = "below" if e.metric.higher_is_better else "above"
+        said.append(f"It really ended at {e.value(first['observed'])}, {lost} {side} the best.")
     share = saved(e.clocks, e.k, str(first["candidate"]))
     if math.isfinite(share):
         said.append(f"Stopping all others at that point would have saved {share:.0f}% of the training time.")
@@ -164,38 +167,42 @@ def uncertainty(e: Evidence) -> list[str]:
 
         narrow = binom.cdf(inside, len(rows), LEVEL) < 0.05
         said.append(
-            f"{inside} of the {len(rows)} final accuracies forecast and known lie inside their 90% interval (about "
+            f"{inside} of the {len(rows)} final {_plural(e)} forecast and known lie inside their 90% interval (about "
             f"{LEVEL * len(rows):.0f} should): "
             + ("these intervals are too narrow here." if narrow else "no more are missed than chance allows.")
         )
-        lift = float((rows["observed"] - rows["predicted"]).mean())
+        predicted, observed = (e.metric.off_scale(rows[name]) for name in ("predicted", "observed"))
+        lift, error = float((observed - predicted).mean()), float(np.abs(observed - predicted).mean())
         said.append(
             f"{e.verdict.right} of {e.verdict.pairs} pairs of candidates were ranked in the order in which they "
-            f"ended; predictions were off by {e.verdict.error:.1f} points on average"
+            f"ended; predictions were off by {_off(e, error)} on average"
             + (
-                f", mostly to one side: runs ended {points(lift)} {'above' if lift > 0 else 'below'} their prediction "
-                "in the mean."
-                if abs(100 * lift) > 0.5 * e.verdict.error
+                f", mostly to one side: runs ended {difference(e.metric, lift)} {'above' if lift > 0 else 'below'} "
+                "their prediction in the mean."
+                if abs(lift) > 0.5 * error
                 else "."
             )
         )
-    spreads = {name: float(np.ptp(values)) for name, values in e.finals.items() if values.size > 1}
+    spreads = {name: float(np.ptp(e.metric.off_scale(values))) for name, values in e.finals.items() if values.size > 1}
     if spreads:
         usual = float(np.median(list(spreads.values())))
         widest = max(spreads, key=lambda name: spreads[name])
         said.append(
-            f"Chance: the final accuracies of the seeds of one candidate lie {points(usual)} apart in the median, and "
-            f"{points(spreads[widest])} for {called(widest)}."
+            f"Chance: the final {_plural(e)} of the seeds of one candidate lie {difference(e.metric, usual)} apart in "
+            f"the median, and {difference(e.metric, spreads[widest])} for {called(widest)}."
         )
     else:
         said.append("Chance: how much the outcome depends on the seed can’t be said from these runs.")
-    if e.images and e.finals:
+    if e.images and e.finals and e.metric.name == ACCURACY:
         top = max(float(values.mean()) for values in e.finals.values())
         half = 1.645 * math.sqrt(top * (1 - top) / e.images)
         said.append(
             f"The test set has {e.images:,} images, so an accuracy of {percent(top)} measured on it is known to about "
             f"± {points(half)} (90%), whatever the number of seeds."
         )
+    if e.same_examples is not None:
+        first, second, found = e.same_examples
+        said += same_examples.in_words(found, first, second, e.metric)
     bad = [curve for curve in e.curves if curve.status in ("failed", "unreadable", "interrupted")]
     if bad:
         names = list(dict.fromkeys(curve.candidate for curve in bad))
@@ -310,6 +317,7 @@ def default_and_why(e: Evidence) -> list[str]:
 def _separate(e: Evidence, first: str, second: str) -> Option:
     """As many seeds as tell the two apart, if their difference is what it seems to be."""
     found = gap(e.finals[first], e.finals[second])
+    means = float(e.finals[first].mean()), float(e.finals[second].mean())
     have = min(len(e.finals[first]), len(e.finals[second]))
     if not math.isfinite(found.seeds) or found.seeds <= have:
         return Option("", math.nan, "")
@@ -319,8 +327,23 @@ def _separate(e: Evidence, first: str, second: str) -> Option:
     return Option(
         f"About {found.seeds:.0f} seeds each of {called(first)} and {called(second)}, where there are {have}",
         (found.seeds - have) * e.seed_seconds([first, second]),
-        f"Tells the two apart, if their difference is the {points(found.size)} that it seems to be.",
+        f"Tells the two apart, if their difference is the {e.apart(*means)} that it seems to be.",
     )
+
+
+def _did(e: Evidence, value: float) -> str:
+    """How a candidate did on the test images, as a clause."""
+    if e.metric.name == ACCURACY:
+        return f"it classifies {percent(value)} of the test images correctly"
+    return f"its {e.metric.label} on the test images is {e.value(value)}"
+
+
+def _plural(e: Evidence) -> str:
+    return "accuracies" if e.metric.name == ACCURACY else f"values of {e.metric.label}"
+
+
+def _off(e: Evidence, error: float) -> str:
+    return f"{100 * error:.1f} points" if e.metric.unit else f"{error:.3f}"
 
 
 def _few(names: list[str], everyone: list[str]) -> str:

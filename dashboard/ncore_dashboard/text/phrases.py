@@ -7,9 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ncore.scores.metrics import Metric
 from ncore_dashboard.text.plaintext import plain
 
-__all__ = ["NAME_LENGTH", "called", "chance", "counted", "duration", "listed", "percent", "points"]
+__all__ = ["NAME_LENGTH", "called", "chance", "counted", "difference", "duration", "listed", "percent", "points"]
 
 NAME_LENGTH = 60
 _ONE_WORD = re.compile(r"[\w./\-]+")
@@ -81,6 +82,17 @@ def points(fraction: float) -> str:
     """
     shown = f"{abs(100 * fraction):.1f}"
     return f"{shown} point{'' if shown == '1.0' else 's'}"
+
+
+def difference(metric: Metric, value: float) -> str:
+    """A difference of two values of a metric, without its sign.
+
+    Example:
+        >>> from ncore.scores.metrics import get_metric
+        >>> difference(get_metric("auroc"), -0.012), difference(get_metric("log_loss"), -0.012)
+        ('1.2 points', '0.012')
+    """
+    return points(value) if metric.unit else f"{abs(value):.3f}"
 
 
 def duration(seconds: float) -> str:

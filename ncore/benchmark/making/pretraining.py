@@ -47,9 +47,9 @@ def _train(entry: Pretraining, path: Path, base: str) -> None:
     torch.set_num_threads(1)
     with contextlib.chdir(base):
         data = load_dataset(expand(entry.data))
-    backbone = load_candidate(entry.fresh, seed=SEED, image=data.image)
+    backbone = load_candidate(entry.fresh, seed=SEED, shape=data.shape)
     train = data.splits["train"]
-    examples = Examples(train.tensor(backbone.input), torch.from_numpy(train.labels), backbone.input.normalise)
+    examples = Examples(train.tensor(backbone.input), torch.from_numpy(train.labels), backbone.input.prepare)
     unit = NCPUnit(backbone.feature_dim, len(data.class_names), widths=entry.training.unit.widths)
     trainer = Trainer(ProbedModel(backbone.module, unit, "all"), examples, entry.training, SEED)
     for epoch in range(1, entry.training.epochs + 1):

@@ -74,18 +74,22 @@ def write_scores(job: Job, folder: Path) -> None:
 def _compute(candidate: CandidateSpec, job: Job) -> dict[str, Any]:
     from ncore.probe.candidates import load_candidate
     from ncore.probe.datasets import load_dataset
+    from ncore.probe.images import ImageShape, InputSpec
     from ncore.probe.recorder import SUITABILITY_SAMPLES
     from ncore.scores.transfer import TRANSFER_SCORES, logme, transfer_scores
 
     data = load_dataset(expand(job.dataset))
     labels = data.splits["train"].labels
-    backbone = load_candidate(candidate, seed=job.seed, image=data.image)
+    backbone = load_candidate(candidate, seed=job.seed, shape=data.shape)
+    shape, takes = data.shape, backbone.input
+    assert isinstance(shape, ImageShape)  # the benchmark's data are pictures
+    assert isinstance(takes, InputSpec)
     with _timed() as decoding:
         images = data.splits["train"].tensor(backbone.input)
     with _timed() as passing:
-        features = _forward(backbone.module, backbone.input, images)
+        features = _forward(backbone.module, takes, images)
     with _timed() as naming:
-        probabilities = _probabilities(candidate, data.image, images)
+        probabilities = _probabilities(candidate, shape, images)
     before = {"features": decoding[0] + passing[0]}
     before["probabilities"] = before["predictions"] = decoding[0] + naming[0]
     scores: dict[str, float | None] = {}
@@ -152,7 +156,7 @@ def _forward(module: nn.Module, spec: InputSpec, images: Tensor) -> np.ndarray:
     import torch
 
     with torch.no_grad():
-        return torch.cat([module(spec.normalise(part)).float() for part in images.split(_BATCH)]).numpy()
+        return torch.cat([module(spec.prepare(part)).float() for part in images.split(_BATCH)]).numpy()
 
 
 @contextlib.contextmanager

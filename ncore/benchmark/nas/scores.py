@@ -53,11 +53,11 @@ def write_scores(job: Job, folder: Path) -> None:
     torch.set_num_threads(job.settings.threads or 1)
     with contextlib.chdir(job.base):
         data = load_dataset(expand(job.dataset))
-        backbone = load_candidate(expand(job.candidate), seed=job.seed, image=data.image)
+        backbone = load_candidate(expand(job.candidate), seed=job.seed, shape=data.shape)
         head = job.settings.unit
         unit = NCPUnit(backbone.feature_dim, len(data.class_names), head.widths, head.activation, seed=head.seed)
         train = data.splits["train"]
-        inputs = backbone.input.normalise(train.tensor(backbone.input)[:IMAGES])
+        inputs = backbone.input.prepare(train.tensor(backbone.input)[:IMAGES])
     model, targets = torch.nn.Sequential(backbone.module, unit), torch.from_numpy(train.labels[:IMAGES])
     loss = torch.nn.functional.cross_entropy
     grad_norm(model, inputs, targets, loss)  # the first pass of a process pays for what later ones find ready

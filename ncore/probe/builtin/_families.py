@@ -7,6 +7,7 @@ from torch import nn
 
 from ncore.probe.builtin._layers import Attention, Concatenate, GlobalMean, Residual, Style
 from ncore.probe.images import ImageShape
+from ncore.probe.modalities.base import TableShape
 
 __all__ = ["Transformer", "dense", "densenet", "lenet", "mobilenet", "resnet", "strides", "vgg", "vit"]
 
@@ -27,11 +28,11 @@ def strides(size: int) -> tuple[int, list[int]]:
 
 
 def dense(
-    image: ImageShape, width: int = 256, depth: int = 3, norm: str = "none", activation: str = "relu"
+    image: ImageShape | TableShape, width: int = 256, depth: int = 3, norm: str = "none", activation: str = "relu"
 ) -> nn.Module:
-    """``depth`` dense layers of ``width`` neurons on the pixels."""
+    """``depth`` dense layers of ``width`` neurons on the pixels, or on the numbers of a row."""
     style = Style(norm, activation)
-    inputs = image.channels * image.size**2
+    inputs = image.columns if isinstance(image, TableShape) else image.channels * image.size**2
     layers = [style.linear(inputs if level == 0 else width, width) for level in range(depth)]
     return nn.Sequential(nn.Flatten(), *layers)
 

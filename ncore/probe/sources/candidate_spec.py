@@ -13,10 +13,13 @@ from ncore.errors import InputError
 from ncore.probe import builtin
 from ncore.probe._choices import read_spec, unknown
 
-__all__ = ["DOWNLOADED", "KINDS", "CandidateSpec", "Factory", "short_name", "split_source"]
+__all__ = ["BASELINES", "DOWNLOADED", "KINDS", "CandidateSpec", "Factory", "short_name", "split_source"]
 
 DOWNLOADED = ("timm", "torchvision", "hf")
-KINDS = (*DOWNLOADED, "file", "python", "builtin")
+KINDS = (*DOWNLOADED, "file", "python", "embeddings", "baseline", "builtin")
+
+BASELINES = ("linear", "trees")
+_FILES = ("file", "embeddings")
 
 
 class Factory(BaseModel):
@@ -52,12 +55,19 @@ class CandidateSpec(BaseModel):
         layout: ``channels_last`` for a model that takes pictures (N, H, W, C); it decides, too, where the shape of
             feature maps leaves it open which axis their channels are.
         output: Which of a model's outputs its features are, by name or by place from 0, where it has several.
+        pooling: Of an encoder of texts, over the tokens: ``mean``, ``max``, ``cls`` (the first) or ``last``; by default
+            what its files say (those of sentence-transformers), else the mean.
+        layers: Of an encoder of texts, whose states are pooled: the ``last``, or the ``mean`` of all.
+        max_length: How many tokens of a text are read at most.
+        id_column: For embeddings: the column of ids, which the dataset's are joined with.
         training: Overrides of the training configuration, passed through untouched.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     #: Fields that came after runs had been recorded; see ``ncore.probe.settings.identity_of``.
-    ADDED: ClassVar[Mapping[str, Any]] = dict.fromkeys(("order", "crop_pct", "crop_mode", "layout", "output"))
+    ADDED: ClassVar[Mapping[str, Any]] = dict.fromkeys(
+        ("order", "crop_pct", "crop_mode", "layout", "output", "pooling", "layers", "max_length", "id_column")
+    )
 
     source: str
     name: str = Field(default="", max_length=200)
@@ -76,6 +86,10 @@ class CandidateSpec(BaseModel):
     crop_mode: Literal["center", "squash"] | None = None
     layout: Literal["channels_first", "channels_last"] | None = None
     output: Annotated[int, Field(ge=0)] | str | None = None
+    pooling: Literal["mean", "max", "cls", "last"] | None = None
+    layers: Literal["last", "mean"] | None = None
+    max_length: Annotated[int, Field(ge=1)] | None = None
+    id_column: str | None = None
     training: dict[str, Any] = {}
 
     @classmethod
@@ -119,7 +133,9 @@ class CandidateSpec(BaseModel):
             raise ValueError("file: already names the weights, so `weights` must be left out")
         if isinstance(self.architecture, str) and split_source(self.architecture)[0] == "file":
             raise ValueError("the architecture of a file: cannot be a file: itself")
-        if self.kind in ("builtin", "python") and self.pretrained and self.weights is None:
+        if self.id_column and self.kind != "embeddings":
+            raise ValueError(f"{self.kind} has no use for `id_column`")
+        if self.kind in ("builtin", "python", "embeddings", "baseline") and self.pretrained and self.weights is None:
             raise ValueError(f"{self.kind}: has no weights to download, so `pretrained` needs `weights`")
         if not self.pretrained and (self.weights is not None or self.kind == "file"):
             raise ValueError("`pretrained: false` contradicts the weights given")
@@ -138,6 +154,10 @@ def split_source(source: str) -> tuple[str, str]:
         InputError: An unknown kind, an unknown built-in network, or nothing after the colon.
     """
     kind, colon, rest = source.strip().partition(":")
+    if kind == "baseline":
+        colon, rest = ":", rest or BASELINES[0]
+        if rest not in BASELINES:
+            raise unknown("a baseline", f"baseline:{rest}", [f"baseline:{known}" for known in BASELINES])
     if not colon:
         kind, rest = "builtin", kind
     if kind not in KINDS:
@@ -145,13 +165,15 @@ def split_source(source: str) -> tuple[str, str]:
     if kind == "builtin" and rest not in builtin.NAMES:
         raise unknown("a built-in network", rest, builtin.NAMES)
     if not rest or (kind == "python" and not all(rest.partition(":"))):
-        form = "python:module:factory" if kind == "python" else f"{kind}:{'PATH' if kind == 'file' else 'NAME'}"
+        form = "python:module:factory" if kind == "python" else f"{kind}:{'PATH' if kind in _FILES else 'NAME'}"
         raise InputError(f"the candidate {source!r} is incomplete: {form} was expected.")
     return kind, rest
 
 
 def short_name(kind: str, rest: str) -> str:
     """Label of a source: a file's stem, a factory's function, the last part of a hub's name."""
-    if kind == "file":
+    if kind == "baseline":
+        return kind if rest == BASELINES[0] else f"{kind}-{rest}"
+    if kind in _FILES:
         return Path(rest).stem
     return rest.rpartition(":")[2].rstrip("/").rpartition("/")[2]

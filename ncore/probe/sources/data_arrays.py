@@ -11,14 +11,17 @@ import numpy as np
 from ncore.errors import InputError
 from ncore.probe._choices import unknown
 from ncore.probe.sources._offline import first_line
-from ncore.probe.sources.pictures import ArrayPictures, Pool, Raw, digest, numbered
+from ncore.probe.sources.pictures import ArrayPictures
+from ncore.probe.sources.pools import Pool, Raw, digest, numbered
 from ncore.probe.sources.split_names import split_of
 from ncore.probe.sources.split_rules import ROLES, plain_values
 
-__all__ = ["KEYS", "from_arrays", "load_digits", "load_npz", "to_pixels"]
+__all__ = ["KEYS", "LAYOUTS", "from_arrays", "load_digits", "load_npz", "to_pixels"]
 
 #: Accepted names of the arrays in an .npz, beside or after the word for a set: this package's, Keras's and MedMNIST's.
 KEYS = {"x": ("x", "images", "image", "data"), "y": ("y", "labels", "label", "targets", "target")}
+
+LAYOUTS = ("channels_first", "channels_last")
 
 
 def load_digits() -> Raw:
@@ -31,13 +34,14 @@ def load_digits() -> Raw:
     return Raw({"train": pool}, [str(name) for name in data.target_names], "digits")
 
 
-def load_npz(path: str, columns: Mapping[str, str] | None = None) -> Raw:
+def load_npz(path: str, columns: Mapping[str, str] | None = None, layout: str | None = None) -> Raw:
     """Read x, y or x_train, y_train, x_validation (x_val), ..., x_test, ..., and optionally class_names.
 
     Args:
         path: Of the file.
         columns: Names of further arrays by what they are for; ``patient``, say, is that array if there is one set, and
             otherwise ``patient_train``, ``patient_test``, ...
+        layout: One of ``LAYOUTS``, where the shape of the pictures leaves it open.
 
     Raises:
         InputError: No such file, arrays that only unpickling could read, or no arrays of these names.
@@ -62,7 +66,7 @@ def load_npz(path: str, columns: Mapping[str, str] | None = None) -> Raw:
             used.add(key)
     if names is not None and names.dtype.kind == "S":
         names = np.char.decode(names, "utf-8", "replace")
-    raw = from_arrays(sets, None if names is None else [str(name) for name in names], file.name, beside)
+    raw = from_arrays(sets, None if names is None else [str(name) for name in names], file.name, beside, layout)
     rest = [key for key in arrays if key not in used and key != "class_names"]
     said = [f"Of the arrays in {path}, {', '.join(rest)} were left out."] if rest else []
     return replace(raw, warnings=(*raw.warnings, *said))
@@ -104,6 +108,7 @@ def from_arrays(
     class_names: Sequence[str] | None,
     what: str,
     columns: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+    layout: str | None = None,
 ) -> Raw:
     """Pictures and labels in memory, by set.
 
@@ -113,13 +118,14 @@ def from_arrays(
         class_names: Names of labels that are numbers 0..K-1.
         what: The dataset, for messages.
         columns: By set, what is known of each picture beside, by what it is for.
+        layout: One of ``LAYOUTS``, where the shape of the pictures leaves it open.
 
     Raises:
-        InputError: Other shapes or ranges.
+        InputError: Other shapes or ranges, or pictures that could be read in two ways.
     """
     pools, digests = {}, []
     for split, (x, y) in sets.items():
-        pixels, labels = to_pixels(np.asarray(x), f"{what}: {split}"), np.asanyarray(y)  # with its mask
+        pixels, labels = to_pixels(np.asarray(x), f"{what}: {split}", layout), np.asanyarray(y)  # with its mask
         labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
         if labels.dtype.kind == "f" and np.all(labels == np.floor(labels)):
             labels = labels.astype(np.int64)
@@ -137,19 +143,24 @@ def from_arrays(
     return Raw(pools, names, digest(*digests))
 
 
-def to_pixels(x: np.ndarray, what: str) -> np.ndarray:
+def to_pixels(x: np.ndarray, what: str, layout: str | None = None) -> np.ndarray:
     """Bring an array to uint8 of shape (N, H, W) or (N, H, W, 3).
 
     Raises:
-        InputError: Another shape or range.
+        InputError: Another shape or range, or a shape that can be read in two ways and no layout that says which.
     """
-    if x.ndim == 4 and x.shape[3] not in (1, 3) and x.shape[1] in (1, 3):
+    if layout not in (None, *LAYOUTS):
+        raise unknown("a layout of pictures", str(layout), LAYOUTS)
+    shape = x.shape
+    if x.ndim == 4 and (layout or _layout_of(shape, what)) == "channels_first":
         x = x.transpose(0, 2, 3, 1)
     if x.ndim == 4 and x.shape[3] == 1:
         x = x[..., 0]
     if x.ndim not in (3, 4) or (x.ndim == 4 and x.shape[3] != 3):
-        raise InputError(f"{what} has pictures of shape {x.shape}, but (N, H, W), (N, H, W, C) or (N, C, H, W) with C "
-                         "of 1 or 3 were expected.")  # fmt: skip
+        forms = {"channels_first": "(N, C, H, W)", "channels_last": "(N, H, W, C)"}
+        expected = forms.get(layout or "", "(N, H, W, C) or (N, C, H, W)")
+        raise InputError(f"{what} has pictures of shape {shape}, but (N, H, W), {expected} with C of 1 or 3 were "
+                         f"expected{' with this `layout`' if layout else ''}.")  # fmt: skip
     if x.dtype == np.uint8 or x.size == 0:
         return x.astype(np.uint8, copy=False)
     top = 1 if x.dtype.kind in "fb" else 255
@@ -158,3 +169,20 @@ def to_pixels(x: np.ndarray, what: str) -> np.ndarray:
         raise InputError(f"{what} has pixels from {low} to {high} ({x.dtype}), but whole numbers from 0 to 255 or "
                          "fractions from 0 to 1 were expected.")  # fmt: skip
     return x.astype(np.uint8) if top == 255 else (x * 255.0).round().astype(np.uint8)
+
+
+def _layout_of(shape: Sequence[int], what: str) -> str:
+    """Where the channels of pictures are, by their shape.
+
+    Raises:
+        InputError: They may be first or last.
+    """
+    _, first, middle, last = shape
+    if first not in (1, 3) or first == middle == last == 1:
+        return "channels_last"
+    if last in (1, 3):
+        raise InputError(
+            f"{what} has pictures of shape {tuple(shape)}, which are {middle}x{last} pixels of {first} channels first, "
+            f"or {first}x{middle} pixels of {last} channels last: set `layout` to channels_first or channels_last."
+        )
+    return "channels_first"

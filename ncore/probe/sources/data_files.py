@@ -20,7 +20,8 @@ from ncore.probe._choices import unknown
 from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.folder_layout import Found, class_folders, find_pictures, sets_of
 from ncore.probe.sources.folder_metadata import columns_beside
-from ncore.probe.sources.pictures import FilePictures, Pool, Raw, digest, numbered, stamp_of
+from ncore.probe.sources.pictures import FilePictures
+from ncore.probe.sources.pools import Pool, Raw, digest, numbered, stamp_of
 from ncore.probe.sources.split_names import nfc, split_of
 from ncore.probe.sources.split_rules import matched, plain_values
 
@@ -35,6 +36,7 @@ __all__ = [
     "load_parquet",
     "names_in_schema",
     "read_labels",
+    "root_of",
     "sort_files",
 ]
 
@@ -118,7 +120,9 @@ def load_parquet(
     Raises:
         InputError: No files, a file in two sets, or no such columns.
     """
-    sets = {split: expand(given) for split, given in files.items()} if files else sort_files(expand(path), _root(path))
+    sets = (
+        {split: expand(given) for split, given in files.items()} if files else sort_files(expand(path), root_of(path))
+    )
     if "train" not in sets:
         raise InputError(f"`files` names {', '.join(sets)}, but train is needed: add it.")
     where = [file.resolve() for group in sets.values() for file in group]
@@ -138,27 +142,28 @@ def load_parquet(
     listing = [f"{split}/{file.name}:{file.stat().st_size}" for split, group in sets.items() for file in group]
     what = path or next(iter(sets["train"])).name
     pools, names = numbered(pools, class_names, what)
-    root = _root(path) if path else None
+    root = root_of(path) if path else None
     hidden = len(list(root.rglob("*.parquet"))) - len(_visible(root)) if root else 0
     said = (f"Of the Parquet files in {path}, {hidden} hidden ones were left out.",) if hidden else ()
     return Raw(pools, names, digest(*listing), said)
 
 
-def _visible(root: Path) -> list[Path]:
-    """The Parquet files below a folder, without hidden ones and those in hidden folders, such as ``_delta_log``."""
+def _visible(root: Path, suffixes: Sequence[str] = (".parquet",)) -> list[Path]:
+    """The files below a folder, without hidden ones and those in hidden folders, such as ``_delta_log``."""
     return [
         file
-        for file in root.rglob("*.parquet")
-        if not any(part.startswith((".", "_")) for part in file.relative_to(root).parts)
+        for file in root.rglob("*")
+        if file.suffix in suffixes and not any(part.startswith((".", "_")) for part in file.relative_to(root).parts)
     ]
 
 
-def _root(path: str) -> Path | None:
+def root_of(path: str) -> Path | None:
+    """A path if it is that of a folder."""
     place = Path(path).expanduser()
     return place if place.is_dir() else None
 
 
-def expand(given: str | Sequence[str]) -> list[Path]:
+def expand(given: str | Sequence[str], suffixes: Sequence[str] = (".parquet",)) -> list[Path]:
     """Files of a path, a folder, a pattern, or a list of these, in order.
 
     Raises:
@@ -167,10 +172,11 @@ def expand(given: str | Sequence[str]) -> list[Path]:
     found: list[Path] = []
     for item in [given] if isinstance(given, str | Path) else given:
         path = Path(item).expanduser()
-        matches = _visible(path) if path.is_dir() else map(Path, glob.glob(str(path), recursive=True))
+        matches = _visible(path, suffixes) if path.is_dir() else map(Path, glob.glob(str(path), recursive=True))
         matched = sorted(match for match in matches if match.is_file())
         if not matched:
-            raise InputError(f"no Parquet file matches {str(item)!r}: give a file, a folder or a pattern.")
+            kind = "Parquet file" if len(suffixes) == 1 else f"file ({', '.join(suffixes)})"
+            raise InputError(f"no {kind} matches {str(item)!r}: give a file, a folder or a pattern.")
         found += matched
     return found
 

@@ -9,17 +9,23 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from ncore.errors import InputError
 from ncore.probe._choices import unknown
+from ncore.probe.modalities.base import Items
+from ncore.probe.modalities.texts import TextItems
 from ncore.probe.sources._offline import fetching, hub, require
 from ncore.probe.sources._trust import without_remote_code
-from ncore.probe.sources.pictures import Pool, Raw, by_split, digest, numbered
+from ncore.probe.sources.data_tables import texts_of
+from ncore.probe.sources.pools import Pool, Raw, by_split, digest, numbered
 from ncore.probe.sources.split_rules import plain_values
+
+if TYPE_CHECKING:
+    from ncore.probe.sources.dataset_spec import DatasetSpec
 
 __all__ = [
     "ADVICE",
@@ -62,40 +68,31 @@ class TablePictures:
         return "", []
 
 
-def load_hf(
-    name: str,
-    config: str | None,
-    splits: Mapping[str, str] | None,
-    image_column: str | None,
-    label_column: str | None,
-    kwargs: Mapping[str, Any],
-    columns: Mapping[str, str] | None = None,
-) -> Raw:
+def load_hf(name: str, spec: DatasetSpec) -> Raw:
     """Load a dataset of the hub, or of a local folder that the datasets library can read.
+
+    Sets are recognised by their names if ``splits`` doesn't name them; the column of pictures by its type, that of
+    labels likewise, else it is the first integer or string column with a usual name. With ``text_column`` the examples
+    are texts.
 
     Args:
         name: ``ORG/NAME`` or a folder.
-        config: Its configuration, where it has several.
-        splits: Its own set for each of train, validation and test; recognised by their names if not given.
-        image_column: Found by its type if not given.
-        label_column: Likewise; else the first integer or string column with a usual name.
-        kwargs: For ``datasets.load_dataset``.
-        columns: Names of further columns by what they are for.
+        spec: What else is said of it.
 
     Raises:
         MissingExtraError: Datasets is not installed.
         OfflineError: Neither cached nor reachable.
         InputError: No such dataset, set or column, or a dataset that needs its own code.
     """
-    kwargs = without_remote_code(kwargs, f"hf:{name}", ADVICE)
+    kwargs = without_remote_code(spec.kwargs, f"hf:{name}", ADVICE)
     datasets = require("datasets", "hf", f"the dataset hf:{name}")
     if "split" in kwargs:
         raise InputError(f"hf:{name} has `split` in its kwargs: choose sets with `splits` and sizes with `train`.")
     folder = Path(name).expanduser()
     what = f"hf:{name}"
     with fetching(what, "the hub", ADVICE) if folder.is_dir() else hub(what, ADVICE):
-        tables = datasets.load_dataset(str(folder) if folder.is_dir() else name, config, **kwargs)
-    chosen = dict(splits) if splits else by_split(list(tables), what)
+        tables = datasets.load_dataset(str(folder) if folder.is_dir() else name, spec.config, **kwargs)
+    chosen = dict(spec.splits) if spec.splits else by_split(list(tables), what)
     if len(set(chosen.values())) < len(chosen):
         raise InputError(f"{what}: `splits` uses a set twice: train, validation and test must differ.")
     pools, class_names = {}, None
@@ -103,15 +100,32 @@ def load_hf(
         if own not in tables:  # slices such as "train[:50%]" could overlap, so sizes are chosen otherwise
             raise unknown(f"a set of {what}", own, tables)
         table = tables[own]
-        image = find_feature(table, image_column, (datasets.Image,), "image", what)
-        label = find_feature(table, label_column, (datasets.ClassLabel,), "label", what)
+        items = _items(table, spec, what, f"{what} ({own})", datasets)
+        label = find_feature(table, spec.label_column, (datasets.ClassLabel,), "label", what)
         feature = table.features[label]
         class_names = feature.names if isinstance(feature, datasets.ClassLabel) else None
-        beside = {role: _column(table, column, what) for role, column in (columns or {}).items()}
-        pools[split] = Pool(np.asarray(table[label][:]), TablePictures(table, image, f"{what} ({own})"), beside)
+        beside = {role: _column(table, column, what) for role, column in spec.columns.items()}
+        if spec.id_column:
+            beside["id"] = _column(table, spec.id_column, what)
+        if isinstance(getattr(feature, "dtype", None), str) and "float" in feature.dtype:
+            raise InputError(f"{what}: the column {label!r} holds fractions, but regression is not supported: one "
+                             "class an example was expected.")  # fmt: skip
+        pools[split] = Pool(np.asarray(table[label][:]), items, beside)
     pools, names = numbered(pools, class_names, what)
     rows = [f"{split}:{len(pool.labels)}" for split, pool in pools.items()]
-    return Raw(pools, names, digest(folder.name if folder.is_dir() else name, config or "", *rows))
+    return Raw(pools, names, digest(folder.name if folder.is_dir() else name, spec.config or "", *rows))
+
+
+def _items(table: Any, spec: DatasetSpec, what: str, name: str, datasets: Any) -> Items:
+    """The examples of a set: texts if a column of them is named, else pictures."""
+    if not spec.text_column:
+        image = find_feature(table, spec.image_column, (datasets.Image,), "image", what)
+        return TablePictures(table, image, name)
+    columns = [spec.text_column] if isinstance(spec.text_column, str) else spec.text_column
+    for column in columns:
+        if column not in table.features:
+            raise unknown(f"a column of {what}", column, table.features)
+    return TextItems(list(zip(*(texts_of(table[column][:], column, name) for column in columns), strict=True)), name)
 
 
 def _column(table: Any, column: str, what: str) -> np.ndarray:

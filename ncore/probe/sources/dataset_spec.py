@@ -17,15 +17,24 @@ __all__ = ["OWN_FIELDS", "Count", "DatasetSpec", "SplitName", "short_name"]
 
 SplitName = Annotated[str, Field(pattern="^(train|validation|test)$")]
 Count = Annotated[int, Field(ge=1)] | None
+_TOLD = ("group", "split_column", "time")
+_ROWS = ("label_column", "id_column", *_TOLD)
+_PIXELS = ("white", "background")
 # The fields that each kind of source understands, besides those that all do.
 OWN_FIELDS: dict[str, set[str]] = {
-    "digits": set(),
-    "torchvision": {"root", "splits", "kwargs"},
-    "hf": {"config", "splits", "image_column", "label_column", "kwargs", "group", "split_column", "time"},
-    "folder": {"layout", "metadata", "group", "split_column", "time"},
-    "parquet": {"files", "image_column", "label_column", "group", "split_column", "time"},
-    "numpy": {"group", "split_column", "time"},
+    "digits": {*_PIXELS},
+    "torchvision": {"root", "splits", "kwargs", *_PIXELS},
+    "hf": {"config", "splits", "image_column", "text_column", "kwargs", *_ROWS, *_PIXELS},
+    "folder": {"layout", "metadata", *_TOLD, *_PIXELS},
+    "parquet": {"files", "image_column", *_ROWS, *_PIXELS},
+    "numpy": {"layout", *_TOLD, *_PIXELS},
+    "text": {"files", "text_column", *_ROWS},
+    "table": {"files", "features", "categorical", *_ROWS},
+    "labels": {"files", *_ROWS},
 }
+_LAYOUTS = {"folder": ("classes", "splits"), "numpy": ("channels_first", "channels_last")}
+
+_FILES = ("parquet", "text", "table", "labels")
 
 
 class DatasetSpec(BaseModel):
@@ -35,23 +44,28 @@ class DatasetSpec(BaseModel):
         source: See the table above.
         name: Label; by default derived from the source.
         classes: Classes to keep, lists of classes to join, or new names with the classes to join.
-        train: How many pictures, drawn with the classes in proportion; None for all there are.
+        train: How many examples, drawn with the classes in proportion; None for all there are.
         validation: Likewise; None for all the source has, or 20% of its train set.
         test: Likewise.
-        files: For parquet: files or patterns by set.
+        files: For parquet, text, table and labels: files or patterns by set.
         splits: For hf and torchvision: the source's own name of each set.
         config: For hf.
         image_column: For hf and parquet.
-        label_column: For hf and parquet.
+        label_column: For hf, parquet, text, table and labels.
+        text_column: For text and hf: the column of texts, or two of pairs.
+        id_column: What each example is called, for candidates that are embeddings.
+        features: For table: the columns that are used; by default all but the labels and those named elsewhere.
+        categorical: For table: columns of numbers that stand for categories.
         root: For torchvision: the folder of downloads.
         white: The pixel value that is white, where it is less than the largest of the pixels' type, as in 16-bit files
             of 12 bits (4095).
         background: The colour that shows through transparent pixels.
-        layout: For folder: whether its subfolders are classes, or sets of classes, where their names leave it open.
+        layout: For folder: whether its subfolders are ``classes``, or sets of classes (``splits``), where their names
+            leave it open. For numpy: ``channels_first`` or ``channels_last``, where the shape of the arrays does.
         kwargs: For hf and torchvision: passed to their loader.
-        group: The column that tells which pictures belong together (patients, users, scenes) and so are in one set; for
+        group: The column that tells which examples belong together (patients, users, scenes) and so are in one set; for
             folders also ``{path: REGULAR EXPRESSION}``, whose one group in parentheses tells it by a file's path.
-        split_column: The column that tells each picture's set, in any usual spelling.
+        split_column: The column that tells each example's set, in any usual spelling.
         time: Where time cuts the sets: ``{column: taken, validation_from: 2024-01-01, test_from: 2024-03-01}``.
         metadata: For folder: a CSV, JSON-lines or Parquet file with the columns ``file_name`` and those named above; by
             default ``metadata.csv``, ``.jsonl`` or ``.parquet`` beside the pictures.
@@ -69,6 +83,10 @@ class DatasetSpec(BaseModel):
         "time": None,
         "metadata": None,
         "resplit": False,
+        "text_column": None,
+        "id_column": None,
+        "features": None,
+        "categorical": [],
     }
 
     source: str
@@ -82,10 +100,14 @@ class DatasetSpec(BaseModel):
     config: str | None = None
     image_column: str | None = None
     label_column: str | None = None
+    text_column: str | Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
+    id_column: str | None = None
+    features: Annotated[list[str], Field(min_length=1)] | None = None
+    categorical: list[str] = []
     root: str | None = None
     white: Count = None
     background: str = "white"
-    layout: Literal["classes", "splits"] | None = None
+    layout: Literal["classes", "splits", "channels_first", "channels_last"] | None = None
     kwargs: dict[str, Any] = {}
     group: str | PathGroup | None = None
     split_column: str | None = None
@@ -102,6 +124,11 @@ class DatasetSpec(BaseModel):
             "time": self.time.column if self.time else None,
         }
         return {role: column for role, column in told.items() if column}
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The column of what each example is called, by what it says; empty without one."""
+        return {"id": self.id_column} if self.id_column else {}
 
     def cut_seed(self, seed: int) -> int:
         """The seed that the data are cut with in a run of this seed."""
@@ -131,7 +158,7 @@ class DatasetSpec(BaseModel):
             return entry
         entry = {key: value for key, value in entry.items() if value is not None}
         kind, _, rest = entry["source"].strip().partition(":")
-        if kind == "parquet" and not rest and entry.get("files"):
+        if kind in _FILES and not rest and entry.get("files"):
             first = entry["files"].get("train", "")
             rest = first if isinstance(first, str) else first[0]
         entry.setdefault("name", short_name(kind, rest))
@@ -145,18 +172,20 @@ class DatasetSpec(BaseModel):
             raise unknown("a kind of dataset", kind, [key if key == "digits" else f"{key}:" for key in OWN_FIELDS])
         for unused in self.model_fields_set & (set().union(*OWN_FIELDS.values()) - OWN_FIELDS[kind]):
             raise ValueError(f"{kind} has no use for `{unused}`")
+        if self.layout and self.layout not in _LAYOUTS[kind]:
+            raise ValueError(f"{kind} has no `layout: {self.layout}`, but {' or '.join(_LAYOUTS[kind])}")
         if kind == "digits" and rest:
             raise ValueError("digits takes nothing after it")
-        if kind == "parquet" and bool(rest) == bool(self.files):
-            raise ValueError("either parquet:PATH or parquet with `files` was expected")
-        if kind not in ("digits", "parquet") and not rest:
+        if kind in _FILES and bool(rest) == bool(self.files):
+            raise ValueError(f"either {kind}:PATH or {kind} with `files` was expected")
+        if kind not in ("digits", *_FILES) and not rest:
             raise ValueError(f"{kind}: must be followed by a name or a path")
         if isinstance(self.group, PathGroup) and kind != "folder":
             raise ValueError(f"{kind} has no use for a `group` by paths: name a column")
         if isinstance(self.group, PathGroup):
             one_group(self.group.path)
         if self.split_column and self.time:
-            raise ValueError("`split_column` and `time` both say which set a picture is for: leave one of them out")
+            raise ValueError("`split_column` and `time` both say which set an example is for: leave one of them out")
         if self.metadata and not self.columns:
             raise ValueError("`metadata` is given, but none of `group`, `split_column` and `time` names a column of it")
         return self
@@ -185,7 +214,7 @@ def short_name(kind: str, rest: str) -> str:
     if not rest:
         return kind
     last = Path(rest).name
-    if kind not in ("parquet", "numpy"):
+    if kind not in (*_FILES, "numpy"):
         return last
     stem = without_split(last.partition(".")[0]).replace("*", "").strip("-_. ")
     return stem or Path(rest).parent.name or kind

@@ -16,6 +16,7 @@ from torch import nn
 
 from ncore.errors import InputError
 from ncore.probe.images import INTERPOLATIONS
+from ncore.probe.sources._cached import in_hub_cache
 from ncore.probe.sources._measured import measure
 from ncore.probe.sources._offline import fetching, first_line, hub, is_offline, require
 from ncore.probe.sources._trust import REMOTE_CODE, own_code_refused, without_remote_code
@@ -27,6 +28,7 @@ __all__ = [
     "OWN_CODE",
     "PLACE",
     "build",
+    "cached_weights",
     "check_numbers",
     "is_classifier",
     "load",
@@ -94,13 +96,15 @@ def _picture_half(model: nn.Module, label: str) -> nn.Module:
 
 @contextlib.contextmanager
 def quiet(transformers: Any) -> Iterator[None]:
-    """Without the bar that counts the tensors while they are loaded."""
+    """Without the bar that counts the tensors while they are loaded, and the report on them: we say what matters."""
     logging = transformers.utils.logging
-    shown = logging.is_progress_bar_enabled()
+    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(verbosity)
         if shown:
             logging.enable_progress_bar()
 
@@ -146,6 +150,11 @@ def build(
             f"and are left out: {first_three(aside)}."
         )
     return model
+
+
+def cached_weights(name: str, kwargs: Mapping[str, Any]) -> list[Path]:
+    """Files of weights that the cache has of a checkpoint."""
+    return in_hub_cache(name, kwargs.get("revision"), kwargs.get("subfolder") or "")
 
 
 def check_numbers(where: str, model: nn.Module, label: str, place: Mapping[str, Any]) -> None:

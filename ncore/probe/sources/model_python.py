@@ -18,7 +18,7 @@ from ncore.probe.sources._offline import first_line
 from ncore.probe.sources._trust import without_remote_code
 from ncore.probe.sources.models import Loaded, Request, remove_last_linear, remove_timm
 
-__all__ = ["OWN_CODE", "alike", "call", "guess", "load", "load_factory", "own_input"]
+__all__ = ["OWN_CODE", "alike", "call", "find", "guess", "load", "load_factory", "own_input"]
 
 OWN_CODE = "read that code, and give it as a module of yours with `source: python:MODULE:FACTORY`"
 
@@ -56,16 +56,17 @@ def load_factory(dotted: str, args: Sequence[Any], kwargs: Mapping[str, Any], la
     return Loaded(model, own_input(model, function), guess(model))
 
 
-def call(module: str, function: str, args: Sequence[Any], kwargs: Mapping[str, Any], label: str) -> nn.Module:
-    """Import and call; a module in the current folder is found too."""
-    if (module, function) == ("torch.hub", "load"):
-        raise InputError(f"{label} would run code that comes with a download: {OWN_CODE}.")
-    kwargs = without_remote_code(kwargs, label, OWN_CODE)
+def find(module: str, function: str, label: str) -> Any:
+    """Import a factory; a module in the current folder is found too.
+
+    Raises:
+        InputError: There is none.
+    """
     here = os.getcwd()
     added = here not in sys.path
     sys.path += [here] if added else []
     try:
-        factory = getattr(importlib.import_module(module), function)
+        return getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(
             f"{label} names {function!r} in the module {module!r}, which cannot be imported ({first_line(error)}): "
@@ -74,6 +75,14 @@ def call(module: str, function: str, args: Sequence[Any], kwargs: Mapping[str, A
     finally:
         if added:
             sys.path.remove(here)
+
+
+def call(module: str, function: str, args: Sequence[Any], kwargs: Mapping[str, Any], label: str) -> nn.Module:
+    """Import and call."""
+    if (module, function) == ("torch.hub", "load"):
+        raise InputError(f"{label} would run code that comes with a download: {OWN_CODE}.")
+    kwargs = without_remote_code(kwargs, label, OWN_CODE)
+    factory = find(module, function, label)
     try:
         model = factory(*args, **kwargs)
     except Exception as error:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from ncore.errors import InputError
 from ncore.probe._choices import unknown
+from ncore.probe.sources._cached import in_hub_cache, in_torch_cache
 from ncore.probe.sources._measured import measure
 from ncore.probe.sources._offline import fetching, hub, require
 from ncore.probe.sources.models import Loaded, Request, remove_timm
 
-__all__ = ["ADVICE", "arguments", "load", "own_input"]
+__all__ = ["ADVICE", "ELSEWHERE", "arguments", "cached_weights", "load", "local_folder", "own_input"]
 
 ADVICE = "give a file with `source: file:PATH`, or set `pretrained: false`"
+
+ELSEWHERE = {"pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"}
+"""``kwargs`` with which timm takes weights from where only it knows."""
 
 
 def load(request: Request) -> Loaded:
@@ -49,6 +55,28 @@ def arguments(request: Request) -> dict[str, Any]:
     if request.size != fixed and request.size is not None:
         kwargs.setdefault("img_size", request.size)  # a transformer's position embedding is resampled by timm
     return kwargs
+
+
+def local_folder(name: str) -> Path | None:
+    """The folder that a name of timm's is, if it is one."""
+    kind, _, rest = name.partition(":")
+    return Path(rest) if kind.lower().replace("_", "-") == "local-dir" else None
+
+
+def cached_weights(name: str, kwargs: Mapping[str, Any]) -> list[Path]:
+    """Files that the weights of a model may be loaded from, those that are there."""
+    timm = require("timm", "timm", "its weights")
+    if kwargs.keys() & ELSEWHERE:
+        return []
+    _, colon, identifier = name.partition(":")
+    if not colon:
+        config = timm.get_pretrained_cfg(name)
+        if not config.hf_hub_id:
+            file = in_torch_cache(config.url)
+            return [file] if file.is_file() else []
+        identifier = config.hf_hub_id
+    repository, _, revision = identifier.partition("@")
+    return in_hub_cache(repository, revision or None)
 
 
 def own_input(model: nn.Module, channels: int | None = None) -> dict[str, Any]:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-import torch
-
 from ncore.errors import InputError, OfflineError
 from ncore.probe._choices import unknown
+from ncore.probe.sources._cached import in_torch_cache
 from ncore.probe.sources._measured import measure
 from ncore.probe.sources._offline import fetching, reachable, require
 from ncore.probe.sources.models import Loaded, Request, remove_last_linear
 
-__all__ = ["ADVICE", "IMAGENET_INPUT", "QUICK", "choose_weights", "fetch_safely", "load", "own_input"]
+__all__ = [
+    "ADVICE",
+    "IMAGENET_INPUT",
+    "QUICK",
+    "cached_weights",
+    "choose_weights",
+    "fetch_safely",
+    "load",
+    "own_input",
+]
 
 ADVICE = "give a file with `source: file:PATH`, or set `pretrained: false`"
 IMAGENET_INPUT = {
@@ -68,14 +77,19 @@ def fetch_safely(weights: Any, label: str) -> None:
     nothing but tensors.
     """
     parts = urlparse(weights.url)
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(parts.path).name
     host = f"{parts.scheme}://{parts.netloc}"
-    if not cached.exists() and not reachable(host):
+    if not in_torch_cache(weights.url).exists() and not reachable(host):
         raise OfflineError(
             f"{label} is not in the local cache and {host} cannot be reached: connect once so that it is cached, "
             f"or {ADVICE}."
         )
     weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+
+
+def cached_weights(name: str, kwargs: Mapping[str, Any]) -> list[Path]:
+    """The file that the weights of a model would be loaded from, if it is there."""
+    file = in_torch_cache(choose_weights(name, kwargs.get("weights", "DEFAULT")).url)
+    return [file] if file.is_file() else []
 
 
 def own_input(weights: Any) -> dict[str, Any]:

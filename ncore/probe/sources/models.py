@@ -11,6 +11,7 @@ from torch import nn
 
 from ncore.errors import InputError
 from ncore.probe.images import ImageShape
+from ncore.probe.modalities.base import Input
 from ncore.probe.sources._outputs import choose
 
 __all__ = [
@@ -62,6 +63,7 @@ class Loaded:
         remove: Takes the output layer off; None where there is none.
         read: Calls the model; its result holds the features.
         warnings: What to know of its weights, a sentence each.
+        takes: What it wants at its input, where that doesn't follow from ``input``: of anything but pictures.
     """
 
     model: nn.Module
@@ -69,6 +71,7 @@ class Loaded:
     remove: Callable[[nn.Module], None] | None = None
     read: Read = lambda model, images: model(images)
     warnings: list[str] = field(default_factory=list)
+    takes: Input | None = None
 
 
 class Features(nn.Module):

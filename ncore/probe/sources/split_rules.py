@@ -1,4 +1,4 @@
-"""What else than chance says which set a picture is for: groups that stay together, a column of sets, and time."""
+"""What else than chance says which set an example is for: groups that stay together, a column of sets, and time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 #: What a column of a dataset may be for, with the setting that names it.
-ROLES = {"group": "group", "split": "split_column", "time": "time"}
+ROLES = {"group": "group", "split": "split_column", "time": "time", "id": "id_column"}
 _NUMBER, _LOCAL, _ZONED = "numbers", "times without a time zone", "times with a time zone"
 _NUMERAL = re.compile(r"[-+]?\d+(\.\d*)?")
 _START = datetime(1970, 1, 1)
@@ -127,16 +127,16 @@ def _complete(values: np.ndarray, column: str, what: str, setting: str) -> None:
     """Refuse missing values."""
     if missing := sum(value is None for value in values):
         raise InputError(
-            f"{what}: {missing} of {len(values)} pictures have nothing in the column {column!r}, which `{setting}` "
-            "reads: fill it, or leave these pictures out."
+            f"{what}: {missing} of {len(values)} examples have nothing in the column {column!r}, which `{setting}` "
+            "reads: fill it, or leave these examples out."
         )
 
 
 def groups_told(values: Mapping[str, np.ndarray], column: str, what: str) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The number of each picture's group, the same in all sets of the source, and the groups' names.
+    """The number of each example's group, the same in all sets of the source, and the groups' names.
 
     Raises:
-        InputError: A picture has none.
+        InputError: An example has none.
     """
     for own in values.values():
         _complete(own, column, what, "group")
@@ -152,10 +152,10 @@ def _name(value: object) -> str:
 
 
 def sets_told(values: np.ndarray, column: str, what: str) -> np.ndarray:
-    """The set that a column names for each picture, in any usual spelling.
+    """The set that a column names for each example, in any usual spelling.
 
     Raises:
-        InputError: A value is missing or names no set; no picture is for training, or all are.
+        InputError: A value is missing or names no set; no example is for training, or all are.
 
     Example:
         >>> sets_told(np.array(["training", "Test", "train"], dtype=object), "fold", "pets").tolist()
@@ -166,7 +166,7 @@ def sets_told(values: np.ndarray, column: str, what: str) -> np.ndarray:
     if unknown := sorted((value for value, split in meant.items() if split is None), key=str):
         count = sum(value == unknown[0] for value in values)
         raise InputError(
-            f"{what}: the column {column!r} has the value {shown(unknown[0])} for {count} pictures, but train, "
+            f"{what}: the column {column!r} has the value {shown(unknown[0])} for {count} examples, but train, "
             "validation or test (or another usual spelling of these) was expected: rename it."
         )
     found = set(meant.values())
@@ -179,7 +179,7 @@ def sets_told(values: np.ndarray, column: str, what: str) -> np.ndarray:
 
 
 def sets_by_time(values: np.ndarray, cut: TimeCut, what: str) -> tuple[np.ndarray, list[str]]:
-    """The set of each picture by its time, and what is to be said of that.
+    """The set of each example by its time, and what is to be said of that.
 
     Pictures of the same moment are always in the same set. A date stands for its beginning.
 
@@ -192,7 +192,7 @@ def sets_by_time(values: np.ndarray, cut: TimeCut, what: str) -> tuple[np.ndarra
     if None in read:
         bad = values[read.index(None)]
         raise InputError(
-            f"{what}: the column {cut.column!r} has {shown(bad)} for {read.count(None)} pictures or like it, but "
+            f"{what}: the column {cut.column!r} has {shown(bad)} for {read.count(None)} examples or like it, but "
             + ("numbers, as the cuts are" if numbers else "dates or times in ISO 8601, as 2024-03-01T12:00,")
             + " were expected: rewrite them."
         )
@@ -220,7 +220,7 @@ def sets_by_time(values: np.ndarray, cut: TimeCut, what: str) -> tuple[np.ndarra
         if name not in sets:
             early, late = values[int(at.argmin())], values[int(at.argmax())]
             raise InputError(
-                f"{what}: {name} would have no pictures, as {cut.column!r} goes from {early} to {late}, and is cut at "
+                f"{what}: {name} would have no examples, as {cut.column!r} goes from {early} to {late}, and is cut at "
                 f"{cut.validation_from} and {cut.test_from}: choose other cuts."
             )
     return sets, said
