@@ -412,7 +412,7 @@ def finish(
         bool, typer.Option("--with-validation", help="Train on the validation set, too, now that the choice is made.")
     ] = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of those of the run.")] = None,
-    to: Annotated[Path | None, typer.Option(help="Folder; default: finished/CANDIDATE-DATASET.")] = None,
+    to: Annotated[str | None, typer.Option(help="Folder; default: finished/CANDIDATE-DATASET.")] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write an ONNX file, too.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished model that is there.")] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...; default: that of the run.")] = None,
@@ -422,8 +422,7 @@ def finish(
 ) -> None:
     """Train the chosen candidate to its end, and write a folder that works without ncore.
 
-    Weights, class names, preprocessing, a loader of three lines, an exported program and a model card with the evidence
-    for the choice; everything is read again and compared with what was trained.
+    What it writes is read again and compared with what was trained; its README.md has the evidence for the choice.
     """
     from ncore.display import finished_table, run_finish
 

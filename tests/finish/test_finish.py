@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,6 +87,23 @@ def test_training_on_validation_too(home, tmp_path):
     assert "validation" not in set(course["split"])
     assert course[course["split"] == "test"]["epoch"].unique().tolist() == [3]
     assert "260 pictures, of training and validation together" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_what_the_card_shows_runs_in_the_folder(home, tmp_path, pictures):
+    """The three lines, as they stand in README.md, and the modules of the folder and no others."""
+    finish(home / "runs", "lenet-small", to=tmp_path / "model")
+    shutil.copy(sorted(pictures[0].glob("*.png"))[0], tmp_path / "model" / "photo.jpg")
+    (code,) = re.findall(r"```python\n(.*?)```", (tmp_path / "model" / "README.md").read_text(), flags=re.DOTALL)
+    *lines, last = code.strip().splitlines()
+    code = "\n".join(["import sys", "sys.path.insert(0, '.')", *lines, f"print({last.partition('  #')[0]})"])
+    ran = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=tmp_path / "model", capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    found = ast.literal_eval(ran.stdout)
+    assert set(found) == set("0123456789")
+    assert sum(found.values()) == pytest.approx(1, abs=1e-5)
+    assert list(found.values()) == sorted(found.values(), reverse=True)
 
 
 def test_the_runs_of_the_store_stay_as_they_are(home, tmp_path):
