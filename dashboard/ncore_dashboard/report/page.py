@@ -12,7 +12,8 @@ from html import escape
 import pandas as pd
 
 import ncore
-from ncore.predict import MEASURES, Calibration, Predictor, Reads, get_predictor, said_of
+from ncore.predict import MEASURES, Calibration, Predictor, Reads, get_predictor
+from ncore.predict.notes import said_of_limits, said_of_past
 from ncore.predict.widening import uncalibrated
 from ncore.scores.metrics import ACCURACY, get_metric, metric_names
 from ncore_dashboard.data.clock import pace
@@ -173,7 +174,7 @@ def _classes(e: Evidence) -> str:
     ]
     told = "" if few else f", of the {_MOST_CLASSES} rarest of {len(counts)} classes"
     caption = f"{_capital(e.metric.label)} by class on the test examples, in the mean of the seeds{told}"
-    heads = ["Class", "Images", *(plain(name, 40) for name in candidates)]
+    heads = ["Class", "Examples", *(plain(name, 40) for name in candidates)]
     return f"<h3>By class</h3>{_rows(heads, rows, ' '.join(['l', 'r', *'r' * len(candidates)]), caption)}"
 
 
@@ -264,7 +265,7 @@ def _appendix(e: Evidence, now: datetime) -> str:
         f"or more seeds (random starts). As of epoch {e.k}, the method “{_safe(predictor.label)}” predicts the "
         f"{e.metric.label} at the end of training from epochs 1 to {e.k}. {_safe(_of_method(predictor))} Seeds are "
         "averaged, and how far they disagree widens the interval. "
-        f"{_safe(_of_kinds(e))} {_safe(' '.join(said_of(e.ranking)))}</p>"
+        f"{_safe(_of_kinds(e))} {_safe(said_of_limits(e.ranking))} {_safe(said_of_past(e.ranking))}</p>"
         f"{_paragraphs(recommendation.default_and_why(e))}{_methods(e)}"
         f"<h3>Limits</h3>{_list(limits)}<h3>What the numbers mean</h3><dl>{terms}</dl>"
         f"<h3>Where this comes from</h3>{_provenance(e, now)}</section>"

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ncore.predict import BASELINE, DEFAULT_METHOD, LEVEL, RECOMMENDED, get_predictor
+from ncore.predict.notes import said_of_baselines
 from ncore.scores.metrics import ACCURACY
 from ncore_dashboard.data import same_examples
 from ncore_dashboard.data.clock import saved
@@ -87,9 +88,12 @@ def rivals(e: Evidence) -> list[str]:
 
 
 def firmness(e: Evidence) -> list[str]:
-    """How firm the choice is, once the final accuracies are known."""
-    if not e.settled:
-        return []
+    """How firm the choice is, once the final accuracies are known, and how it stands to a boring baseline."""
+    boring = [said] if (said := said_of_baselines(e.ranking)) else []
+    return [*boring, *(_firmness(e) if e.settled else [])]
+
+
+def _firmness(e: Evidence) -> list[str]:
     near = rivals(e)
     if near:
         return [
