@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from ncore.probe._course import Moment
     from ncore.probe.settings import TrainingSettings
 
-__all__ = ["EPOCHS", "Pace", "guessing"]
+__all__ = ["EPOCHS", "STEPS", "Pace", "guessing"]
 
-EPOCHS = 3
-"""After warming up, until it is said."""
+EPOCHS, STEPS = 3, 30
+"""After warming up, until it is said: at least so many of either."""
 
 # Shares of the loss of guessing. Of the built-in networks on digits, with both optimizers, in three modes, at rates
 # from 1e-6 to 1: all of which at least half of the best rate's accuracy came were left in peace.
@@ -35,12 +35,14 @@ class Pace:
     Args:
         settings: Of the training.
         labels: Of the training examples.
+        steps: Of an epoch.
     """
 
-    def __init__(self, settings: TrainingSettings, labels: Tensor) -> None:
+    def __init__(self, settings: TrainingSettings, labels: Tensor, steps: int = STEPS) -> None:
         self._settings = settings
         self._guess = guessing(labels, balanced=bool(settings.class_weights) or settings.sampling == "balanced")
         self._first = math.ceil(settings.warmup_epochs) + 1
+        self._last = self._first - 1 + max(EPOCHS, math.ceil(STEPS / max(steps, 1)))
         self._losses: dict[int, float] = {}
         self._norms: dict[int, float] = {}
         self._worst = 0.0
@@ -50,7 +52,7 @@ class Pace:
         self._losses[epoch] = train["loss"]
         self._norms[epoch] = train.get("gradient_norm", math.nan)
         self._worst = max(self._worst, train["loss"], *(moment.metrics.get("loss", 0.0) for moment in moments), 0.0)
-        return self._said(epoch) if epoch == self._first + EPOCHS - 1 else ""
+        return self._said(epoch) if epoch == self._last else ""
 
     def go_on(self, metrics: pd.DataFrame) -> None:
         """Take in the epochs that a run has recorded already, by its table ``metrics``."""

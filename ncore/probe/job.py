@@ -402,7 +402,8 @@ def _train(
                 first = trainer.load(saved, recorder.last_epoch) + 1
             except StoreError as error:
                 recorder.writer.warn(f"The checkpoint could not be used, because {error}: training started over.")
-        plateau, pace = Plateau(settings.patience), Pace(trainer.settings, examples["train"].labels)
+        plateau = Plateau(settings.patience)
+        pace = Pace(trainer.settings, examples["train"].labels, trainer.steps_per_epoch)
         for watching in (plateau, pace) if recorder.last_epoch > 0 else ():
             watching.go_on(store.run(recorder.run_id).metrics())
         recorder.continues()  # from a checkpoint, or from the start: then epochs are repeated, and not recorded again
