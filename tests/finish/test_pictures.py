@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 
@@ -60,7 +61,7 @@ def made(tmp_path_factory):
 
     def make(spec: InputSpec, conversion: Conversion) -> Preprocessing:
         test = data.splits["test"]
-        test.conversion = conversion
+        test.modality = dataclasses.replace(test.modality, conversion=conversion)
         PicturePreprocessing(test, spec).write(folder)
         return Preprocessing(folder)
 
