@@ -59,6 +59,8 @@ def backbone_of(spec: CandidateSpec, backbone: Backbone) -> dict[str, Any] | Non
         spec: Of the candidate.
         backbone: As it was loaded.
     """
+    if not isinstance(backbone.input, InputSpec):
+        return None  # what pools tokens is no part of a library
     model: Any = getattr(backbone.module, "model", None)
     kind, name, given, positional = _called(spec)
     how: dict[str, Any] = {"arguments": given, "positional": positional, "part": "", "unused": [], "module": ""}
@@ -69,7 +71,6 @@ def backbone_of(spec: CandidateSpec, backbone: Backbone) -> dict[str, Any] | Non
         module, _, function = name.partition(":")
         return how | {"library": "python", "module": module, "name": function}
     if kind == "timm":
-        assert isinstance(backbone.input, InputSpec)  # timm's models are of pictures
         shown = ImageShape(backbone.input.channels, backbone.input.size)
         size = None if factory else spec.input_size  # a factory is called as it is
         request = Request(name, f"{kind}:{name}", given, False, size, shown)

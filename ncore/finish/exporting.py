@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +26,20 @@ BATCHES = (1, 7)
 _INPUTS = "inputs"
 
 
-def write_program(network: nn.Module, inputs: tuple[Tensor, ...], path: Path) -> None:
+def write_program(network: nn.Module, inputs: tuple[Tensor, ...], path: Path, varying: Sequence[int] = ()) -> None:
     """Export a model with any number of examples at a time, as ``torch.export`` saves it.
 
     Args:
         network: On the CPU, in evaluation mode.
         inputs: A batch of two or more.
         path: To write.
+        varying: Axes of the inputs that may be of any length, besides the first.
 
     Raises:
         Exception: Whatever PyTorch says of a model that it can't follow.
     """
     with _quiet():
-        program = torch.export.export(network, inputs, dynamic_shapes=_dynamic(inputs))
+        program = torch.export.export(network, inputs, dynamic_shapes=_dynamic(inputs, varying))
         torch.export.save(program, path)
 
 
@@ -54,7 +56,7 @@ def require_onnx() -> None:
             raise MissingExtraError(package, "onnx", "An ONNX file") from error
 
 
-def write_onnx(network: nn.Module, inputs: tuple[Tensor, ...], path: Path) -> None:
+def write_onnx(network: nn.Module, inputs: tuple[Tensor, ...], path: Path, varying: Sequence[int] = ()) -> None:
     """Export a model with any number of examples at a time as ONNX, weights included.
 
     Raises:
@@ -68,7 +70,7 @@ def write_onnx(network: nn.Module, inputs: tuple[Tensor, ...], path: Path) -> No
             path,
             input_names=names,
             output_names=["logits"],
-            dynamic_shapes=_dynamic(inputs),
+            dynamic_shapes=_dynamic(inputs, varying),
             dynamo=True,
             external_data=False,
             verbose=False,
@@ -90,7 +92,11 @@ def runs_onnx(path: Path) -> Callable[..., Tensor]:
 
 
 def check(
-    original: Callable[..., Tensor], other: Callable[..., Tensor], inputs: tuple[Tensor, ...], what: str
+    original: Callable[..., Tensor],
+    other: Callable[..., Tensor],
+    inputs: tuple[Tensor, ...],
+    what: str,
+    varying: Sequence[int] = (),
 ) -> float:
     """The largest difference between two models on batches of several sizes.
 
@@ -99,14 +105,18 @@ def check(
         other: That should give the same.
         inputs: Of some examples, which are repeated where a batch needs more.
         what: The other one is called in the message.
+        varying: Axes of the inputs that may be of any length, besides the first.
 
     Raises:
         InputError: They differ by more than is taken for rounding.
     """
     worst = 0.0
-    for size in BATCHES:
+    shares = (1, 2) if varying else (1,)  # of the length
+    for size, share in itertools.product(BATCHES, shares):
         rows = torch.arange(size) % len(inputs[0])
         batch = tuple(part[rows] for part in inputs)
+        for axis in varying:
+            batch = tuple(part.narrow(axis, 0, max(1, part.shape[axis] // share)) for part in batch)
         with torch.no_grad():
             expected, found = original(*batch), other(*batch)
         if found.shape != expected.shape:
@@ -119,10 +129,10 @@ def check(
     return worst
 
 
-def _dynamic(inputs: tuple[Tensor, ...]) -> dict[str, Any]:
-    """Any number of examples, in all inputs the same."""
-    batch = torch.export.Dim("batch")
-    return {_INPUTS: tuple({0: batch} for _ in inputs)}
+def _dynamic(inputs: tuple[Tensor, ...], varying: Sequence[int]) -> dict[str, Any]:
+    """Any number of examples, in all inputs the same; how long other axes may be, PyTorch finds out."""
+    batch, lengths = torch.export.Dim("batch"), dict.fromkeys(varying, torch.export.Dim.AUTO)
+    return {_INPUTS: tuple({0: batch, **lengths} for _ in inputs)}
 
 
 @contextlib.contextmanager

@@ -173,7 +173,8 @@ def _made(
     folder = aside / "folder"
     with job.prepared() as session:
         check_same(choice, job, session)
-        spec, preprocessing = expand(job.candidate), preprocessing_of(session)
+        spec = expand(job.candidate)
+        preprocessing = preprocessing_of(session, spec)
         about = {"candidate": choice.name, "dataset": job.dataset.name}
         say("Trying out how it can be written, before it is trained.")
         with tempfile.TemporaryDirectory(dir=aside) as trial:

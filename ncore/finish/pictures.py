@@ -32,6 +32,7 @@ class PicturePreprocessing:
     task: ClassVar[str] = "image-classification"
     word: ClassVar[str] = "picture"
     sample: ClassVar[str] = '"photo.jpg"'
+    varying: ClassVar[tuple[int, ...]] = ()
 
     def __init__(self, test: Split, spec: InputSpec) -> None:
         assert isinstance(test.modality, Pictures)

@@ -12,6 +12,7 @@ from torch import Tensor
 from ncore.errors import InputError
 
 if TYPE_CHECKING:
+    from ncore.probe.candidates import CandidateSpec
     from ncore.probe.session import Session
 
 __all__ = ["Preprocessing", "preprocessing_of"]
@@ -26,6 +27,7 @@ class Preprocessing(Protocol):
         task: What the Hub calls what the model does.
         word: One example.
         sample: One as code shows it.
+        varying: Axes of what the model takes that may be of any length, besides the first.
         labels: Of the test set, int64 (N,).
     """
 
@@ -34,6 +36,7 @@ class Preprocessing(Protocol):
     task: ClassVar[str]
     word: ClassVar[str]
     sample: ClassVar[str]
+    varying: ClassVar[tuple[int, ...]]
     labels: np.ndarray
 
     def write(self, folder: Path) -> None:
@@ -46,14 +49,27 @@ class Preprocessing(Protocol):
         """The same examples as others have them."""
 
 
-def preprocessing_of(session: Session) -> Preprocessing:
-    """That of the data and the candidate of a job."""
-    from ncore.finish.pictures import PicturePreprocessing
-    from ncore.probe.images import InputSpec
+def preprocessing_of(session: Session, spec: CandidateSpec) -> Preprocessing:
+    """That of the data and the candidate of a job.
 
-    if not isinstance(session.backbone.input, InputSpec):
-        raise InputError(
-            f"{session.backbone.name} takes {session.backbone.input.words}, but models of pictures only are written so "
-            "far: train it with the library that it is from."
-        )
-    return PicturePreprocessing(session.data.splits["test"], session.backbone.input)
+    Args:
+        session: Of the job.
+        spec: Of the candidate, its paths expanded.
+
+    Raises:
+        InputError: There is none for what it takes.
+    """
+    from ncore.finish.pictures import PicturePreprocessing
+    from ncore.finish.texts import TextPreprocessing
+    from ncore.probe.images import InputSpec
+    from ncore.probe.modalities.texts import TextInput
+
+    test, takes = session.data.splits["test"], session.backbone.input
+    if isinstance(takes, InputSpec):
+        return PicturePreprocessing(test, takes)
+    if isinstance(takes, TextInput):
+        return TextPreprocessing(test, takes, spec)
+    raise InputError(
+        f"{session.backbone.name} takes {takes.words}, but models of pictures and texts only are written so far: train "
+        "it with the library that it is from."
+    )

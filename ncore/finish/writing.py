@@ -105,17 +105,17 @@ def write_model(
     def compared(what: str, load: Callable[[], Callable[..., Tensor]]) -> str:
         """Empty, or why it is not what it should be."""
         try:
-            differences[what] = check(whole, load(), inputs, what)
+            differences[what] = check(whole, load(), inputs, what, preprocessing.varying)
         except Exception as error:  # PyTorch or a library may raise anything here
             return f"{type(error).__name__}: {_line(error)}" if not isinstance(error, NcoreError) else str(error)
         return ""
 
     def program() -> Callable[..., Tensor]:
-        write_program(network, _few(inputs), folder / "model.pt2")
+        write_program(network, _few(inputs), folder / "model.pt2", preprocessing.varying)
         return code.exported(folder)
 
     def translated() -> Callable[..., Tensor]:
-        write_onnx(network, _few(inputs), folder / "model.onnx")
+        write_onnx(network, _few(inputs), folder / "model.onnx", preprocessing.varying)
         return runs_onnx(folder / "model.onnx")
 
     no_program = compared("model.pt2", program)
@@ -145,7 +145,7 @@ def write_model(
     (folder / "model.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     library = (how["module"] or how["library"]) if how is not None and content["backbone"] is not None else ""
     packages = ["torch", "safetensors", *preprocessing.packages, *([library] if ours and library else [])]
-    lines = [f"{name}>={version(name).partition('+')[0]}" for name in packages]
+    lines = [f"{name}>={version(name).partition('+')[0]}" for name in dict.fromkeys(packages)]
     text = f"# Python {platform.python_version()} was used.\n" + "\n".join(lines) + "\n"
     (folder / "requirements.txt").write_text(text, encoding="utf-8")
     _compare_preprocessing(code, folder, preprocessing, rows)

@@ -86,8 +86,12 @@ class Examples:
         return self.drawn(order), order.argsort()
 
     def joined(self, other: Examples) -> Examples:
-        """These and others that are prepared alike."""
-        return Examples(torch.cat([self.inputs, other.inputs]), torch.cat([self.labels, other.labels]), self.prepare)
+        """These and others that are prepared alike; the shorter ones are padded to the longest of both."""
+        inputs, lengths = [self.inputs, other.inputs], None
+        if self.lengths is not None and other.lengths is not None:
+            longest, lengths = max(one.shape[-1] for one in inputs), torch.cat([self.lengths, other.lengths])
+            inputs = [nn.functional.pad(one, (0, longest - one.shape[-1])) for one in inputs]
+        return Examples(torch.cat(inputs), torch.cat([self.labels, other.labels]), self.prepare, lengths)
 
     def __len__(self) -> int:
         return len(self.labels)
