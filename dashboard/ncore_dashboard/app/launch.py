@@ -133,6 +133,8 @@ def environment(stores: Sequence[str], door: login.Login | None = None) -> dict[
     ]
     paths = [*_IMPORTED_FROM, *filter(None, [os.environ.get("PYTHONPATH")])]
     found = {**os.environ, STORES_VARIABLE: json.dumps(places), "PYTHONPATH": os.pathsep.join(paths)}
+    # Each rerun is a thread, and memory that glibc keeps for each is given back late, if at all.
+    found.setdefault("MALLOC_ARENA_MAX", "2")
     found.pop(login.VARIABLE, None)
     return found if door is None else {**found, login.VARIABLE: door.to_json()}
 
