@@ -60,8 +60,10 @@ def preprocessing_of(session: Session, spec: CandidateSpec) -> Preprocessing:
         InputError: There is none for what it takes.
     """
     from ncore.finish.pictures import PicturePreprocessing
+    from ncore.finish.tables import TablePreprocessing
     from ncore.finish.texts import TextPreprocessing
     from ncore.probe.images import InputSpec
+    from ncore.probe.modalities.tables import TableInput
     from ncore.probe.modalities.texts import TextInput
 
     test, takes = session.data.splits["test"], session.backbone.input
@@ -69,7 +71,9 @@ def preprocessing_of(session: Session, spec: CandidateSpec) -> Preprocessing:
         return PicturePreprocessing(test, takes)
     if isinstance(takes, TextInput):
         return TextPreprocessing(test, takes, spec)
+    if isinstance(takes, TableInput):
+        return TablePreprocessing(test, takes)
     raise InputError(
-        f"{session.backbone.name} takes {takes.words}, but models of pictures and texts only are written so far: train "
-        "it with the library that it is from."
+        f"{session.backbone.name} takes {takes.words}, which were made elsewhere, so there is no model to be written: "
+        "choose a candidate that takes examples."
     )
