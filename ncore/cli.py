@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,8 +20,11 @@ __all__ = [
     "JsonOption",
     "MetricOption",
     "StoreArgument",
+    "UnderOption",
     "app",
     "bench",
+    "cache",
+    "candidates",
     "dashboard",
     "delete",
     "demo",
@@ -68,6 +72,13 @@ MetricOption = Annotated[
     typer.Option(
         help="What to rank by: accuracy, balanced_accuracy, macro_f1, auroc, average_precision, log_loss, ece, top_5; "
         "default: what the newest run's recipe named, else accuracy."
+    ),
+]
+UnderOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="LIMIT=AMOUNT",
+        help="Only candidates that cost no more to use, as ms=20 or mb=50; also memory_mb, params, multiply_adds.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -130,7 +141,9 @@ def probe(
     mode: Annotated[str, typer.Option(help="What is trained: backbone, unit or all.")] = "backbone",
     epochs: Annotated[int, typer.Option(min=1)] = 10,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-    learning_rate: Annotated[float, typer.Option(min=0.0)] = 1e-3,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=0.0, help="Default: by mode, optimizer and kind of model.")
+    ] = None,
     train: Annotated[int | None, typer.Option(min=1, help="Training images, drawn by class; default: all.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
 ) -> None:
@@ -166,8 +179,10 @@ def sweep(
         float, typer.Option(min=0.0, max=0.99, help="With --stop: accepted probability of stopping the best.")
     ] = 0.1,
     budget: Annotated[
-        int | None, typer.Option(min=1, help="With --stop: epochs of all runs of a dataset together.")
+        str | None,
+        typer.Option(help="Time in all, as 2h or 1h30m; or with --stop epochs of all runs of a dataset, as 200."),
     ] = None,
+    under: UnderOption = None,
     target_regret: Annotated[
         float | None,
         typer.Option(min=0.0, help="With --stop: accuracy points that the choice may lose; then only it goes on."),
@@ -180,6 +195,8 @@ def sweep(
     """Run candidates x datasets x seeds; finished runs are skipped, killed ones resumed."""
     from ncore.display import plan_table, run_sweep, spent_hint
     from ncore.predict.stopping import StoppingRule
+    from ncore.store.limits import Limits
+    from ncore.sweep.budget import Budget
     from ncore.sweep.ray import RayEngine
     from ncore.sweep.recipe import Recipe
 
@@ -187,15 +204,21 @@ def sweep(
         raise InputError(f"The engine is {engine!r}, but it must be 'local' or 'ray'.")
     read = Recipe.read(recipe)
     place = read.store_place if store is None else read.model_copy(update={"store": store, "base": "."}).store_place
+    allowed = Budget() if budget is None else Budget.parse(budget)
+    if under:
+        read = read.model_copy(update={"under": Limits.parse(under, "--under")})
     if dry_run:
         from ncore.sweep.plan import plan
 
         plan_table(plan(read.jobs, place, retry_failed, keep_stopped=stop), place, workers)
         return
     on_ray = RayEngine(address, threads, gpus) if engine == "ray" else None
-    if not stop and (budget is not None or target_regret is not None or method is not None):
-        raise InputError("A budget, a target regret and a method are for stopping candidates early: add --stop.")
-    rule = StoppingRule(risk, target_regret, budget) if stop else None
+    if not stop and (allowed.epochs is not None or target_regret is not None or method is not None):
+        raise InputError(
+            "A budget of epochs, a target regret and a method are for stopping candidates early: add --stop, or give a "
+            "budget of time, such as --budget 2h."
+        )
+    rule = StoppingRule(risk, target_regret, allowed.epochs) if stop else None
     results = run_sweep(
         read.jobs,
         place,
@@ -206,10 +229,35 @@ def sweep(
         rule=rule,
         method=method,
         metric=read.metric,
+        deadline=None if allowed.seconds is None else time.time() + allowed.seconds,
     )
     if stop:
         spent_hint(read.jobs, place)
+    if allowed.seconds is not None and any(
+        "time" in result.reason for result in results if result.outcome == "stopped"
+    ):
+        typer.echo(f"The {allowed.text} are over: the same command goes on with what is left.")
     _exit_if_failed(results)
+
+
+@app.command()
+def candidates(
+    like: Annotated[str | None, typer.Option(help="timm:NAME or torchvision:NAME that is tried anyway.")] = None,
+    under: UnderOption = None,
+    count: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """List candidates to try, of many families and sizes, each with the reason; needs no network."""
+    from ncore.display import shortlist_table
+    from ncore.probe.shortlist import HUB, shortlist
+    from ncore.store.limits import Limits
+
+    table = shortlist(like, Limits.parse(under, "--under") if under else None, count)
+    if as_json:
+        _print_json(table)
+    else:
+        shortlist_table(table)
+        typer.echo(HUB)
 
 
 @app.command()
@@ -283,21 +331,35 @@ def rank(
     by_class: Annotated[
         bool, typer.Option("--by-class", help="Also how well each class was told on the test set, where that is known.")
     ] = False,
+    under: UnderOption = None,
+    variants: Annotated[
+        bool, typer.Option("--variants", help="Rank every variant of a candidate, instead of judging it by its best.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Rank candidates by predicted final accuracy, with a 90% interval and the probability of being the best."""
     from ncore.display import classes_table, ranking_table, reading_hint
-    from ncore.predict import DEFAULT_METHOD, get_predictor, predictor_names, said_of_past
+    from ncore.predict import DEFAULT_METHOD, get_predictor, predictor_names, said_of
     from ncore.predict import rank as rank_runs
     from ncore.predict.by_class import by_class as values_by_class
     from ncore.predict.ranker import MEASURED
     from ncore.scores.metrics import get_metric
+    from ncore.store.limits import Limits
 
     if method == "help":
         for name in predictor_names(slow=True):
             typer.echo(f"{name:24} {get_predictor(name).label}{'  (default)' if name == DEFAULT_METHOD else ''}")
         return
-    table = rank_runs(store, dataset=dataset, epochs=epochs, method=method or DEFAULT_METHOD, mode=mode, metric=metric)
+    table = rank_runs(
+        store,
+        dataset=dataset,
+        epochs=epochs,
+        method=method or DEFAULT_METHOD,
+        mode=mode,
+        metric=metric,
+        under=Limits.parse(under, "--under") if under else None,
+        all_variants=variants,
+    )
     used = get_metric(table.attrs["metric"])
     if by_class:
         classes = values_by_class(store, used.name, dataset=dataset, mode=mode)
@@ -309,7 +371,7 @@ def rank(
     reading_hint(table)
     if by_class:
         classes_table(classes, used)
-    if said := said_of_past(table):
+    for said in said_of(table):
         typer.echo(said)
 
 
@@ -322,13 +384,18 @@ def report(
     method: Annotated[str | None, typer.Option(help="Prediction method, as for `rank`.")] = None,
     mode: Annotated[str | None, typer.Option(help="Needed if the store has several: backbone, unit or all.")] = None,
     metric: MetricOption = None,
+    under: UnderOption = None,
 ) -> None:
     """Write a report for those who decide: one HTML file that opens offline and prints well."""
     from ncore_dashboard.report import report_html, write_report
 
     from ncore.predict import DEFAULT_METHOD
+    from ncore.store.limits import Limits
 
-    html = report_html(store, dataset=dataset, epochs=epochs, method=method or DEFAULT_METHOD, mode=mode, metric=metric)
+    limits = Limits.parse(under, "--under") if under else None
+    html = report_html(
+        store, dataset=dataset, epochs=epochs, method=method or DEFAULT_METHOD, mode=mode, metric=metric, under=limits
+    )
     typer.echo(f"Report: {write_report(html, output)}")
 
 

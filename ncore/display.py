@@ -44,6 +44,7 @@ __all__ = [
     "run_finish",
     "run_sweep",
     "runs_table",
+    "shortlist_table",
     "spent_hint",
     "warnings_hint",
 ]
@@ -62,11 +63,12 @@ def run_sweep(
     rule: StoppingRule | None = None,
     method: str | None = None,
     metric: str = ACCURACY,
+    deadline: float | None = None,
 ) -> list[Result]:
     """Run jobs with a progress bar a run and one overall, with the time left; then say what they were warned of.
 
     With a rule, candidates are stopped early by what ``method`` predicts of ``metric``; the default is that of
-    ``ncore.rank``.
+    ``ncore.rank``. With a ``deadline``, in seconds since 1970, all that is not done by then is left to be resumed.
     """
     from ncore.predict import DEFAULT_METHOD
     from ncore.sweep.following import follow
@@ -97,7 +99,7 @@ def run_sweep(
             if done.get(name) == of:  # settled meanwhile
                 return
             if name not in bars:
-                label = escape(f"{job.candidate.name} · {job.dataset.name} · seed {job.seed}")
+                label = escape(f"{job.name} · {job.dataset.name} · seed {job.seed}")
                 bars[name] = progress.add_task(label, total=of, unit="epochs")
             done[name] = epoch
             progress.update(bars[name], completed=epoch)
@@ -108,10 +110,10 @@ def run_sweep(
             progress.update(overall, completed=sum(done.values()))
             if result.run_id in bars:
                 progress.remove_task(bars.pop(result.run_id))
-            name = escape(f"{result.job.candidate.name} · {result.job.dataset.name} · seed {result.job.seed}")
+            name = escape(f"{result.job.name} · {result.job.dataset.name} · seed {result.job.seed}")
             mark = {"finished": "[green]done[/]", "skipped": "[dim]skipped[/]", "failed": "[red]failed[/]"}
             mark["refused"] = "[red]refused[/]"
-            mark["stopped"] = "[yellow]stopped early[/]"
+            mark["stopped"] = "[yellow]stopped early[/]" if rule is not None else "[yellow]stopped[/]"
             reason = f": {escape(result.reason)}" if result.reason else ""
             progress.console.print(f"{mark[result.outcome]} {name}{reason}", highlight=False)
 
@@ -120,7 +122,9 @@ def run_sweep(
         watcher.start()
         try:
             if rule is None:
-                results = sweep(jobs, store, engine=engine, retry_failed=retry_failed, on_result=settled)
+                results = sweep(
+                    jobs, store, engine=engine, retry_failed=retry_failed, on_result=settled, deadline=deadline
+                )
             else:
                 results = sweep_and_stop(
                     jobs,
@@ -131,6 +135,7 @@ def run_sweep(
                     metric=metric,
                     retry_failed=retry_failed,
                     on_result=settled,
+                    deadline=deadline,
                 )
         finally:
             stop.set()
@@ -206,15 +211,16 @@ def plan_table(table: pd.DataFrame, store: str, workers: int | None = None) -> N
     """What a sweep would do, a run a line, and what all of it takes; see :func:`ncore.sweep.plan.plan`."""
     from ncore.sweep.local import LocalEngine
 
-    notes = _Notes(table["candidate"], table["reason"])
+    names = [f"{name} ({of})" if of else name for name, of in zip(table["candidate"], table["variant"], strict=True)]
+    notes = _Notes(names, table["reason"])
     view = Table(header_style="bold", box=None, pad_edge=False)
     for name in ("candidate", "dataset"):
         view.add_column(name, overflow="fold")
     for name in ("seed", "what", "epochs", "about s", "MB", "memory MB", *(["why"] if notes.about else [])):
         view.add_column(name, justify="left" if name in ("what", "why") else "right", no_wrap=True, overflow="fold")
-    for row in table.to_dict("records"):
+    for name, row in zip(names, table.to_dict("records"), strict=True):
         view.add_row(
-            escape(str(row["candidate"])),
+            escape(name),
             escape(str(row["dataset"])),
             f"{row['seed']}",
             row["action"],
@@ -330,7 +336,7 @@ def reading_hint(table: pd.DataFrame) -> None:
         first, epoch = rows.iloc[0], table.attrs["epochs"]
         name, mean = escape(str(first["candidate"])), f"{_value(first['predicted'], metric)}{unit}"
         if kind == "measured":
-            what = "of the test images right" if metric.name == ACCURACY else f"{metric.label} on the test images"
+            what = "of the test examples right" if metric.name == ACCURACY else f"{metric.label} on the test examples"
             said.append(
                 f"by epoch {epoch}, {len(rows)} of {len(table)} had ended, of which {name} is the best, with {mean} "
                 f"{what} in the mean of its seeds"
@@ -369,6 +375,16 @@ def classes_table(table: pd.DataFrame, metric: Metric) -> None:
         view.add_row(escape(name), f"{count}", *shown)
     unit = f", {metric.unit}" if metric.unit else ""
     console.print(f"[italic]{metric.label[:1].upper()}{metric.label[1:]} by class on the test set{unit}[/]")
+
+
+def shortlist_table(table: pd.DataFrame) -> None:
+    """Candidates to try, one a line."""
+    view = Table(header_style="bold", box=None, pad_edge=False)
+    for name in ("candidate", "M parameters", "pixels", "why"):
+        view.add_column(name, justify="left" if name in ("candidate", "why") else "right", overflow="fold")
+    for row in table.to_dict("records"):
+        size = _number(row["input_size"], "g")
+        view.add_row(escape(row["source"]), f"{row['parameters'] / 1e6:.1f}", size, escape(row["reason"]))
     console.print(view)
 
 

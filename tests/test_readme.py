@@ -10,6 +10,8 @@ from torch import nn
 import ncore
 from ncore.probe.candidates import CandidateSpec
 from ncore.probe.datasets import DatasetSpec
+from ncore.probe.settings import TrainingSettings
+from ncore.sweep import Recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text()
@@ -55,14 +57,22 @@ def test_the_options_of_candidates_in_the_readme():
     written = re.findall(rf"`({'|'.join(CandidateSpec.ADDED)}): (\S+)`", TEXT)
     assert {name for name, _ in written} == CandidateSpec.ADDED.keys()
     for name, value in written:
-        CandidateSpec.parse({"source": "lenet", name: yaml.safe_load(value)})
+        source = "embeddings:vectors.npz" if name == "id_column" else "lenet"
+        CandidateSpec.parse({"source": source, name: yaml.safe_load(value)})
 
 
 def test_the_recipe_of_the_readme():
-    (recipe,) = blocks("yaml")
+    recipe, more = blocks("yaml")
     values = yaml.safe_load(recipe)
+    assert len(Recipe.parse(values | yaml.safe_load(more)).jobs) == 8 * len(Recipe.parse(values).jobs)
     assert [CandidateSpec.parse(entry).name for entry in values["candidates"]][-1] == "mine"
     assert DatasetSpec.parse(values["datasets"][0]).train == 2000
+
+
+def test_every_setting_of_training_is_in_the_table():
+    rows = TEXT.partition("| setting of `training:` |")[2].partition("\n\n")[0].splitlines()[2:]
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(named) == sorted(TrainingSettings.model_fields)
 
 
 def test_the_files_that_the_readme_points_to():
@@ -70,5 +80,5 @@ def test_the_files_that_the_readme_points_to():
     assert links
     for link in links:
         assert (ROOT / link).exists(), link
-    for room in re.findall(r"^\| `([\w/]+)` \|", TEXT, flags=re.MULTILINE):
+    for room in re.findall(r"^\| `([\w/]+)` \|", TEXT.partition("## Where things are")[2], flags=re.MULTILINE):
         assert (ROOT / room).exists(), room

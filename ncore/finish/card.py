@@ -17,7 +17,7 @@ from ncore.finish.evaluation import Evaluation
 from ncore.finish.origin import Origin
 from ncore.finish.preprocessing import Preprocessing
 from ncore.finish.writing import Written
-from ncore.predict import said_of_past
+from ncore.predict import said_of
 
 if TYPE_CHECKING:
     from ncore.store.manifest import Manifest
@@ -232,7 +232,7 @@ def _choice(facts: Facts) -> str:
         f"{place}What had ended is measured, the rest is forecast (method `{table.attrs['method']}`, as of epoch "
         f"{table.attrs['epochs']}).\n"
     )
-    past = said_of_past(table)
+    past = " ".join(said_of(table))
     return f"{said}{past + chr(10) if past else ''}\n{_table(heads, rows)}"
 
 

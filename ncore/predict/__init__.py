@@ -17,8 +17,9 @@ from ncore.predict.measures import (
     spearman,
     weighted_kendall,
 )
+from ncore.predict.notes import said_of
 from ncore.predict.predictors import BASELINE, DEFAULT_METHOD, RECOMMENDED, get_predictor, predictor_names
-from ncore.predict.ranker import Past, Ranker, said_of_past
+from ncore.predict.ranker import Past, Ranker
 from ncore.predict.ranking import metric_of_recipe, rank, rank_curves
 from ncore.predict.units import from_units, in_units
 
@@ -51,7 +52,7 @@ __all__ = [
     "rank",
     "rank_curves",
     "regret",
-    "said_of_past",
+    "said_of",
     "spearman",
     "tasks_from_store",
     "tasks_of",

@@ -12,7 +12,7 @@ WEIGHTS = "digests.weights"
 
 
 def test_images(manifest: Any) -> int | None:
-    """How many test images the manifest of a run names, None where it doesn't; what it says may be anything."""
+    """How many test examples the manifest of a run names, None where it doesn't; what it says may be anything."""
     images = getattr(manifest, "info", {}).get("images")
     count = images.get("test") if isinstance(images, Mapping) else None
     return count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else None

@@ -17,10 +17,10 @@ DRAWS = 10_000
 
 
 def forecasts(predictor: Predictor, curves: Sequence[Curve]) -> list[Forecast]:
-    """Forecast runs, those of a task together; one that has reached its planned end is read: nothing is left to it."""
+    """Forecast runs, those of a task together; one that has reached its end is read: nothing is left to it."""
     said = predictor.predict(curves)
     return [
-        read(curve, float(curve.accuracy[-1])) if curve.epochs[-1] >= curve.horizon else forecast
+        read(curve, float(curve.accuracy[-1])) if curve.complete else forecast
         for curve, forecast in zip(curves, said, strict=True)
     ]
 

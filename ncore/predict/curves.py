@@ -95,6 +95,10 @@ class Curve:
             name of a metric. Those of any other than accuracy take its place.
         test_variance: That of ``observed`` by the finite test set, of a metric that is no share of images; None where
             unknown.
+        ended: The epoch at which it ended, finished, where that was before the planned one; None otherwise.
+        model: Of a variant, what is also trained in other ways: the candidate's name without that; empty otherwise.
+        costs: What using the candidate costs, as its run has measured; empty if unknown.
+        baseline: What it is, if it is a boring baseline and no network; empty otherwise.
 
     Raises:
         InputError: The arrays differ in shape, the epochs do not increase from 1, an accuracy is not in [0, 1],
@@ -130,6 +134,10 @@ class Curve:
     test_images: int | None = None
     metric: str = ACCURACY
     test_variance: float | None = None
+    ended: int | None = None
+    model: str = ""
+    costs: Mapping[str, Any] = field(default_factory=dict)
+    baseline: str = ""
 
     def __post_init__(self) -> None:
         epochs = np.asarray(self.epochs, dtype=np.int64)
@@ -170,6 +178,11 @@ class Curve:
     def usable(self) -> bool:
         """Whether a prediction may rest on this run."""
         return self.status not in ("failed", "unreadable") and self.epochs.size > 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing of its training is left: its last epoch is here."""
+        return self.epochs.size > 0 and bool(self.epochs[-1] >= (self.ended or self.horizon))
 
     def until(self, epoch: int) -> "Curve":
         """The same run as it was known after ``epoch``: nothing later, and no final accuracy."""
@@ -312,12 +325,16 @@ def read_curve(
     known = np.array([epoch for epoch in sorted(accuracy) if epochs is None or epoch <= epochs], dtype=np.int64)
     others |= {name: _at(known, series[key]) for name, key in zip(_OPTIONAL, _KEYS, strict=True) if key in series}
     planned = 0 if pd.isna(row["planned_epochs"]) else int(row["planned_epochs"])
+    if status == "finished" and 0 < max(accuracy, default=0) < planned:
+        others["ended"] = max(accuracy)
     if np.isfinite(suits := before.get(("probe", "logme"), np.nan)):
         others["scores"] = {PROBE_LOGME: suits}
     if tables is not None:
         manifest = getattr(tables, "manifest", None)
         others["test_images"] = test_images(manifest)
         others |= made_with(manifest)
+        others["costs"] = dict(getattr(manifest, "costs", {}))
+        others["baseline"] = str(getattr(manifest, "info", {}).get("baseline") or "")
         others["sketch"] = sketch_of(getattr(manifest, "digests", {}).get("sketch"))
     return Curve(
         candidate=str(row["run"] if pd.isna(row["candidate"]) else row["candidate"]),

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ncore.predict.curves import Curve, StoreLike, read_curve
 from ncore.predict.sketches import Sketch, groups
+from ncore.predict.variants import best_finished
 from ncore.scores.metrics import ACCURACY
 
 __all__ = ["Task", "finished", "finished_curves", "in_order", "tasks_from_store", "tasks_of"]
@@ -97,19 +98,22 @@ def finished_curves(store: StoreLike, mode: str, without: Sequence[str] = (), me
 def tasks_of(curves: Sequence[Curve]) -> list[Task]:
     """Sort curves into tasks by their dataset and mode; see ``tasks_from_store``.
 
-    Datasets that share pictures are one group. The runs of a task are sorted, so that what is learned doesn't depend on
-    the order in which they were listed.
+    Datasets that share examples are one group, and baselines, which have no curve, are left out. Of variants of a
+    candidate the one that validation data say is the best counts. The runs of a task are sorted, so that what is
+    learned doesn't depend on the order in which they are listed.
     """
     found: dict[tuple[str, str], list[Curve]] = {}
     sets: dict[str, list[Sketch]] = {}
     for curve in curves:
-        if curve.dataset and math.isfinite(curve.observed):
+        if curve.dataset and math.isfinite(curve.observed) and not curve.baseline:
             found.setdefault((curve.dataset, curve.mode), []).append(curve)
             sets.setdefault(curve.dataset, []).append(curve.sketch)
     group_of = groups(sets)
     return [
-        Task(f"{dataset}, {mode}" if mode else dataset, sorted(members, key=in_order), group=group_of[dataset])
-        for (dataset, mode), members in sorted(found.items())
+        Task(f"{dataset}, {mode}" if mode else dataset, members, group=group_of[dataset])
+        for (dataset, mode), members in (
+            (task, best_finished(sorted(curves, key=in_order))) for task, curves in sorted(found.items())
+        )
         if len({curve.candidate for curve in members}) > 1
     ]
 

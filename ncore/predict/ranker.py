@@ -18,10 +18,12 @@ import pandas as pd
 
 from ncore.errors import InputError
 from ncore.predict.calibration import LEVEL
+from ncore.predict.choosing import Choice, best_variants
 from ncore.predict.combining import combine, forecasts, probability_of_best
 from ncore.predict.curves import Curve, StoreLike
 from ncore.predict.experience import Task, finished_curves, in_order, tasks_of
 from ncore.predict.forecast import Forecast, Predictor
+from ncore.predict.limiting import within
 from ncore.predict.measured import measured
 from ncore.predict.predictors.registry import DEFAULT_METHOD, get_predictor, taught
 from ncore.predict.sketches import Sketch, alike, recognised
@@ -29,6 +31,7 @@ from ncore.predict.stopping import Standing, standing
 from ncore.predict.variants import told_apart
 from ncore.predict.widening import Widened
 from ncore.scores.metrics import ACCURACY, get_metric
+from ncore.store.limits import Limits
 
 __all__ = [
     "COLUMNS",
@@ -37,7 +40,6 @@ __all__ = [
     "Past",
     "Ranker",
     "probability_ahead",
-    "said_of_past",
 ]
 
 COLUMNS = (
@@ -55,7 +57,6 @@ COLUMNS = (
 )
 MEASURED, FORECAST = "measured", "forecast"
 """What a row of a ranking states: where a candidate ended, or where it will end."""
-_MOST_NAMED = 5
 
 
 class Past:
@@ -197,7 +198,13 @@ class Ranker:
         return standing(curves, self._taught(curves), seed)
 
     def rank(
-        self, curves: Iterable[Curve], epochs: int | None = None, level: float = LEVEL, seed: int = 0
+        self,
+        curves: Iterable[Curve],
+        epochs: int | None = None,
+        level: float = LEVEL,
+        seed: int = 0,
+        under: Limits | None = None,
+        all_variants: bool = False,
     ) -> pd.DataFrame:
         """Rank the candidates that these curves belong to; see :func:`ncore.predict.rank_curves`.
 
@@ -206,6 +213,7 @@ class Ranker:
         # Sorted, so that the result does not depend on the order in which runs were listed.
         curves = sorted(told_apart(curves), key=in_order)
         self._check_metric(curves)
+        curves, over = within(curves, under)
         predictor, k = self._taught(curves), _as_of(curves, epochs)
         used = [curve.until(k) for curve in curves]
         usable = [curve for curve in used if curve.usable]
@@ -219,8 +227,21 @@ class Ranker:
         half_width = NormalDist().inv_cdf(0.5 + level / 2)
         # What forecasts share with each other they don't share with what is measured.
         apart = not known and all(forecast.shared > 0 for forecast in said.values())
+        chosen: dict[str, Choice] = {}
+        if not all_variants:
+            models = {candidate: curves[members[0]].model for candidate, members in groups.items()}
+            expected = {
+                candidate: combine([said[id(used[index])] for index in members if id(used[index]) in said], apart)
+                for candidate, members in groups.items()
+            }
+            chosen = best_variants(models, expected, known, seed)
+        rejected = {name for choice in chosen.values() for name in choice.of if name != choice.variant}
+        notes_of = {choice.variant: choice.note for choice in chosen.values()}
+        names = {choice.variant: choice.model for choice in chosen.values()}
         rows = []
         for candidate, members in groups.items():
+            if candidate in rejected:
+                continue
             seen = [used[index] for index in members]
             rated = [(curve, said[id(curve)]) for curve in seen if id(curve) in said]
             observed = [accuracy for index in members if math.isfinite(accuracy := curves[index].observed)]
@@ -233,7 +254,7 @@ class Ranker:
                 notes = [_warnings(seen, said, k, longest, epochs is None)]
             rows.append(
                 {
-                    "candidate": candidate,
+                    "candidate": names.get(candidate, candidate),
                     "predicted": mean,
                     "lower": float(np.clip(mean - half_width * sd, 0, 1)),
                     "upper": float(np.clip(mean + half_width * sd, 0, 1)),
@@ -241,7 +262,7 @@ class Ranker:
                     "seeds": len(rated),
                     "epochs": min((int(curve.epochs[-1]) for curve, _ in rated), default=0),
                     "observed": math.fsum(observed) / len(observed) if observed else math.nan,
-                    "warning": "; ".join(filter(None, notes)),
+                    "warning": "; ".join(filter(None, [notes_of.get(candidate, ""), *notes])),
                     "kind": MEASURED if candidate in known else FORECAST,
                 }
             )
@@ -257,6 +278,9 @@ class Ranker:
         table.attrs = {"method": predictor.name, "label": predictor.label, "epochs": k, "level": level}
         table.attrs["metric"] = self.past.metric
         table.attrs["own"] = apart_sds
+        table.attrs["baselines"] = {curve.candidate: curve.baseline for curve in curves if curve.baseline}
+        table.attrs |= {"variants": chosen} if chosen else {}
+        table.attrs |= {"under": str(under), "over": over} if under else {}
         if isinstance(self.method, str) and (held_out := self.past.held_out(curves, self.method)):
             table.attrs["held_out"] = held_out
         return table
@@ -268,19 +292,6 @@ class Ranker:
                     f"A curve of {curve.candidate!r} is of {curve.metric}, but the ranking is by {self.past.metric}: "
                     f"give `metric` to both."
                 )
-
-
-def said_of_past(ranking: pd.DataFrame) -> str:
-    """What a ranking's method could not learn from, as a sentence; empty if nothing was left out.
-
-    Args:
-        ranking: As :meth:`Ranker.rank` makes it.
-    """
-    if not (known := ranking.attrs.get("held_out")):
-        return ""
-    rest = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
-    shown = ", ".join(known[:_MOST_NAMED]) + rest
-    return f"This data shares pictures with {shown}: what past runs on these taught was left out."
 
 
 def probability_ahead(table: pd.DataFrame, first: str, second: str) -> float:
@@ -342,7 +353,8 @@ def _problem(curve: Curve, epochs: int, now: bool = False) -> str:
     if curve.status in ("failed", "unreadable"):
         return f"{curve.status}: {curve.reason or 'no reason was recorded'}"
     if curve.epochs.size == 0:
-        return f"{curve.status}, with no validation {get_metric(curve.metric).label} in epochs 1 to {epochs}"
+        why = f" ({curve.reason})" if curve.status == "interrupted" and curve.reason else ""
+        return f"{curve.status}{why}, with no validation {get_metric(curve.metric).label} in epochs 1 to {epochs}"
     if curve.epochs[-1] < epochs:
         if now:
             return f"{curve.status}, with {curve.epochs[-1]} epochs where others have {epochs}"
@@ -354,7 +366,10 @@ def _warnings(curves: Sequence[Curve], said: dict[int, Forecast], epochs: int, l
     """All that is to be said of one candidate's runs, each warning once, with the seeds that it is about."""
     seeds: dict[str, list[int]] = {}
     for curve in curves:
-        texts = [_problem(curve, epochs, now), curve.warnings.rstrip(".")]
+        if curve.baseline and curve.status == "finished":
+            texts = [f"a baseline: {curve.baseline}", curve.warnings.rstrip(".")]
+        else:
+            texts = [_problem(curve, epochs, now), curve.warnings.rstrip(".")]
         if id(curve) in said:
             texts.append(said[id(curve)].warning)
             if curve.horizon < longest:

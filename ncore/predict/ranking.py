@@ -1,7 +1,8 @@
 """From early learning curves to a ranking of candidates with its uncertainty."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ from ncore.predict.predictors.registry import DEFAULT_METHOD, get_predictor
 from ncore.predict.ranker import Past, Ranker
 from ncore.predict.units import in_units
 from ncore.scores.metrics import ACCURACY, find_metric, get_metric
+from ncore.store.limits import Limits
 
 __all__ = ["metric_of_recipe", "rank", "rank_curves"]
 
@@ -27,6 +29,8 @@ def rank(
     level: float = LEVEL,
     seed: int = 0,
     metric: str | None = None,
+    under: Limits | Mapping[str, Any] | None = None,
+    all_variants: bool = False,
 ) -> pd.DataFrame:
     """Rank the candidates of a store by the final accuracy that they reached, or that their epochs so far promise.
 
@@ -49,6 +53,9 @@ def rank(
         seed: Of the Monte-Carlo draws behind ``p_best``.
         metric: What is ranked by, a name of ``ncore.scores.metrics.metric_names()``; None for what the recipe of the
             newest run named, else the accuracy. ``attrs["metric"]`` of the table says which it was.
+        under: What a candidate may cost to use, as ``{"ms": 20, "mb": 50}``; those above are left out, and named in
+            ``attrs["over"]``.
+        all_variants: Rank each way in which a candidate was trained by itself, instead of judging it by the best.
 
     Returns:
         One row a candidate, as ``rank_curves`` describes.
@@ -64,7 +71,8 @@ def rank(
     metric = metric_of_recipe(store, dataset, mode) if metric is None else get_metric(metric).name
     curves = curves_from_store(store, dataset=dataset, mode=mode, metric=metric)
     ranker = Ranker(method, Past.of(store, _common(curves, "dataset"), _common(curves, "mode"), metric))
-    return in_units(ranker.rank(curves, epochs=epochs, level=level, seed=seed))
+    limits = under if under is None or isinstance(under, Limits) else Limits.parse(under)
+    return in_units(ranker.rank(curves, epochs, level, seed, limits, all_variants))
 
 
 def metric_of_recipe(store: StoreLike, dataset: str | None = None, mode: str | None = None) -> str:
@@ -106,6 +114,10 @@ def rank_curves(
     at their mean, with the uncertainty of a mean over seeds and of a finite test set as far as these are known. A run
     that has reached its planned end, but whose final accuracy is not known, is read at its last accuracy.
 
+    A candidate that was trained in several ways, which differ in settings of the training, is judged by the best of
+    these variants, and its warning says so. The best is the one with the highest forecast, or last validation accuracy:
+    test accuracies have no part in that choice.
+
     A failed or unreadable run has no say in the prediction but is named in the warnings, even if it failed after
     ``epochs``. A candidate with no other run, or with no finished epoch yet, comes last, with NaN for its prediction.
 
@@ -136,7 +148,8 @@ def rank_curves(
         ``attrs`` of the table holds the method, its label, the epochs, the level, each candidate's standard deviation
         of what it doesn't share with the others, the metric, and, where the runs were recognised to share pictures
         with other datasets, of the benchmark or of one's own, so that nothing was learned of these, their names
-        (``held_out``); of a predictor, which is used as it is, nothing is held out.
+        (``held_out``); of a predictor, which is used as it is, nothing is held out. ``variants`` says which variant a
+        candidate is judged by.
 
     Raises:
         InputError: There is no curve or none that can be ranked, or an argument is out of range, or the method

@@ -115,26 +115,29 @@ class StoppingRule:
         kept = [candidate for candidate in going if candidate in enough]
         return kept if len(kept) >= self._fewest(len(going)) else going[: self._fewest(len(going))]
 
-    def affordable(self, spent: int, runs: Sequence[int], epochs: Sequence[int]) -> int:
+    def affordable(
+        self, spent: float, runs: Sequence[float], epochs: Sequence[int], budget: float | None = None
+    ) -> int:
         """With how many candidates the budget lasts to the end if each later look stops its largest share.
 
         Args:
             spent: Epochs so far.
-            runs: Seeds of each candidate that may go on, the most probable best first.
+            runs: Seeds of each candidate that may go on, the most probable best first: what an epoch of it costs.
             epochs: The one that they have reached, those of the later looks, and the one where training ends.
+            budget: In place of the rule's own; in seconds, say, as are ``spent`` and ``runs`` then.
 
         Returns:
             A number from 0 (not even one) to ``len(runs)``.
         """
-        if self.budget is None:
+        if (budget := self.budget if budget is None else budget) is None:
             return len(runs)
         for count in range(len(runs), 0, -1):
-            seeds = np.cumsum(sorted(runs[:count], reverse=True))  # those with the most may be the ones that go on
+            each = np.cumsum(sorted(runs[:count], reverse=True))  # those that cost the most may be the ones that go on
             going, cost = count, spent
             for length in np.diff(epochs):
-                cost += int(seeds[going - 1] * length)
+                cost += float(each[going - 1] * length)
                 going = self._fewest(going)
-            if cost <= self.budget:
+            if cost <= budget:
                 return count
         return 0
 

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ncore.predict.curves import WEIGHTS, Curve
 
-__all__ = ["told_apart"]
+__all__ = ["best_finished", "told_apart"]
 
 _MISSING = "not set"
+_TRAINING = "training."
 _RESPLIT = "dataset.resplit"
 _MOST = 3  # settings that a name tells
 _ANEW = "each seed has its own cut of the data (resplit), so that their spread includes that of the cut"
@@ -28,7 +31,8 @@ def told_apart(curves: Iterable[Curve]) -> list[Curve]:
     Returns:
         Those of a candidate that has runs with several settings are renamed by what differs, as in
         ``lenet (learning_rate 0.01)``, and so are runs on other data, or another cut of them, than most, which have a
-        warning besides. Runs of which neither is known stay as they are.
+        warning besides. Runs of which neither is known stay as they are. What differs only in how it was trained has
+        the name that it would have without that as its ``model``.
 
     Example:
         >>> import numpy as np
@@ -46,9 +50,40 @@ def told_apart(curves: Iterable[Curve]) -> list[Curve]:
             groups.setdefault(curve.candidate, []).append(index)
     for members in groups.values():
         differing = _differing([found[index].settings for index in members])
+        others = [name for name in differing if not name.startswith(_TRAINING)]
         for index in members if differing else ():
-            found[index] = _variant(found[index], differing)
+            curve, model = found[index], _named(found[index], others)
+            warnings = curve.warnings
+            if model != curve.candidate:
+                warning = f"{curve.candidate} has runs with other settings, which are ranked apart by "
+                warnings = _joined(warnings, warning + ", ".join(others))
+            name = _named(curve, differing)
+            found[index] = replace(curve, candidate=name, model=model if name != model else "", warnings=warnings)
     return found
+
+
+def best_finished(curves: Sequence[Curve]) -> list[Curve]:
+    """Of finished runs of a task those that their models are judged by: of the variant with the best last validation.
+
+    Example:
+        >>> one, other = (
+        ...     Curve("net", 0, np.array([1]), np.array([rate]), {}, 1, settings={"training.learning_rate": rate})
+        ...     for rate in (0.1, 0.01)
+        ... )
+        >>> best_finished([one, other]) == [one]
+        True
+    """
+    apart = told_apart(curves)
+    last: dict[str, dict[str, list[float]]] = {}
+    for curve in apart:
+        if curve.model:
+            read = float(curve.accuracy[-1]) if curve.usable else -1.0
+            last.setdefault(curve.model, {}).setdefault(curve.candidate, []).append(read)
+    means = {model: {name: float(np.mean(values)) for name, values in of.items()} for model, of in last.items()}
+    best = {model: max(sorted(of), key=of.__getitem__) for model, of in means.items()}
+    return [
+        curve for curve, told in zip(curves, apart, strict=True) if not told.model or told.candidate == best[told.model]
+    ]
 
 
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -61,18 +96,15 @@ def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     return [name for name in names if len(values(name)) > 1]
 
 
-def _variant(curve: Curve, differing: Sequence[str]) -> Curve:
+def _named(curve: Curve, differing: Sequence[str]) -> str:
+    """The candidate with what differs."""
     told = [
         f"{name.rpartition('.')[2]} {curve.settings.get(name, _MISSING)}"
         for name in differing
         if name in curve.settings or name != WEIGHTS
     ]
-    if not told:
-        return curve
     rest = f" and {len(told) - _MOST} more settings" if len(told) > _MOST else ""
-    name = f"{curve.candidate} ({', '.join(told[:_MOST])}{rest})"
-    warning = f"{curve.candidate} has runs with other settings, which are ranked apart by {', '.join(differing)}"
-    return replace(curve, candidate=name, warnings=_joined(curve.warnings, warning))
+    return f"{curve.candidate} ({', '.join(told[:_MOST])}{rest})" if told else curve.candidate
 
 
 def _on_other_data(curves: list[Curve]) -> list[Curve]:

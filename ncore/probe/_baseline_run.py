@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ncore.probe._metric_rows import columns_of, measured
-from ncore.probe._predictions import KeptPredictions
+from ncore.probe._predictions import KeptPredictions, predicted_of
+from ncore.probe._predictions import columns_of as columns_of_predictions
 
 if TYPE_CHECKING:
     from ncore.probe.baselines import Fitted
@@ -70,15 +71,11 @@ def _record(
 
 def _predicted(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """Columns of the table of predictions."""
-    every = np.arange(len(labels))
-    classes = probabilities.argmax(1)
-    return {
-        "example": every.astype(np.int32),
-        "label": labels.astype(np.int32),
-        "predicted": classes.astype(np.int32),
-        "probability": probabilities[every, classes],
-        "label_probability": probabilities[every, labels],
-    }
+    import torch
+
+    likelihoods = torch.from_numpy(probabilities).log()
+    found = predicted_of(likelihoods, likelihoods.argmax(1), torch.from_numpy(labels), len(labels))
+    return columns_of_predictions([found], torch.from_numpy(labels))
 
 
 def _judged(columns: Mapping[str, np.ndarray]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-__all__ = ["by_parts", "even_parts", "free", "is_out_of_memory", "least_batch"]
+__all__ = ["by_parts", "even_parts", "free", "is_out_of_memory", "least_batch", "said_of_parts"]
 
 _T = TypeVar("_T")
 # What allocators say that raise no error of a class of their own: torch's for the CPU, and C++'s.
@@ -79,3 +79,11 @@ def even_parts(count: int, size: int, least: int) -> list[slice]:
 def least_batch(model: nn.Module) -> int:
     """The fewest rows that a model can be trained on at once: batch normalisation has no statistics of one."""
     return 2 if any(isinstance(module, _NORMS) and module.training for module in model.modules()) else 1
+
+
+def said_of_parts(batch: int, part: int, epoch: int) -> str:
+    """What to know of a run that memory was too small for."""
+    return (
+        f"Memory ran out in epoch {epoch}: batches of {batch} are trained in parts of {part} at most from there on, "
+        "with their gradients added up; batch normalisation, where there is any, sees the parts."
+    )

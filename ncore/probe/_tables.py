@@ -83,7 +83,7 @@ class EpochTables:
         planned: int | None,
     ) -> None:
         self.observed = Observed(model, unit, inputs)
-        self.settings, self._targets, self._planned = settings, targets, planned
+        self.settings, self._targets, self.planned = settings, targets, planned
         self.chain = dense_chain(unit)
         self._unit = unit
         self._hessian = HessianRecorder(model, unit, loss, settings.strengths, (inputs, targets))
@@ -127,7 +127,7 @@ class EpochTables:
         if self._hessian.strengths:
             with undisturbed(self.observed.model or self._unit):
                 rows += self._hessian.rows(self.observed.inputs, features, self._targets)
-        graph = _every(self.settings.line_graph_every, epoch, also=epoch == self._planned)
+        graph = _every(self.settings.line_graph_every, epoch, also=epoch == self.planned)
         return Look(
             rows,
             self._trajectories(chunk) if _every(self.settings.trajectories_every, epoch) else None,

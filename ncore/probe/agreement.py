@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HOW_IT_RUNS", "REMEDY", "lacking", "other_data", "other_settings", "other_weights"]
 
-HOW_IT_RUNS = frozenset({"threads", "device", "memory_format"})
+HOW_IT_RUNS = frozenset({"threads", "device", "memory_format", "compile", "deterministic"})
 """Training settings that change the last digits, not what is run."""
 
 REMEDY = "give another `name`, another store, or delete the run with `ncore delete`"

@@ -63,7 +63,7 @@ def training_bytes(
             width = backbone(_pictures(most, shape)).shape[1]
         own = training.unit
         unit = NCPUnit(width, classes, own.widths, own.activation, dropout=own.dropout, seed=own.seed)
-        whole = ProbedModel(backbone, unit.to("meta"), training.mode).train()
+        whole = ProbedModel(backbone, unit.to("meta"), training.mode, training.fine_tuning_depth).train()
         model = unit if training.mode == "unit" else whole
         batch = min(training.batch_size, images["train"])
         inputs = torch.empty(batch, width, device="meta") if training.mode == "unit" else _pictures(batch, shape)

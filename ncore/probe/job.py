@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -16,11 +16,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydantic import Field, PositiveInt
 
 from ncore.errors import InputError, NcoreError, StoreError, TrainingFailedError
+from ncore.probe._untrained import former_of, leave_out, record_failure
+from ncore.probe.agreement import HOW_IT_RUNS
 from ncore.probe.candidates import CandidateSpec
 from ncore.probe.datasets import DatasetSpec
+from ncore.probe.rates import with_rates
 from ncore.probe.rows_on_disk import beside, default
 from ncore.probe.session import About, Ready, Session
 from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, identity_of, read_settings
+from ncore.store.limits import Limits
 
 if TYPE_CHECKING:
     from ncore.store import Store
@@ -36,8 +40,10 @@ class Job(Settings):
 
     ``base`` is the folder that relative paths are read from, and ``clock`` says whether the seconds of the run are on
     the wall or of the processor's work, which other load does not stretch; neither is part of what identifies it.
-    With ``until`` the run is left there, interrupted, to be resumed by a job with a later one, or none.
-    ``with_validation`` trains on the validation set, too, for a model that is to be used: nothing is validated then.
+    With ``until`` the run is left there, interrupted, to be resumed by a job with a later one, or none; and so it is
+    before the moment ``deadline``, in seconds since 1970. ``with_validation`` trains on the validation set, too, for a
+    model that is to be used: nothing is validated then. A candidate that costs more to use than ``under`` allows is not
+    trained. ``variant`` says in words which settings of the training are this job's of several that a sweep tries.
     """
 
     candidate: CandidateSpec
@@ -51,6 +57,18 @@ class Job(Settings):
     clock: Literal["wall", "processor"] = "wall"
     until: PositiveInt | None = None
     with_validation: bool = False
+    deadline: float | None = None
+    under: Limits = Limits()
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        """The candidate's, with the variant."""
+        return f"{self.candidate.name} ({self.variant})" if self.variant else self.candidate.name
+
+    def late(self, needs: float = 0.0) -> bool:
+        """Whether what takes so many seconds would not be done by the deadline."""
+        return self.deadline is not None and time.time() + needs >= self.deadline
 
     @property
     def now(self) -> Callable[[], float]:
@@ -59,11 +77,12 @@ class Job(Settings):
 
     @property
     def settings(self) -> TrainingSettings:
-        """The training settings with what this candidate overrides."""
+        """The training settings with what this candidate overrides, and with a learning rate."""
         if not self.candidate.training:
-            return self.training
+            return with_rates(self.training, self.candidate)
         merged = self.training.model_dump() | dict(self.candidate.training)
-        return read_settings(TrainingSettings, merged, f"training of candidate {self.candidate.name}")
+        read = read_settings(TrainingSettings, merged, f"training of candidate {self.candidate.name}")
+        return with_rates(read, self.candidate)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -71,7 +90,7 @@ class Job(Settings):
         return {
             "candidate": identity_of(self.candidate, {"training"}),
             "dataset": identity_of(self.dataset),
-            "training": identity_of(self.settings, {"threads", "device", "memory_format"}),
+            "training": identity_of(self.settings, HOW_IT_RUNS),
         } | ({"with_validation": True} if self.with_validation else {})
 
     @property
@@ -95,6 +114,11 @@ class Job(Settings):
             "mode": self.settings.mode,
             "config": self.config | recording,
         }
+
+    @property
+    def new_run(self) -> dict[str, Any]:
+        """All arguments of that method which don't depend on what the run finds."""
+        return {**self.identity, "planned_epochs": self.settings.epochs, "notes": self.notes}
 
     def run(self, store: Store, *, take_over: bool = False) -> str:
         """Train and record, resuming what an earlier, killed process left; returns the run's id.
@@ -131,11 +155,11 @@ class Job(Settings):
                 place = default() if store is None else beside(store)
                 session = _prepare(self, expand(self.candidate), expand(self.dataset), place)
             except NcoreError as error:
-                _record_failure(store, self, str(error))
+                record_failure(store, self.new_run, str(error))
                 raise
             except Exception as error:  # a model library may raise anything
                 reason = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
-                _record_failure(store, self, reason)
+                record_failure(store, self.new_run, reason)
                 raise TrainingFailedError(f"Candidate {self.candidate.name} cannot be prepared: {reason}") from error
             yield session
 
@@ -223,7 +247,9 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec, place: Pa
     module = backbone.module.to(memory_format=MEMORY_FORMATS[settings.memory_format])
     usual = examples["train"].usual()
     whole = torch.nn.Sequential(module, unit)
-    costs = partial(costs_of, whole, usual.prepare(usual.inputs.to(device)))
+    costs = cache(partial(costs_of, whole, usual.prepare(usual.inputs.to(device))))
+    if job.under and (over := job.under.over(costs())):
+        return Ready(partial(leave_out, run=job.new_run, costs=costs(), over=over), data)
     if settings.mode == "unit":
         test = examples["test"]
         kind = f"features {weights} {_made_by(candidate)} {device.type} torch {torch.__version__}"
@@ -242,7 +268,8 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec, place: Pa
         module = torch.nn.Identity()
     if job.with_validation:
         examples["train"] = examples["train"].joined(examples.pop("validation"))
-    trainer = Trainer(ProbedModel(module, unit, settings.mode), examples["train"], settings, job.seed)
+    model = ProbedModel(module, unit, settings.mode, settings.fine_tuning_depth)
+    trainer = Trainer(model, examples["train"], settings, job.seed)
     info = {
         "parameters": backbone.parameters + sum(p.numel() for p in unit.parameters()),
         "feature_dim": backbone.feature_dim,
@@ -320,7 +347,10 @@ def _train(
 ) -> str:
     import torch
 
+    from ncore.probe._memory import said_of_parts
+    from ncore.probe._pace import Pace
     from ncore.probe._partition import probe_rows
+    from ncore.probe._plateau import Plateau
     from ncore.probe.agreement import REMEDY, other_data, other_settings
     from ncore.probe.recorder import Recorder
     from ncore.probe.training import CheckpointClock
@@ -333,7 +363,7 @@ def _train(
     info |= {"metric": job.metric} if job.metric else {}
     info |= {"probe_rows": rows.tolist(), "probe_classes": counts.tolist()}
     identity, prepared = job.identity, job.now() - started
-    former = _former(store, identity)
+    former = former_of(store, identity)
     if former is not None and former.status != "finished" and former.last_epoch >= 0:
         if why := (
             other_data(former, about.digests, about.fingerprint, job.dataset.name)
@@ -372,20 +402,35 @@ def _train(
                 first = trainer.load(saved, recorder.last_epoch) + 1
             except StoreError as error:
                 recorder.writer.warn(f"The checkpoint could not be used, because {error}: training started over.")
+        plateau = Plateau(settings.patience)
+        pace = Pace(trainer.settings, examples["train"].labels, trainer.steps_per_epoch)
+        for watching in (plateau, pace) if recorder.last_epoch > 0 else ():
+            watching.go_on(store.run(recorder.run_id).metrics())
         recorder.continues()  # from a checkpoint, or from the start: then epochs are repeated, and not recorded again
-        last = min(settings.epochs, job.until or settings.epochs)
+        last, begun = min(settings.epochs, job.until or settings.epochs), time.monotonic()
         for epoch in range(first, last + 1):
+            if plateau.reached:
+                break
+            took, begun = time.monotonic() - begun, time.monotonic()
+            if job.late(took):  # as the next one takes about as long as the last
+                last = epoch - 1
+                break
             before = trainer.micro_batch
             measured = {"train": trainer.epoch(epoch, lambda: recorder.seconds)}
             if trainer.micro_batch < before:
                 recorder.writer.describe(info={"micro_batch": trainer.micro_batch})
-                recorder.writer.warn(_smaller(settings.batch_size, trainer.micro_batch, epoch))
+                recorder.writer.warn(said_of_parts(settings.batch_size, trainer.micro_batch, epoch))
             if epoch <= recorder.last_epoch:
                 continue  # repeated since the last checkpoint: recorded already, and the same again
+            if said := pace.add(epoch, measured["train"], trainer.moments):
+                recorder.writer.warn(said)
             predicted: dict[str, Any] = {}
-            looked_at = ("validation", "test") if epoch == settings.epochs else ("validation",)
-            for split in (split for split in looked_at if split in examples):
-                measured[split], predicted[split] = trainer.evaluate_each(examples[split])
+            if "validation" in examples:
+                measured["validation"], predicted["validation"] = trainer.evaluate_each(examples["validation"])
+                if plateau.add(measured["validation"]) and epoch < settings.epochs:
+                    recorder.ends_at(epoch, plateau.said(epoch, settings.epochs))
+            if plateau.reached or epoch == settings.epochs:
+                measured["test"], predicted["test"] = trainer.evaluate_each(examples["test"])
             measured["probe"], features = trainer.evaluate_probe(probe)
             recorder.record(
                 epoch,
@@ -395,39 +440,11 @@ def _train(
                 predictions=predicted,
                 **measured,
             )
-            if epoch < settings.epochs and clock.due():
+            if epoch < settings.epochs and not plateau.reached and clock.due():
                 with clock.timed():
                     recorder.writer.save_checkpoint(trainer.save(epoch))
-        if last < settings.epochs:
+        if last < settings.epochs and not plateau.reached:
             recorder.writer.save_checkpoint(trainer.save(max(last, first - 1)))
-            recorder.writer.close(f"paused at epoch {recorder.last_epoch} of {settings.epochs} until others are there")
+            why = "as the time was over" if last < (job.until or settings.epochs) else "until others are there"
+            recorder.writer.close(f"paused at epoch {recorder.last_epoch} of {settings.epochs} {why}")
     return recorder.run_id
-
-
-def _former(store: Store, identity: Mapping[str, Any]) -> Manifest | None:
-    """What an earlier process has recorded of the same run."""
-    from ncore.store import default_run_id
-
-    try:
-        return store.run(default_run_id(**identity)).manifest
-    except StoreError:
-        return None
-
-
-def _smaller(batch: int, part: int, epoch: int) -> str:
-    """What to know of a run that memory was too small for."""
-    return (
-        f"Memory ran out in epoch {epoch}: batches of {batch} are trained in parts of {part} at most from there on, "
-        "with their gradients added up; batch normalisation, where there is any, sees the parts."
-    )
-
-
-def _record_failure(store: Store | None, job: Job, reason: str) -> None:
-    """A run that never started is a run too: the ranking has to show it."""
-    if store is None:
-        return
-    try:
-        writer = store.new_run(**job.identity, planned_epochs=job.settings.epochs, notes=job.notes, resume=True)
-        writer.fail(reason)
-    except StoreError:
-        pass  # it has a recorded end already, or the store is gone; the caller sees the first error either way

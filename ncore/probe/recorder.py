@@ -264,6 +264,17 @@ class Recorder:
         """Say that training goes on from what is recorded, whatever the model was when the recorder was made."""
         self._standing.continues()
 
+    def ends_at(self, epoch: int, why: str) -> None:
+        """Say that training ends earlier than planned, before its last epoch is recorded.
+
+        Args:
+            epoch: That is the last.
+            why: A sentence, which is kept with the run.
+        """
+        self._tables.planned = epoch
+        self.writer.describe(info={"ended_at": epoch})
+        self.writer.warn(why)
+
     def finish(self) -> None:
         """Complete the run."""
         with self._guarded() as going:

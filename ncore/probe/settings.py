@@ -50,29 +50,62 @@ class TrainingSettings(Settings):
     """One fine-tuning run.
 
     ``mode``: "backbone" trains what is below a frozen unit (Algorithm 1 of the paper), "unit" freezes the
-    backbone and trains the unit on features computed once, "all" trains both. Learning rates are per step of
-    the optimizer; ``schedule`` is followed step by step, after ``warmup_epochs`` of linear warm-up.
+    backbone and trains the unit on features computed once, "all" trains both. ``fine_tuning_depth`` is the share of
+    the backbone's layers, counted from its output, that is trained. Learning rates are per step of
+    the optimizer; ``schedule`` is followed step by step, after ``warmup_epochs`` of linear warm-up. Without a
+    ``learning_rate`` one is chosen by mode, optimizer and kind of model (``ncore.probe.rates``), in mode "all" a lower
+    one for a backbone that comes with weights; one that is given is that of all that is trained, but for a
+    ``backbone_learning_rate``.
+    ``gradient_accumulation_steps`` batches of ``batch_size`` make one step of the optimizer.
+
+    Where classes differ in size, ``class_weights`` "balanced" weighs the training loss so that all count alike, and
+    ``sampling`` "balanced" draws as many examples of each in an epoch, with replacement. Validation and test stay as
+    they are. With ``patience`` a run ends, finished, after so many epochs in which neither the accuracy nor the loss on
+    validation data was better than ever before.
+
     ``memory_format`` "channels_last" makes many convolutions faster, depthwise ones up to twice on CPUs, for models
-    that do not rely on how their tensors lie in memory (``view`` instead of ``flatten``).
+    that do not rely on how their tensors lie in memory (``view`` instead of ``flatten``); ``compile`` trains through
+    ``torch.compile``. A seed gives the same run on one machine as far as torch promises it: always on a CPU, and with
+    ``deterministic`` on a GPU too, where training fails if there is no deterministic algorithm.
     """
 
+    #: Fields that came after runs had been recorded; see ``identity_of``.
+    ADDED: ClassVar[Mapping[str, Any]] = {
+        "backbone_learning_rate": None,
+        "fine_tuning_depth": 1.0,
+        "gradient_accumulation_steps": 1,
+        "class_weights": None,
+        "sampling": "shuffled",
+        "patience": None,
+        "compile": False,
+        "deterministic": False,
+    }
+
     mode: Mode = "backbone"
+    fine_tuning_depth: float = Field(1.0, gt=0, le=1)
     epochs: PositiveInt = 10
     batch_size: int = Field(32, ge=2)
+    gradient_accumulation_steps: PositiveInt = 1
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float | None = Field(None, gt=0)
+    backbone_learning_rate: float | None = Field(None, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(0.01, ge=0)
     schedule: Literal["constant", "cosine", "linear", "step"] = "constant"
     warmup_epochs: float = Field(0.0, ge=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     clip_gradient: float | None = Field(None, gt=0)
+    class_weights: Literal["balanced"] | None = None
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
+    patience: PositiveInt | None = None
     augment: bool = False
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     unit: UnitSettings = UnitSettings()
     device: str = "auto"
     threads: PositiveInt | None = None
     memory_format: Literal["contiguous", "channels_last"] = "contiguous"
+    compile: bool = False
+    deterministic: bool = False
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -83,6 +116,20 @@ class TrainingSettings(Settings):
             )
         if self.warmup_epochs > self.epochs:
             raise ValueError(f"warmup_epochs is {self.warmup_epochs}, but there are only {self.epochs} epochs")
+        if self.mode == "unit" and self.fine_tuning_depth < 1:
+            raise ValueError(
+                f"fine_tuning_depth is {self.fine_tuning_depth:g} in mode 'unit', which trains no backbone: "
+                "leave it out, or use mode 'all' or 'backbone'"
+            )
+        if self.backbone_learning_rate is not None and self.mode != "all":
+            raise ValueError(
+                f"backbone_learning_rate is {self.backbone_learning_rate:g}, but mode {self.mode!r} trains one part "
+                "only: give its rate as learning_rate"
+            )
+        if self.class_weights and self.sampling == "balanced":
+            raise ValueError(
+                "class_weights and sampling are both 'balanced', so that small classes would count twice over: use one"
+            )
         return self
 
 

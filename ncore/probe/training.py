@@ -17,10 +17,13 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from ncore.errors import InputError, StoreError, TrainingFailedError
+from ncore.probe._balance import balanced_weights, epoch_order
 from ncore.probe._course import Course, Moment, gradient_norm
 from ncore.probe._memory import by_parts, even_parts, free, is_out_of_memory, least_batch
+from ncore.probe._optimizing import deterministic, lower_layers, make_optimizer, precision, schedule
 from ncore.probe._predictions import Predicted, columns_of, predicted_of
 from ncore.probe._state import State, check_tensors, metadata
+from ncore.probe.rates import with_rates
 from ncore.probe.rows_on_disk import Make
 from ncore.probe.settings import TrainingSettings
 
@@ -95,19 +98,30 @@ class Examples:
 
 
 class ProbedModel(nn.Sequential):
-    """A backbone with an NCP unit in place of its output layer; ``mode`` says which of the two is trained."""
+    """A backbone with an NCP unit in place of its output layer.
 
-    def __init__(self, backbone: nn.Module, unit: nn.Sequential, mode: str) -> None:
+    Args:
+        backbone: From prepared inputs to features.
+        unit: From features to classes.
+        mode: Which of the two is trained.
+        depth: The share of the backbone's layers, counted from its output, that is trained where the backbone is.
+    """
+
+    def __init__(self, backbone: nn.Module, unit: nn.Sequential, mode: str, depth: float = 1.0) -> None:
         super().__init__()
         self.backbone, self.unit, self.mode = backbone, unit, mode
         self.backbone.requires_grad_(mode != "unit")
         self.unit.requires_grad_(mode != "backbone")
+        self._frozen = [backbone] if mode == "unit" else lower_layers(backbone, depth)
+        for layer in self._frozen:
+            for parameter in layer.parameters(recurse=mode == "unit"):
+                parameter.requires_grad_(False)
 
     def train(self, mode: bool = True) -> ProbedModel:
-        """Training mode for what is trained; a frozen backbone keeps its batch statistics."""
+        """Training mode for what is trained; what is frozen keeps its batch statistics."""
         super().train(mode)
-        if self.mode == "unit":
-            self.backbone.eval()
+        for layer in self._frozen:
+            layer.train(False) if self.mode == "unit" else setattr(layer, "training", False)
         return self
 
 
@@ -119,18 +133,22 @@ class Trainer:
     """
 
     def __init__(self, model: ProbedModel, train: Examples, settings: TrainingSettings, seed: int) -> None:
+        settings = with_rates(settings)
         self.model, self.settings, self.seed = model, settings, seed
         self.device = next(model.parameters()).device
         self.examples = _resident(train, self.device)
-        self.loss = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
-        self.optimizer = _optimizer(model, settings)
-        self.steps_per_epoch = sum(1 for _ in _batches(torch.arange(len(train)), settings.batch_size))
+        weights = balanced_weights(train.labels, _outputs(model.unit)) if settings.class_weights else None
+        self.loss = nn.CrossEntropyLoss(weights, label_smoothing=settings.label_smoothing).to(self.device)
+        self.optimizer = make_optimizer(model.unit, model.backbone, settings)
+        self._batch = settings.batch_size * settings.gradient_accumulation_steps
+        self._forward = torch.compile(model) if settings.compile else model
+        self.steps_per_epoch = sum(1 for _ in _batches(torch.arange(len(train)), self._batch))
         self.step, self.micro_batch = 0, settings.batch_size
         self.moments: list[Moment] = []
         self._evaluated = EVALUATION_BATCH
         self._one = torch.ones((), device=self.device)
         self._format = MEMORY_FORMATS[settings.memory_format]
-        self._precision = _precision(settings.precision, self.device)
+        self._precision = precision(settings.precision, self.device)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "float16")
 
     def epoch(self, number: int, clock: Callable[[], float] = time.monotonic) -> dict[str, float]:
@@ -150,7 +168,8 @@ class Trainer:
         step = self.step
         while True:
             try:
-                course = self._train(number, clock)
+                with deterministic(self.settings.deterministic):
+                    course = self._train(number, clock)
                 break
             except Exception as error:
                 if self.micro_batch <= least_batch(self.model) or not is_out_of_memory(error):
@@ -164,7 +183,7 @@ class Trainer:
         if not math.isfinite(means["loss"]):
             raise TrainingFailedError(
                 f"The training loss became {means['loss']} in epoch {number} (learning rate "
-                f"{self.settings.learning_rate * self._schedule(self.step - 1):g}, {self.settings.optimizer}): "
+                f"{self.optimizer.param_groups[0]['lr']:g}, {self.settings.optimizer}): "
                 "lower the learning rate or clip the gradient."
             )
         return means | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
@@ -174,19 +193,19 @@ class Trainer:
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # dropout
         self.model.train()
-        order = torch.randperm(len(self.examples), generator=generator)
+        order = epoch_order(self.examples.labels, self.settings.sampling, generator)
         if self.examples.lengths is not None:
-            order = _alike_in_length(order, self.settings.batch_size, self.examples.lengths, generator)
+            order = _alike_in_length(order, self._batch, self.examples.lengths, generator)
         course = Course(
             number, self.settings.epochs, self.steps_per_epoch, self.device, clock, self._scaler.is_enabled()
         )
-        for picked in _batches(order, self.settings.batch_size):
+        for picked in _batches(order, self._batch):
             labels = _moved(self.examples.labels[picked], self.device)
             inputs = self.examples.prepare(_moved(self.examples.inputs[picked], self.device))
             if self.settings.augment:
                 inputs = augment(inputs, generator)
             for group in self.optimizer.param_groups:
-                group["lr"] = self.settings.learning_rate * self._schedule(self.step)
+                group["lr"] = group["initial_lr"] * self._schedule(self.step)
             course.end_step(self._step(inputs, labels, course), self.step)
         return course
 
@@ -196,10 +215,10 @@ class Trainer:
         parts = even_parts(len(labels), self.micro_batch, least_batch(self.model))
         for part in parts:
             with self._precision():
-                outputs = self.model(inputs[part])
+                outputs = self._forward(inputs[part])
                 loss = self.loss(outputs, labels[part])
             # Weighted so that the gradient is that of the whole batch.
-            whole = loss if len(parts) == 1 else loss * (len(labels[part]) / len(labels))
+            whole = loss if len(parts) == 1 else loss * self._share(labels, part)
             self._scaler.scale(whole).backward()
             course.add(loss, outputs, labels[part])
         if self.settings.clip_gradient is not None:
@@ -211,6 +230,13 @@ class Trainer:
         self._scaler.update()
         self.step += 1
         return norm
+
+    def _share(self, labels: Tensor, part: slice) -> Tensor | float:
+        """Of a part in the loss of its batch, a mean over examples as they are weighted."""
+        if self.loss.weight is None:
+            return len(labels[part]) / len(labels)
+        each = self.loss.weight[labels]
+        return each[part].sum() / each.sum()
 
     def evaluate(self, examples: Examples) -> dict[str, float]:
         """Accuracy and plain cross-entropy of a split, in evaluation mode."""
@@ -302,20 +328,8 @@ class Trainer:
         return {k: v for k, v in self.model.state_dict().items() if not (frozen and k.startswith(frozen))}
 
     def _schedule(self, step: int) -> float:
-        """What the learning rate is multiplied by at a step."""
-        whole = self.settings.epochs * self.steps_per_epoch
-        warm = self.settings.warmup_epochs * self.steps_per_epoch
-        if step < warm:
-            return (step + 1) / (warm + 1)
-        done = min(max((step - warm) / max(whole - warm, 1), 0.0), 1.0)
-        match self.settings.schedule:
-            case "cosine":
-                return 0.5 * (1 + math.cos(math.pi * done))
-            case "linear":
-                return 1 - done
-            case "step":  # a tenth at half way, a hundredth at three quarters
-                return 1.0 if done < 0.5 else 0.1 if done < 0.75 else 0.01
-        return 1.0
+        """What learning rates are multiplied by at a step."""
+        return schedule(self.settings, step, self.steps_per_epoch)
 
 
 class CheckpointClock:
@@ -443,24 +457,6 @@ def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
             yield part
 
 
-def _optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    trained = [p for p in model.parameters() if p.requires_grad]
-    if not trained:
-        raise InputError(f"Mode {settings.mode!r} trains nothing: this candidate's backbone has no parameters.")
-    # Biases and normalisation are not decayed, as is usual.
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
-
-
-def _precision(name: str, device: torch.device) -> Callable[[], torch.autocast]:
-    if name == "float16" and device.type == "cpu":
-        raise InputError("The precision is 'float16', but the CPU trains in 'float32' or 'bfloat16': use one of these.")
-    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
-    enabled = name != "float32"
-    return lambda: torch.autocast(device.type, dtype=dtype if enabled else None, enabled=enabled)
+def _outputs(unit: nn.Sequential) -> int:
+    """Of the last dense layer: as many as there are classes."""
+    return next(layer.out_features for layer in reversed(unit) if isinstance(layer, nn.Linear))

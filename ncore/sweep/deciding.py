@@ -90,6 +90,8 @@ class Decider:
             unseen.append(self._unseen_weights(job, manifest))
             said = "; ".join(filter(None, unseen))
             return Decision(Action.SKIP, f"finished before ({said})" if said else "finished before")
+        if over := job.under.over(manifest.costs):
+            return Decision(Action.SKIP, f"left out: {'; '.join(over)}")
         if self._keep_stopped and manifest.stopped_early:
             return Decision(Action.SKIP, f"{manifest.reason} before")
         return Decision(Action.RESUME, epoch=max(manifest.last_epoch, 0))

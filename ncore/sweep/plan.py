@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "plan"]
 
 COLUMNS = (
-    "run", "candidate", "dataset", "seed", "mode", "action", "reason", "epochs", "seconds", "bytes", "memory",
-    "memory_from",
+    "run", "candidate", "variant", "dataset", "seed", "mode", "action", "reason", "epochs", "seconds", "bytes",
+    "memory", "memory_from",
 )  # fmt: skip
 _NO_RUNS = pd.DataFrame(columns=["run", "candidate", "dataset", "mode", "epochs", "seconds", "bytes"])
 _LIKE = (("candidate", "dataset", "mode"), ("candidate", "mode"), ("dataset", "mode"), ("mode",))
@@ -63,7 +63,14 @@ def plan(jobs: Sequence[Job], store: str, retry_failed: bool = False, keep_stopp
         seconds, size = (_each_epoch(measured, about, column) for column in ("seconds", "bytes"))
         takes, source = memory.of(job) if epochs else (math.nan, "")
         rows.append(
-            {"run": name, **about, "seed": job.seed, "action": str(decision.action), "reason": decision.reason}
+            {
+                "run": name,
+                **about,
+                "variant": job.variant,
+                "seed": job.seed,
+                "action": str(decision.action),
+                "reason": decision.reason,
+            }
             | {
                 "epochs": epochs,
                 "seconds": epochs * seconds if epochs else 0.0,

@@ -17,6 +17,8 @@ from ncore.probe.datasets import DatasetSpec
 from ncore.probe.job import Job, filled_in
 from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, read_settings
 from ncore.scores.metrics import ACCURACY, get_metric
+from ncore.store.limits import Limits
+from ncore.sweep.varying import grid, label_of, overridden
 
 __all__ = ["Recipe"]
 
@@ -24,7 +26,9 @@ __all__ = ["Recipe"]
 class Recipe(Settings):
     """What a sweep runs.
 
-    ``store`` and the paths inside candidates and datasets are read from the recipe's own folder, ``base``.
+    ``store`` and the paths inside candidates and datasets are read from the recipe's own folder, ``base``. ``vary``
+    lists values of settings of the training: each candidate is trained with every combination, but for what its own
+    ``training`` fixes. ``under`` says what a candidate may cost to use; others are not trained.
     """
 
     candidates: tuple[CandidateSpec, ...] = Field(min_length=1)
@@ -33,6 +37,8 @@ class Recipe(Settings):
     store: str = "runs"
     training: TrainingSettings = TrainingSettings()
     recording: RecordingSettings = RecordingSettings()
+    vary: dict[str, Any] = Field(default_factory=dict)
+    under: Limits = Limits()
     notes: str = ""
     metric: str = ACCURACY
     base: str = Field(default_factory=os.getcwd)
@@ -66,11 +72,26 @@ class Recipe(Settings):
                 notes=self.notes,
                 metric="" if self.metric == ACCURACY else self.metric,
                 base=self.base,
+                variant=label,
+                under=self.under,
             )
             for seed in self.seeds
             for dataset in self.datasets
-            for candidate in self.candidates
+            for candidate, label in self._varied
         ]
+
+    @property
+    def _varied(self) -> list[tuple[CandidateSpec, str]]:
+        """The candidates in all their variants, and what these are called."""
+        found: list[tuple[CandidateSpec, str]] = []
+        for candidate in self.candidates:
+            labels: dict[str, CandidateSpec] = {}
+            for variant in grid(self.vary, "vary"):
+                training = overridden(self.training, candidate.training, variant)
+                label = label_of(variant, candidate.training)  # alike where the candidate fixes what differs
+                labels.setdefault(label, candidate.model_copy(update={"training": training}))
+            found += [(varied, label) for label, varied in labels.items()]
+        return found
 
     @property
     def store_place(self) -> str:
@@ -103,6 +124,10 @@ class Recipe(Settings):
                 )
         for name, settings in (("training", TrainingSettings), ("recording", RecordingSettings)):
             known[name] = read_settings(settings, known.get(name) or {}, f"{where}, {name}")
+        grid(known.setdefault("vary", {}), f"{where}, vary")
+        if not isinstance(known.get("under", {}), Mapping):
+            raise InputError(f"{where}, under is {known['under']!r}, but a mapping such as {{ms: 20}} is needed.")
+        known["under"] = Limits.parse(known.get("under", {}), f"{where}, under")
         recipe = read_settings(cls, {**known, "base": str(Path(base).resolve())}, where)
         for job in recipe.jobs:
             job.settings  # noqa: B018  # overrides of a candidate are checked before anything runs

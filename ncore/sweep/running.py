@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from ncore.errors import InputError, NcoreError
+from ncore.errors import InputError, NcoreError, StoreError
 from ncore.probe.job import Job
 from ncore.store import create_store, default_run_id, open_store
 from ncore.sweep.deciding import Action, Decider
 
-__all__ = ["Engine", "Outcome", "Result", "execute", "run_id", "sweep"]
+if TYPE_CHECKING:
+    from ncore.store import Store
+
+__all__ = ["Engine", "Outcome", "Result", "execute", "result_of", "run_id", "sweep"]
+
+_TOO_LATE = "the time was over before it began"
 
 Outcome = Literal["finished", "failed", "refused", "skipped", "stopped"]
 
@@ -41,6 +46,7 @@ def sweep(
     engine: Engine,
     retry_failed: bool = False,
     on_result: Callable[[Result], None] = lambda result: None,
+    deadline: float | None = None,
 ) -> list[Result]:
     """Run jobs into a store.
 
@@ -50,6 +56,7 @@ def sweep(
         engine: :class:`~ncore.sweep.local.LocalEngine` or :class:`~ncore.sweep.ray.RayEngine`.
         retry_failed: Remove and repeat runs that failed before, instead of skipping them.
         on_result: Called with each result as it comes.
+        deadline: When to end, in seconds since 1970: what is not done by then is left interrupted, or not begun.
 
     Returns:
         A result for each job, in their order.
@@ -77,9 +84,9 @@ def sweep(
             if decision.action is Action.REPEAT:
                 opened.delete(name)
             todo.append(job)
+    todo = [job.model_copy(update={"deadline": deadline}) for job in todo] if deadline is not None else todo
     for job, error in engine(todo, store) if todo else ():
-        name = run_id(job)
-        settle(Result(job, name, "finished" if error is None else "failed", error or ""))
+        settle(result_of(job, opened, error))
     return [results[name] for name in ids]
 
 
@@ -88,8 +95,32 @@ def run_id(job: Job) -> str:
     return default_run_id(**job.identity)
 
 
+def result_of(job: Job, store: Store, error: str | None) -> Result:
+    """How a job that was executed has ended, by its run.
+
+    Args:
+        job: As it was executed.
+        store: With its run.
+        error: What the engine says.
+    """
+    name = run_id(job)
+    if error is not None:
+        return Result(job, name, "failed", error)
+    try:
+        manifest = store.run(name).manifest
+    except StoreError:
+        return Result(job, name, "stopped", _TOO_LATE) if job.deadline is not None else Result(job, name, "finished")
+    if manifest.status == "interrupted" and (over := job.under.over(manifest.costs)):
+        return Result(job, name, "skipped", f"left out: {'; '.join(over)}")
+    if manifest.status == "interrupted":
+        return Result(job, name, "stopped", manifest.reason or _TOO_LATE)
+    return Result(job, name, "finished")
+
+
 def execute(job: Job, store: str, take_over: bool = False) -> str | None:
-    """Run one job in this process; returns None, or in one sentence why it failed."""
+    """Run one job in this process, unless its time is over; returns None, or in one sentence why it failed."""
+    if job.late():
+        return None
     try:
         job.run(open_store(store), take_over=take_over)
     except NcoreError as error:

@@ -6,7 +6,9 @@ ordinary sweep of the same recipe resumes it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -19,7 +21,7 @@ from ncore.scores.metrics import ACCURACY, get_metric
 from ncore.store import create_store
 from ncore.store.manifest import Ending
 from ncore.sweep.deciding import Action, Decider
-from ncore.sweep.running import Engine, Outcome, Result, run_id
+from ncore.sweep.running import Engine, Outcome, Result, result_of, run_id
 
 if TYPE_CHECKING:
     from ncore.predict.curves import RunLike
@@ -38,11 +40,12 @@ def sweep_and_stop(
     metric: str = ACCURACY,
     retry_failed: bool = False,
     on_result: Callable[[Result], None] = lambda result: None,
+    deadline: float | None = None,
 ) -> list[Result]:
     """Run jobs into a store, dataset by dataset, each candidate only as long as it may still be the best.
 
-    Candidates are stopped with all their seeds. What an earlier sweep stopped stays stopped, and is compared with as
-    far as it got.
+    Candidates are stopped with all their seeds, and variants of a candidate as candidates of their own. What an earlier
+    sweep stopped stays stopped, and is compared with as far as it got.
 
     Args:
         jobs: As for :func:`ncore.sweep.running.sweep`.
@@ -53,6 +56,8 @@ def sweep_and_stop(
         metric: What is compared by instead of the accuracy; regrets are in points of its scale then.
         retry_failed: Remove and repeat runs that failed before, instead of skipping them.
         on_result: Called with each result once it is settled.
+        deadline: When to end, in seconds since 1970; datasets and modes that are left share the time till then. No more
+            candidates go on than it lasts for, by the time that their epochs took.
 
     Returns:
         A result for each job, in their order.
@@ -74,7 +79,10 @@ def sweep_and_stop(
     groups: dict[tuple[str, str], list[Job]] = {}
     for job in jobs:
         groups.setdefault((job.dataset.name, job.settings.mode), []).append(job)
-    for (dataset, mode), members in groups.items():
+    for number, ((dataset, mode), members) in enumerate(groups.items()):
+        if deadline is not None:
+            share = time.time() + max(deadline - time.time(), 0) / (len(groups) - number)
+            members = [job.model_copy(update={"deadline": share}) for job in members]
         ranker = Ranker.of(opened, dataset, mode, method, metric)
         _Stages(opened, store, members, engine, rule, ranker, settle).run(retry_failed)
     return [results[name] for name in ids]
@@ -97,13 +105,15 @@ class _Stages:
         self.ranker, self.settle, self.jobs = ranker, settle, list(jobs)
         self.horizon = max(job.settings.epochs for job in jobs)
         self.going: dict[str, list[Job]] = {}
+        self.begun = time.time()
+        self.before = sum(self._seconds(job) for job in jobs)
 
     def run(self, retry_failed: bool) -> None:
         """From the first look to the end."""
         decider = Decider(self.opened, retry_failed, keep_stopped=True)
         for job in self.jobs:
             if not self._settled_before(job, decider):
-                self.going.setdefault(job.candidate.name, []).append(job)
+                self.going.setdefault(job.name, []).append(job)
         looks = [*self.rule.looks_until(self.horizon, self.ranker.predictor), self.horizon]
         self._check_budget(looks[0])
         for number, look in enumerate(looks):
@@ -138,9 +148,10 @@ class _Stages:
                 if self._epoch(job) < min(look, job.settings.epochs) or look >= job.settings.epochs:
                     todo.append(job.model_copy(update={"until": look}))
         for job, error in self.engine(todo, self.place) if todo else ():
-            if error is None and look < job.settings.epochs:
-                continue
-            self.settle(Result(job, run_id(job), "finished" if error is None else "failed", error or ""))
+            result = result_of(job, self.opened, error)
+            if result.outcome == "stopped" and self._epoch(job) >= look:
+                continue  # it waits for the others
+            self.settle(result)
             self._drop(job)
 
     def _compare(self, epochs: Sequence[int]) -> None:
@@ -152,17 +163,17 @@ class _Stages:
         look = epochs[0]
         now = self._standing(look)
         kept = self.rule.keep(now, self.going)
-        runs = [len(self.going[name]) for name in kept]
-        reach = self.rule.affordable(self._spent(), runs, epochs)
+        by_epochs, by_time = self._reach(kept, epochs)
         for name, jobs in list(self.going.items()):
-            if name in kept[: max(reach, 1)]:
+            if name in kept[: max(min(by_epochs, by_time), 1)]:
                 continue
             chance = f"{now.probability(name):.1%}"
             metric = self.ranker.past.metric
             by = "" if metric == ACCURACY else f" by {get_metric(metric).label}"
             reason = f"{Ending.STOPPED_EARLY}: after epoch {look} it is the best{by} with probability {chance}"
             if name in kept:
-                reason += f", and the budget of {self.rule.budget} epochs does not last for all that may be"
+                what = "time" if by_time < by_epochs else f"budget of {self.rule.budget} epochs"
+                reason += f", and the {what} does not last for all that may be"
             for job in list(jobs):
                 self._stop(job, reason)
 
@@ -171,22 +182,44 @@ class _Stages:
 
         A forecast that is too low everywhere is no disadvantage then to those that are behind.
         """
-        ours = _Chosen(self.opened, {run_id(job) for job in self.jobs})
+        jobs = {run_id(job): job for job in self.jobs}
+        ours = _Chosen(self.opened, set(jobs))
         first = self.jobs[0]
         metric = self.ranker.past.metric
         curves = curves_from_store(ours, first.dataset.name, first.settings.mode, epochs=look, metric=metric)
-        return self.ranker.standing(curves)
+        of = [jobs[name] for name in ours.runs()["run"]]
+        named = [
+            replace(curve, candidate=job.name, model=job.candidate.name if job.variant else "")
+            for curve, job in zip(curves, of, strict=True)
+        ]
+        return self.ranker.standing(named)
+
+    def _reach(self, kept: Sequence[str], epochs: Sequence[int]) -> tuple[int, int]:
+        """With how many of these candidates the epochs last to the end, and with how many the time.
+
+        Time goes by what their epochs took so far, of as many runs at once as there were on average.
+        """
+        by_epochs = self.rule.affordable(self._spent(), [len(self.going[name]) for name in kept], epochs)
+        if (deadline := self.jobs[0].deadline) is None:
+            return by_epochs, len(kept)
+        elapsed = time.time() - self.begun
+        work = sum(self._seconds(job) for job in self.jobs) - self.before
+        at_once = max(work / elapsed, 1.0) if elapsed > 0 else 1.0
+        costs = [
+            sum(self._seconds(job) / max(self._epoch(job), 1) for job in self.going[name]) / at_once for name in kept
+        ]
+        return by_epochs, self.rule.affordable(elapsed, costs, epochs, budget=deadline - self.begun)
 
     def _stop(self, job: Job, reason: str) -> None:
         name = run_id(job)
-        writer = self.opened.new_run(**job.identity, planned_epochs=job.settings.epochs, notes=job.notes, resume=True)
+        writer = self.opened.new_run(**job.new_run, resume=True)
         writer.close(reason)
         self.settle(Result(job, name, "stopped", reason.removeprefix(f"{Ending.STOPPED_EARLY}: ")))
         self._drop(job)
 
     def _drop(self, job: Job) -> None:
         """No longer going."""
-        name = job.candidate.name
+        name = job.name
         self.going[name] = [other for other in self.going[name] if run_id(other) != run_id(job)]
         if not self.going[name]:
             del self.going[name]
@@ -196,6 +229,12 @@ class _Stages:
             return max(self.opened.run(run_id(job)).manifest.last_epoch, 0)
         except StoreError:
             return 0
+
+    def _seconds(self, job: Job) -> float:
+        try:
+            return float(self.opened.run(run_id(job)).manifest.summary.get("seconds", 0.0))
+        except StoreError:
+            return 0.0
 
     def _spent(self) -> int:
         return sum(self._epoch(job) for job in self.jobs)

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_edge_dynamics.py [flow] [effective] [convergence] [pruning] [--seeds N]
 
-A unit 64-16-12-8-10 with tanh, 512 training images, batches of 32 or all images. Weights are those of ordinary torch
+A unit 64-16-12-8-10 with tanh, 512 training examples, batches of 32 or all images. Weights are those of ordinary torch
 training in float32, read back from a store; the ODE is solved in float64 from the same start. Takes about ten minutes
 of one core.
 """

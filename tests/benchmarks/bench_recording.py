@@ -4,9 +4,9 @@
 
 The hardest case is mode "unit": 2,000 cached features of 1,280 numbers, a 1280-256-128-64-10 unit, batches of 32,
 so that an epoch takes a fraction of a second. In mode "backbone" an epoch runs a convolutional network as well.
-After each epoch both sides evaluate 500 validation images and, as our training loop does recorded or not, the
-accuracy on 512 training images: recording shares the features of that pass. The third figure is against a loop
-that measures no accuracy on training images, where the recorder has to run the backbone on the probe for itself. The
+After each epoch both sides evaluate 500 validation examples and, as our training loop does recorded or not, the
+accuracy on 512 training examples: recording shares the features of that pass. The third figure is against a loop
+that measures no accuracy on training examples, where the recorder has to run the backbone on the probe for itself. The
 last one is the time inside ``record`` alone, as a share of the epoch: epochs of a convolutional network differ by more
 than the hundredth that is asked of it.
 The sides take turns, epoch by epoch.
@@ -74,7 +74,7 @@ def compare(title: str, backbone: nn.Module, inputs: Tensor, mode: str, epochs: 
     paired = statistics.median(c / (a + b) for a, b, c, _ in epochs_in_turn)
     print(f"{title}: {1e3 * (bare + share):.0f} ms an epoch, {1e3 * recorded_time:.0f} ms recorded")
     print(f"  ratio of medians {recorded_time / (bare + share):.3f}, median of paired ratios {paired:.3f} ({target})")
-    print(f"  against a loop without accuracy on training images: {recorded_time / bare:.3f}")
+    print(f"  against a loop without accuracy on training examples: {recorded_time / bare:.3f}")
     print(f"  time inside record: {own / (bare + share):.4f} of an epoch")
 
 

@@ -39,7 +39,7 @@ def sides(first: list[Curve], second: list[Curve], pace: tuple[float, float] = (
 def test_a_lead_that_changes_is_told() -> None:
     first, second = sides([curve("a", [0.5, 0.55, 0.6, 0.8])], [curve("b", [0.6, 0.65, 0.55, 0.7])])
     text = told_of(first, second, 3)[2]
-    assert text.startswith("On validation images a is ahead since epoch 3.")
+    assert text.startswith("On validation examples a is ahead since epoch 3.")
     assert "a reaches 70.0% after 4 epochs" not in text  # both do after four
 
 
@@ -47,7 +47,7 @@ def test_a_lead_from_the_first_epoch_on_and_who_gets_there_first() -> None:
     first, second = sides([curve("a", [0.7, 0.8, 0.9, 0.92])], [curve("b", [0.5, 0.6, 0.65, 0.7])])
     text = told_of(first, second, 3)[2]
     assert text == (
-        "On validation images a is ahead from the first epoch on. a reaches 70.0% after 1 epoch, b after 4."
+        "On validation examples a is ahead from the first epoch on. a reaches 70.0% after 1 epoch, b after 4."
     )
 
 

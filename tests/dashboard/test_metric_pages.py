@@ -115,7 +115,7 @@ def test_the_report_says_by_what_and_compares_on_the_same_examples(rare: Path, n
 
 def test_the_report_of_accuracies_is_as_it_was_but_for_the_evidence(rare: Path) -> None:
     html = report_html(rare, metric="accuracy")
-    assert "of the test images correctly" in html
+    assert "of the test examples correctly" in html
     assert "--metric" not in html
 
 

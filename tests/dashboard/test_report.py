@@ -141,7 +141,7 @@ def test_its_numbers_are_those_of_rank(sample: tuple[str, Evidence]) -> None:
     assert f"Choose {best['candidate']}: trained to the end, it classifies {percent(best['observed'])}" in text
     listing = open_store(SAMPLES).runs().query("dataset == @e.dataset and mode == @e.mode")
     assert f"{len(table)} candidate models, {len(listing)} training runs" in text
-    assert f"The test set has {e.images:,} images" in text
+    assert f"The test set has {e.images:,} examples" in text
 
 
 def test_all_pictures_say_what_they_show(sample: tuple[str, Evidence]) -> None:

@@ -51,7 +51,7 @@ def ncore(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 def test_the_report_is_shown_and_offered(app: App, store: Path) -> None:
     test = app(store, page="report", **{"report-epoch": "4"})
     assert not test.exception
-    assert "Choose resnet: trained to the end, it classifies 95.0% of the test images" in said(test)
+    assert "Choose resnet: trained to the end, it classifies 95.0% of the test examples" in said(test)
     html = preview(test)
     assert "Choose resnet: trained to the end" in html
     assert "after 4 of 6 epochs" in html
@@ -198,7 +198,7 @@ def test_a_past_that_was_held_out_is_said_everywhere(tmp_path: Path, app: App, n
         for epoch in (1, 2):
             run.write_epoch(epoch, metrics={"split": ["validation"], "name": ["accuracy"], "value": [accuracy]})
         run.close("left")
-    sentence = "This data shares pictures with digits, theirs: what past runs on these taught was left out."
+    sentence = "This data shares examples with digits, theirs: what past runs on these taught was left out."
     chosen = {"dataset": "mine"}
     assert sentence in ncore("rank", store.url, "--dataset", "mine")[1]
     assert sentence in said(app(Path(store.url), page="ranking", **chosen))

@@ -15,8 +15,9 @@ from ncore.cli import app
 from ncore.predict import bundled, sketches
 from ncore.predict.curves import Curve, curves_from_store
 from ncore.predict.experience import Task, tasks_of
+from ncore.predict.notes import said_of_past
 from ncore.predict.predictors.registry import get_predictor
-from ncore.predict.ranker import Past, Ranker, said_of_past
+from ncore.predict.ranker import Past, Ranker
 from ncore.predict.ranking import rank_curves
 from ncore.predict.sketches import alike, recognised, shared, sketch_of
 from ncore.probe._content import SKETCHED, digests_of
@@ -234,4 +235,4 @@ def test_from_the_pictures_to_the_ranking(tmp_path):
     assert {curve.sketch for curve in curves_from_store(store)} == {sketch_of(digests["sketch"])}
     assert ncore.rank(store, epochs=2).attrs["held_out"] == ["digits"]
     said = CliRunner().invoke(app, ["rank", str(tmp_path / "runs"), "--epochs", "2"])
-    assert "This data shares pictures with digits: what past runs on these taught was left out." in said.output
+    assert "This data shares examples with digits: what past runs on these taught was left out." in said.output

@@ -40,7 +40,7 @@ def test_a_setting_added_later_leaves_old_runs_where_they_are() -> None:
 
 def test_a_default_changed_later_is_another_run() -> None:
     class Changed(TrainingSettings):
-        learning_rate: float = 5e-3
+        weight_decay: float = 0.1
 
     assert identity_of(Changed()) != identity_of(TrainingSettings())
-    assert identity_of(Changed(learning_rate=1e-3)) == identity_of(TrainingSettings())
+    assert identity_of(Changed(weight_decay=0.01)) == identity_of(TrainingSettings())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from ncore.errors import InputError
 from ncore.probe.datasets import Dataset, load_dataset
@@ -142,3 +144,50 @@ def test_parquet_beside_hidden_ones(tmp_path):
     assert sum(map(len, data.splits.values())) == COUNT
     assert data.class_names == ["cat", "dog", "möwe"]
     assert "4 hidden ones were left out" in " ".join(data.warnings)
+
+
+# Tasks that are none of classes
+
+
+def as_pictures(labels, tmp_path, kind):
+    x = np.random.default_rng(0).integers(0, 256, (len(labels), 8, 8)).astype(np.uint8)
+    if kind == "numpy":
+        np.savez(tmp_path / "pets.npz", x=x, y=np.array(labels))
+        return f"numpy:{tmp_path / 'pets.npz'}"
+    encoded = []
+    for picture in x:
+        file = io.BytesIO()
+        Image.fromarray(picture).save(file, "PNG")
+        encoded.append({"bytes": file.getvalue(), "path": None})
+    pq.write_table(pa.table({"image": encoded, "label": labels}), tmp_path / "pets.parquet")
+    if kind == "hub":
+        return {"source": "hf:parquet", "kwargs": {"data_files": str(tmp_path / "pets.parquet")}}
+    return f"parquet:{tmp_path / 'pets.parquet'}"
+
+
+@pytest.mark.parametrize("kind", ["numpy", "parquet", "hub"])
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([[0, 1], [1, 1], [1, 0]] * 20, "multi-label tasks are not supported"),
+        ((np.arange(60) / 7).tolist(), "regression is not supported"),
+    ],
+)
+def test_other_tasks_are_refused_by_name(tmp_path, labels, said, kind):
+    if kind == "hub":
+        pytest.importorskip("datasets")
+    with pytest.raises(InputError, match=said) as error:
+        load_dataset(as_pictures(labels, tmp_path, kind))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "hub"])
+@pytest.mark.parametrize("column", ["objects", "bbox", "annotations"])
+def test_detection_is_refused_by_name(tmp_path, kind, column):
+    if kind == "hub":
+        pytest.importorskip("datasets")
+    source = as_pictures([0, 1] * 10, tmp_path, kind)
+    table = pq.read_table(tmp_path / "pets.parquet").rename_columns(["image", column])
+    pq.write_table(table, tmp_path / "pets.parquet")
+    with pytest.raises(InputError, match=f"has '{column}' and no labels, as detection has, which is not supported"):
+        load_dataset(source)

@@ -150,6 +150,18 @@ def test_a_standard_error_is_the_spread_over_test_sets(name):
     assert 0.6 < found / max(values.std(ddof=1), 1e-4) < 1.6 or name == "top_5"
 
 
+@pytest.mark.parametrize(("rare", "right"), [(1, True), (4, True), (40, True), (40, False)])
+def test_what_is_all_right_or_all_wrong_is_not_known_without_error(rare, right):
+    """However few there are of a class: as Laplace's rule has it, to a third."""
+    labels = np.r_[np.zeros(50 * rare, int), np.ones(rare, int)]
+    p = Predictions.of({"label": labels, "predicted": labels if right else np.zeros_like(labels)}, 2)
+    smoothed = (rare + 1) / (rare + 2)
+    expected = math.sqrt(smoothed * (1 - smoothed) / (rare + 3)) / 2
+    assert standard_error(get_metric("balanced_accuracy"), p) == pytest.approx(expected, rel=0.5)
+    few = Predictions.of({"label": labels, "predicted": np.where(np.arange(labels.size) < 50 * rare + 1, 0, labels)}, 2)
+    assert not paired(get_metric("balanced_accuracy"), [p if right else few], [few], resamples=200).clear
+
+
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 20))
 @settings(deadline=None)
 def test_mcnemar_is_the_exact_binomial_test_of_those_that_differ(first, second, both):
@@ -176,6 +188,15 @@ def test_the_paired_interval_holds_the_difference_as_often_as_it_says_and_is_nar
         apart.append(2 * z * math.sqrt(sum(rate * (1 - rate) for rate in rates) / size))
     assert 0.82 <= held / 120 <= 0.97
     assert np.mean(widths) < 0.85 * np.mean(apart)
+
+
+@pytest.mark.parametrize("differ", [1, 2, 3, 5, 6, 8, 12])
+def test_few_examples_that_differ_are_clear_where_mcnemar_says_so(differ):
+    labels = np.zeros(500, int)
+    better, worse = (np.where(np.arange(500) < wrong, 1, 0) for wrong in (20, 20 + differ))
+    sides = [Predictions.of({"label": labels, "predicted": side}, 2) for side in (better, worse)]
+    found = paired(get_metric("accuracy"), [sides[0]], [sides[1]])
+    assert found.clear == (mcnemar(*sides).p_value < 0.1)
 
 
 def test_trainings_are_averaged_and_other_examples_are_refused():

@@ -41,9 +41,9 @@ class Clock:
 
 
 def clock_of(metrics: pd.DataFrame, row: Mapping[str, Any]) -> Clock:
-    """Wall time of a run, from its table ``metrics`` and its row in a listing; it ends where it was planned to."""
+    """Wall time of a run, from its table ``metrics`` and its row in a listing; it ends as planned, or where it did."""
     last = 0 if metrics.empty else int(metrics["epoch"].max())
-    over = last == 0 or row["status"] == "failed" or pd.isna(row["planned_epochs"])
+    over = last == 0 or row["status"] in ("failed", "finished") or pd.isna(row["planned_epochs"])
     return Clock.of(metrics, last if over else int(row["planned_epochs"]))
 
 

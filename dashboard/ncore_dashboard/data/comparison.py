@@ -149,11 +149,11 @@ def _course(first: Side, second: Side) -> str:
     last = int(epochs[-1])
     leader = {1.0: first, -1.0: second}.get(float(lead[-1]))
     if leader is None:
-        text = f"On validation images both are at {first.said(one[last])} after {counted(last, 'epoch')}"
+        text = f"On validation examples both are at {first.said(one[last])} after {counted(last, 'epoch')}"
     else:
         changed = np.flatnonzero(lead != lead[-1])
         since = "from the first epoch on" if not changed.size else f"since epoch {int(epochs[changed[-1] + 1])}"
-        text = f"On validation images {called(leader.name)} is ahead {since}"
+        text = f"On validation examples {called(leader.name)} is ahead {since}"
         turns = int(np.count_nonzero(np.diff(lead[lead != 0])))
         if turns > 1:
             text += f"; the lead changed {turns} times"
@@ -187,7 +187,7 @@ def _coupling(first: Side, second: Side) -> str:
         return f"{text}."
     nearer, further = (first, second) if levels[0] < levels[1] else (second, first)
     return (
-        f"{text}: {called(nearer.name)} has less left to learn from the images of the probe than "
+        f"{text}: {called(nearer.name)} has less left to learn from the examples of the probe than "
         f"{called(further.name)}, which by itself doesn’t make it better."
     )
 

@@ -130,9 +130,9 @@ def noise(rng: np.random.Generator) -> Exercise:
     return Exercise(
         "How exact is a test?",
         "judging",
-        f"A candidate is right on {100 * share:.0f}% of {images:,} test images. What is the standard error, in points? "
-        "Another one has one point more: is it better? (Candidates of 90% and 91%: how often does such a test put "
-        "them in the right order?)",
+        f"A candidate is right on {100 * share:.0f}% of {images:,} test examples. What is the standard error, in "
+        "points? Another one has one point more: is it better? (Candidates of 90% and 91%: how often does such a test "
+        "put them in the right order?)",
         (error, chance_of_right_order(images)),
         f"$\\sqrt{{p(1-p)/n}} = {error:.2f}$ points. The difference of two has $\\sqrt 2$ times that, so one point is "
         f"{1 / (math.sqrt(2) * error):.1f} standard errors. For 90% and 91% the order is right in "

@@ -44,16 +44,16 @@ TERMS: dict[str, str] = {
     "meadow network": "Species are the nodes, and a link joins a plant and a pollinator that visits it: each gains "
     "from the other.",
     "mean field": "To take each node of a network for an average one, so that one equation is left of many.",
-    "noise": "What differs when nothing but chance does: other test images, another [[seed]].",
+    "noise": "What differs when nothing but chance does: other test examples, another [[seed]].",
     "overfitting": "The loss on training points falls while that on test points rises: the network learns the noise.",
     "phase plane": "A picture of states and their velocities: here each [[synapse]] by its weight $w$ and by the "
     "[[rate]] at which [[gradient flow]] changes it. What lies on the line $dw/dt = 0$ is at rest.",
-    "probe": "A fixed set of training images, or points, on which [[beta_eff]] is measured.",
+    "probe": "A fixed set of training examples, or points, on which [[beta_eff]] is measured.",
     "rate": "The velocity $dw/dt$ of a weight under [[gradient flow]].",
     "regret": "The accuracy of the best candidate less that of the chosen one, in points.",
     "regularisation": "A price on large weights that is added to the loss: L1 makes many weights exactly zero, L2 "
     "makes all of them smaller.",
-    "seed": "The number that chance begins with: first weights and the order of images follow from it.",
+    "seed": "The number that chance begins with: first weights and the order of examples follow from it.",
     "synapse": "A weight: the connection from one neuron to another.",
     "test point": "A point that training never sees; it shows whether what was learned holds.",
     "tipping point": "Where a small change of the network changes its state of rest abruptly: one of the states ceases "

@@ -10,7 +10,7 @@ import streamlit as st
 
 from ncore.errors import NcoreError
 from ncore.network.strengths import DENSE, SHOWN, Strength
-from ncore.predict import Curve, Ranker, said_of_past
+from ncore.predict import Curve, Ranker, said_of
 from ncore.predict.paired_runs import SideBySide, on_same_examples
 from ncore.scores.metrics import ACCURACY, Metric, get_metric
 from ncore_dashboard.data import accuracy_paths, rankings, same_examples
@@ -114,8 +114,8 @@ def _words(
     said = in_words(first, second, k, ranking)
     if all(configurations):
         said.append(settings_in_words(settings, first.name, second.name))
-    if isinstance(ranking, pd.DataFrame) and (left_out := said_of_past(ranking)):
-        said.append(left_out)
+    if isinstance(ranking, pd.DataFrame):
+        said += said_of(ranking)
     st.markdown("\n".join(f"- {markdown(text)}" for text in said))
 
     ui.section("Side by side", "", ("p_best", "test_accuracy", f"beta_eff {Strength.RELATIVE}", "seconds"))

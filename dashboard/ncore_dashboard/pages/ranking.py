@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from ncore.predict import BASELINE, MEASURES, Curve, Past, Ranker, get_predictor, said_of_past
+from ncore.predict import BASELINE, MEASURES, Curve, Past, Ranker, get_predictor, said_of
 from ncore.predict.by_class import classes_of
+from ncore.predict.choosing import judged as judged_curves
 from ncore.predict.ranker import FORECAST, MEASURED
 from ncore.predict.widening import uncalibrated
 from ncore.scores.metrics import ACCURACY, Metric, get_metric
@@ -117,7 +118,7 @@ def page() -> None:
         "The shaded epochs are those that the prediction does not see.",
         ("validation_accuracy", "seeds"),
     )
-    table_of_curves = _curve_table(curves)
+    table_of_curves = _curve_table(judged_curves(curves, table))
     ui.chart(
         figures.learning_curves(table_of_curves, styles, k, dark, metric),
         "ranking-curves" if metric.name == ACCURACY else f"ranking-curves-{metric.name}",
@@ -148,7 +149,7 @@ def _headline(table: pd.DataFrame, prices: pd.DataFrame, k: int, end: int) -> No
     )
     if metric.name != ACCURACY and (why := uncalibrated(table)):
         st.caption(markdown(f"Forecasts: {why}.", 300))
-    if said := said_of_past(table):
+    for said in said_of(table):
         st.caption(markdown(said, 400))
     going = table[(table["kind"] == FORECAST) & table["predicted"].notna()]
     if first["kind"] == MEASURED and len(going):
@@ -169,7 +170,9 @@ def _headline(table: pd.DataFrame, prices: pd.DataFrame, k: int, end: int) -> No
         st.metric(
             "Regret of this choice",
             "unknown" if pd.isna(regret) else f"{regret:.1f} points",
-            help=explanation("regret").text + f"\n\nThe final accuracy of {known} of {len(table)} candidates is known.",
+            help=explanation("regret").text
+            + f"\n\nThe final {metric.label} of {known} of {len(table)} candidates is known."
+            + ("" if metric.unit else " Points are of exp(−x), the geometric mean of the labels’ probabilities."),
             width=200,
         )
         st.metric(
@@ -269,36 +272,35 @@ def _by_class(keys: Sequence[str], table: pd.DataFrame, metric: Metric) -> None:
         wanted = [name for name in table["candidate"] if name in runs][:_MOST_BY_CLASS]
         return classes_of(metric.name, {name: [books.run(key) for key in runs[name]] for name in wanted})
 
-    with st.expander(f"{metric.label[:1].upper()}{metric.label[1:]} by class, on the test set"):
-        if not st.toggle("Show by class", **session.setting("ranking-by-class")):
-            st.caption("Read from predictions of single examples, which takes a moment.")
-            return
-        classes = books.remembered(("by class", metric.name, tuple(table["candidate"])), keys, make)
-        if classes.empty:
-            st.caption("None of these runs has kept predictions of single test examples.")
-            return
-        # Names may differ in what can't be seen, so rows and columns are by number first.
-        order = list(dict.fromkeys(zip(classes["class"], classes["examples"], strict=True)))
-        columns: dict[str, list[object]] = {
-            "Class": [plain(name, 60) for name, _ in order],
-            "Examples": [count for _, count in order],
-        }
-        for candidate, rows in classes.groupby("candidate", sort=False):
-            values = dict(zip(rows["class"], (100 if metric.unit else 1) * rows["value"], strict=True))
-            head = plain(candidate, 60)
-            head = head if head not in columns else f"{head} ({len(columns)})"
-            columns[head] = [values.get(name) for name, _ in order]
-        form = "%.1f" if metric.unit else "%.3f"
-        numbers = {name: st.column_config.NumberColumn(format=form) for name in list(columns)[2:]}
-        st.dataframe(
-            pd.DataFrame(columns),
-            hide_index=True,
-            column_config=numbers,
-            placeholder="–",
-            alt=f"{metric.label} by class.",
-            key="ranking-classes",
-        )
-        ui.download(classes, "csv-classes", "by-class")
+    title = f"{metric.label[:1].upper()}{metric.label[1:]} by class, on the test set"
+    if not st.toggle(title, **session.setting("ranking-by-class")):
+        return
+    classes = books.remembered(("by class", metric.name, tuple(table["candidate"])), keys, make)
+    if classes.empty:
+        st.caption("None of these runs has kept predictions of single test examples.")
+        return
+    # Names may differ in what can't be seen, so rows and columns are by number first.
+    order = list(dict.fromkeys(zip(classes["class"], classes["examples"], strict=True)))
+    columns: dict[str, list[object]] = {
+        "Class": [plain(name, 60) for name, _ in order],
+        "Examples": [count for _, count in order],
+    }
+    for candidate, rows in classes.groupby("candidate", sort=False):
+        values = dict(zip(rows["class"], (100 if metric.unit else 1) * rows["value"], strict=True))
+        head = plain(candidate, 60)
+        head = head if head not in columns else f"{head} ({len(columns)})"
+        columns[head] = [values.get(name) for name, _ in order]
+    form = "%.1f" if metric.unit else "%.3f"
+    numbers = {name: st.column_config.NumberColumn(format=form) for name in list(columns)[2:]}
+    st.dataframe(
+        pd.DataFrame(columns),
+        hide_index=True,
+        column_config=numbers,
+        placeholder="–",
+        alt=f"{metric.label} by class.",
+        key="ranking-classes",
+    )
+    ui.download(classes, "csv-classes", "by-class")
 
 
 def _nothing(curves: Sequence[Curve], metric: Metric) -> None:

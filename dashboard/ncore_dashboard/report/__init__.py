@@ -13,6 +13,7 @@ from ncore_dashboard.report.page import page
 
 if TYPE_CHECKING:
     from ncore.store import Store
+    from ncore.store.limits import Limits
 
 __all__ = ["Evidence", "evidence_of", "page", "report_html", "write_report"]
 
@@ -24,6 +25,7 @@ def report_html(
     method: str = DEFAULT_METHOD,
     mode: str | None = None,
     metric: str | None = None,
+    under: Limits | None = None,
 ) -> str:
     """A report on the candidates of a store, as one HTML page that needs nothing beside it.
 
@@ -34,6 +36,7 @@ def report_html(
         method: Name of a predictor (``ncore.predict.predictor_names()``).
         mode: The training mode; None if the runs share one.
         metric: What is ranked by, as for :func:`ncore.rank`.
+        under: What a candidate may cost to use; those above are left out, and named.
 
     Raises:
         InputError: The runs can't be ranked, as :func:`ncore.rank` says.
@@ -45,7 +48,7 @@ def report_html(
 
         place = os.fspath(store).rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
         store = open_store(os.fspath(store))
-    return page(evidence_from_store(store, dataset, epochs, method, mode, place, metric))
+    return page(evidence_from_store(store, dataset, epochs, method, mode, place, metric, under))
 
 
 def write_report(html: str, path: str | os.PathLike[str]) -> Path:

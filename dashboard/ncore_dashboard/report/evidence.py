@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ncore.errors import InputError, StoreError
+from ncore.errors import StoreError
 from ncore.predict import Curve, Past, Ranker, curves_from_store, get_predictor
 from ncore.predict.by_class import all_metrics, classes_of
+from ncore.predict.choosing import judged
 from ncore.predict.paired_runs import SideBySide, on_same_examples
 from ncore.predict.ranker import FORECAST, MEASURED
 from ncore.predict.ranking import metric_of_recipe
@@ -26,6 +27,7 @@ from ncore_dashboard.text.phrases import difference
 if TYPE_CHECKING:
     from ncore.predict.curves import FloatArray
     from ncore.store import Manifest, Store
+    from ncore.store.limits import Limits
 
 __all__ = ["MOST_BY_CLASS", "MOST_METRICS", "Evidence", "evidence_from_store", "evidence_of"]
 
@@ -106,7 +108,7 @@ class Evidence:
 
     @property
     def images(self) -> int:
-        """How many test images there are, by the first run that says so; 0 where unknown."""
+        """How many test examples there are, by the first run that says so; 0 where unknown."""
         return next((curve.test_images for curve in self.curves if curve.test_images), 0)
 
     @property
@@ -227,6 +229,7 @@ def evidence_of(
     place: str = "",
     candidates: Sequence[str] = (),
     runs: Mapping[str, Sequence[Any]] | None = None,
+    under: Limits | None = None,
 ) -> Evidence:
     """Rank these runs by the metric that their curves are of, as of an epoch or as of now.
 
@@ -236,9 +239,8 @@ def evidence_of(
     metric = next((curve.metric for curve in curves), ACCURACY)
     ranker = Ranker(method, past or Past([dataset], mode, metric=metric))
     epochs = max(rankings.last_epoch(curves), 1) if epochs is None else epochs
-    table = rankings.ranking(curves, ranker, epochs)
-    if isinstance(table, str):
-        raise InputError(table)
+    table = ranker.rank(curves, epochs=epochs, under=under)
+    curves = judged(curves, table)
     names = list(candidates) or list(dict.fromkeys(curve.candidate for curve in curves))
     return Evidence(dataset, mode, place, curves, clocks, names, epochs, ranker, table, runs or {})
 
@@ -251,6 +253,7 @@ def evidence_from_store(
     mode: str | None,
     place: str,
     metric: str | None = None,
+    under: Limits | None = None,
 ) -> Evidence:
     """Read the runs of a store and rank them; errors as in :func:`ncore.rank`."""
     get_predictor(method)
@@ -285,6 +288,7 @@ def evidence_from_store(
         place=place,
         runs=opened,
         candidates=once.runs()["candidate"].dropna().drop_duplicates().tolist(),
+        under=under,
     )
 
 

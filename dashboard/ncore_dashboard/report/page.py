@@ -12,7 +12,8 @@ from html import escape
 import pandas as pd
 
 import ncore
-from ncore.predict import MEASURES, Calibration, Predictor, Reads, get_predictor, said_of_past
+from ncore.predict import MEASURES, Calibration, Predictor, Reads, get_predictor
+from ncore.predict.notes import said_of_limits, said_of_past
 from ncore.predict.widening import uncalibrated
 from ncore.scores.metrics import ACCURACY, get_metric, metric_names
 from ncore_dashboard.data.clock import pace
@@ -75,13 +76,13 @@ def _head(e: Evidence, title: str) -> str:
 def _state(e: Evidence) -> str:
     """How far training has come, and as of when the ranking is."""
     if e.foretold.empty:
-        return f"trained to the end, after {e.k} of {e.end} epochs (passes over the training images)"
+        return f"trained to the end, after {e.k} of {e.end} epochs (passes over the training examples)"
     if e.settled:
         return (
             f"trained to the end; beside that stands what would have been said after {e.k} of {e.end} epochs "
-            "(passes over the training images)"
+            "(passes over the training examples)"
         )
-    return f"judged after {e.k} of {e.end} epochs (passes over the training images)"
+    return f"judged after {e.k} of {e.end} epochs (passes over the training examples)"
 
 
 def _evidence(e: Evidence) -> str:
@@ -92,7 +93,8 @@ def _evidence(e: Evidence) -> str:
     left_out = len(e.rated) - drawing.MOST
     note = f" The best {drawing.MOST} are drawn; the table has all." if left_out > 0 else ""
     plain_accuracy = e.metric.name == ACCURACY
-    what = "the share of test images classified correctly" if plain_accuracy else f"the {e.metric.label} on test images"
+    share, other = "the share of test examples classified correctly", f"the {e.metric.label} on test examples"
+    what = share if plain_accuracy else other
     predicted = what.replace("the ", "the predicted ", 1)
     known = ", and the thick bar shows where it really ended" if e.foretold["observed"].notna().any() else ""
     if e.foretold.empty:
@@ -118,7 +120,7 @@ def _evidence(e: Evidence) -> str:
             if e.foretold.empty
             else "2. What the prediction saw",
             drawing.learning_curves(e.learning, kept, styles, e.k, e.end, e.metric),
-            f"{_capital(e.metric.label)} on images kept aside for validation, after each epoch of training"
+            f"{_capital(e.metric.label)} on examples kept aside for validation, after each epoch of training"
             + ("; bands reach from the lowest to the highest seed." if several else ".")
             + unseen,
         ),
@@ -147,7 +149,7 @@ def _all_metrics(e: Evidence) -> str:
         for row in e.metrics.to_dict("records")
     ]
     heads = ["Candidate", *(_capital(metric.label) + ("" if metric.higher_is_better else " ↓") for metric in used)]
-    caption = "Every metric on the test images, in the mean of the seeds"
+    caption = "Every metric on the test examples, in the mean of the seeds"
     lower = any(not metric.higher_is_better for metric in used)
     note = '<p class="muted">↓: lower is better.</p>' if lower else ""
     return f"<h3>By other metrics</h3>{_rows(heads, rows, ' '.join(['l', *'r' * len(used)]), caption)}{note}"
@@ -171,8 +173,8 @@ def _classes(e: Evidence) -> str:
         for name in names
     ]
     told = "" if few else f", of the {_MOST_CLASSES} rarest of {len(counts)} classes"
-    caption = f"{_capital(e.metric.label)} by class on the test images, in the mean of the seeds{told}"
-    heads = ["Class", "Images", *(plain(name, 40) for name in candidates)]
+    caption = f"{_capital(e.metric.label)} by class on the test examples, in the mean of the seeds{told}"
+    heads = ["Class", "Examples", *(plain(name, 40) for name in candidates)]
     return f"<h3>By class</h3>{_rows(heads, rows, ' '.join(['l', 'r', *'r' * len(candidates)]), caption)}"
 
 
@@ -241,6 +243,9 @@ def _appendix(e: Evidence, now: datetime) -> str:
         f"<em>When to trust it:</em> {_prose(explanation(name).trust)}</dd>"
         for name in names
     )
+    if e.metric.name != ACCURACY:
+        also = f"{e.metric.description}. Where accuracy is spoken of below, read it as this."
+        terms = f"<dt>{_safe(_capital(e.metric.label))}</dt><dd>{_safe(also)}</dd>{terms}"
     limits = [
         "Only these candidates were compared, on this dataset, with the training settings recorded in the runs; "
         "another learning rate or more data can change the order.",
@@ -251,8 +256,8 @@ def _appendix(e: Evidence, now: datetime) -> str:
     ]
     if e.settled:
         limits.append(
-            "The candidate that did best on the test images was chosen by them, so its accuracy there flatters it a "
-            "little."
+            f"The candidate that did best on the test examples was chosen by them, so its {e.metric.label} there "
+            "flatters it a little."
         )
     return (
         "<section><h2>Appendix: method and limits</h2><h3>How the ranking was made</h3>"
@@ -260,7 +265,7 @@ def _appendix(e: Evidence, now: datetime) -> str:
         f"or more seeds (random starts). As of epoch {e.k}, the method “{_safe(predictor.label)}” predicts the "
         f"{e.metric.label} at the end of training from epochs 1 to {e.k}. {_safe(_of_method(predictor))} Seeds are "
         "averaged, and how far they disagree widens the interval. "
-        f"{_safe(_of_kinds(e))} {_safe(said_of_past(e.ranking))}</p>"
+        f"{_safe(_of_kinds(e))} {_safe(said_of_limits(e.ranking))} {_safe(said_of_past(e.ranking))}</p>"
         f"{_paragraphs(recommendation.default_and_why(e))}{_methods(e)}"
         f"<h3>Limits</h3>{_list(limits)}<h3>What the numbers mean</h3><dl>{terms}</dl>"
         f"<h3>Where this comes from</h3>{_provenance(e, now)}</section>"
@@ -278,7 +283,7 @@ def _of_method(predictor: Predictor) -> str:
 def _judged(e: Evidence) -> str:
     """What is ranked by."""
     if e.metric.name == ACCURACY:
-        return "the share of images classified correctly"
+        return "the share of examples classified correctly"
     description = e.metric.description
     return f"{e.metric.label} ({description[:1].lower()}{description[1:]})"
 

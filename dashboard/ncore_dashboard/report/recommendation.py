@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ncore.predict import BASELINE, DEFAULT_METHOD, LEVEL, RECOMMENDED, get_predictor
+from ncore.predict.notes import said_of_baselines
 from ncore.scores.metrics import ACCURACY
 from ncore_dashboard.data import same_examples
 from ncore_dashboard.data.clock import saved
@@ -87,9 +88,12 @@ def rivals(e: Evidence) -> list[str]:
 
 
 def firmness(e: Evidence) -> list[str]:
-    """How firm the choice is, once the final accuracies are known."""
-    if not e.settled:
-        return []
+    """How firm the choice is, once the final accuracies are known, and how it stands to a boring baseline."""
+    boring = [said] if (said := said_of_baselines(e.ranking)) else []
+    return [*boring, *(_firmness(e) if e.settled else [])]
+
+
+def _firmness(e: Evidence) -> list[str]:
     near = rivals(e)
     if near:
         return [
@@ -197,8 +201,8 @@ def uncertainty(e: Evidence) -> list[str]:
         top = max(float(values.mean()) for values in e.finals.values())
         half = 1.645 * math.sqrt(top * (1 - top) / e.images)
         said.append(
-            f"The test set has {e.images:,} images, so an accuracy of {percent(top)} measured on it is known to about "
-            f"± {points(half)} (90%), whatever the number of seeds."
+            f"The test set has {e.images:,} examples, so an accuracy of {percent(top)} measured on it is known to "
+            f"about ± {points(half)} (90%), whatever the number of seeds."
         )
     if e.same_examples is not None:
         first, second, found = e.same_examples
@@ -332,10 +336,10 @@ def _separate(e: Evidence, first: str, second: str) -> Option:
 
 
 def _did(e: Evidence, value: float) -> str:
-    """How a candidate did on the test images, as a clause."""
+    """How a candidate did on the test examples, as a clause."""
     if e.metric.name == ACCURACY:
-        return f"it classifies {percent(value)} of the test images correctly"
-    return f"its {e.metric.label} on the test images is {e.value(value)}"
+        return f"it classifies {percent(value)} of the test examples correctly"
+    return f"its {e.metric.label} on the test examples is {e.value(value)}"
 
 
 def _plural(e: Evidence) -> str:

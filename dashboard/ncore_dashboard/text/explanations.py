@@ -47,23 +47,23 @@ EXPLANATIONS: dict[str, Explanation] = {
     "validation_accuracy": Explanation(
         "Validation accuracy",
         "%",
-        "Share of the validation images classified correctly after the last finished epoch.",
+        "Share of the validation examples classified correctly after the last finished epoch.",
         "",
         "higher is better.",
         "Early decisions see only this set, so what was chosen by it looks slightly better here than on test data. "
-        "With n images its standard error is about 50/√n points at most.",
+        "With n examples its standard error is about 50/√n points at most.",
     ),
     "test_accuracy": Explanation(
         "Final accuracy",
         "%",
-        "Share of the test images classified correctly when training has ended: what predictions are judged by.",
+        "Share of the test examples classified correctly when training has ended: what predictions are judged by.",
         "",
         "higher is better.",
         "Known only for finished runs. Differences between candidates that are smaller than those between the seeds of "
         "one candidate say nothing.",
     ),
     "epochs": Explanation(
-        "Epochs", "epochs", "Finished passes over the training images.", "", "more is more costly.", "Exact."
+        "Epochs", "epochs", "Finished passes over the training examples.", "", "more is more costly.", "Exact."
     ),
     "seconds": Explanation(
         "Time",
@@ -122,7 +122,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         "That of a forecast is calibrated on finished runs of other datasets, where a note says nothing else; on data "
         "of another kind it may hold less. What is uncertain for all candidates alike, such as how far curves will "
         "still rise, is part of it, so that intervals can overlap although the order is sure. That of what is measured "
-        "is for the mean, and holds the chance between seeds and in the choice of test images, as far as they are "
+        "is for the mean, and holds the chance between seeds and in the choice of test examples, as far as they are "
         "known. One seed can't tell how seeds differ.",
     ),
     "kind": Explanation(

@@ -188,7 +188,8 @@ class History(Predictor):
                 scale = *moments.scale(values[:, 0], rising), math.hypot(moments.lift_sd, RISE * max(0.0, rising))
             centre, spread, shared = scale
             for curve in last:
-                past = [found for group in moments.past.values() if (found := group.get(curve.candidate)) is not None]
+                model = curve.model or curve.candidate
+                past = [found for group in moments.past.values() if (found := group.get(model)) is not None]
                 mean, variance = moments.final(standings[names.index(curve.candidate)], past if self.past else [])
                 accuracy = float(expit(centre + spread * mean))
                 slope = accuracy * (1 - accuracy)  # of the accuracy in its logit: the delta method

@@ -14,7 +14,7 @@ import torch
 from ncore.errors import InputError
 from ncore.probe.modalities.base import RECORD, Items, Split, TableShape
 
-__all__ = ["MOST_CATEGORIES", "TableInput", "TableItems", "Tables", "preprocessing"]
+__all__ = ["MOST_CATEGORIES", "TableInput", "TableItems", "Tables", "preprocessing", "rows_of"]
 
 MOST_CATEGORIES = 64
 """Of a column, each a number of its own; the rarest beyond these share one."""

@@ -8,7 +8,7 @@ import io
 import os
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ __all__ = [
     "load_parquet",
     "names_in_schema",
     "read_labels",
+    "refuse_detection",
     "root_of",
     "sort_files",
 ]
@@ -229,12 +230,27 @@ def find_column(file: Path, given: str | None, wanted: Sequence[str], what: str)
     except Exception as error:
         raise InputError(f"the file {str(file)!r} cannot be read as Parquet ({first_line(error)}).") from error
     found = [name for name in ([given] if given else wanted) if name in names]
+    if not found and what == "label":
+        refuse_detection(names, f"the file {str(file)!r}")
     if not found:
         raise InputError(f"the file {str(file)!r} has the columns {', '.join(names)}: name the one of the {what}s with "
                          f"`{what}_column`.")  # fmt: skip
     return found[0]
 
 
+def refuse_detection(columns: Iterable[str], what: str) -> None:
+    """Refuse what has boxes and no labels.
+
+    Raises:
+        InputError: Names the column.
+    """
+    for column in columns:
+        if column.casefold() in _BOXES:
+            raise InputError(f"{what} has {column!r} and no labels, as detection has, which is not supported: one "
+                             "class an example was expected.")  # fmt: skip
+
+
+_BOXES = ("objects", "bbox", "bboxes", "boxes", "annotations", "segmentation", "mask")
 IMAGE_COLUMNS = ("image", "img", "pixel_values", "picture")
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
 

@@ -20,6 +20,7 @@ from ncore.probe.modalities.base import Items
 from ncore.probe.modalities.texts import TextItems
 from ncore.probe.sources._offline import fetching, hub, require
 from ncore.probe.sources._trust import without_remote_code
+from ncore.probe.sources.data_files import refuse_detection
 from ncore.probe.sources.data_tables import texts_of
 from ncore.probe.sources.pools import Pool, Raw, by_split, digest, numbered
 from ncore.probe.sources.split_rules import plain_values
@@ -107,9 +108,6 @@ def load_hf(name: str, spec: DatasetSpec) -> Raw:
         beside = {role: _column(table, column, what) for role, column in spec.columns.items()}
         if spec.id_column:
             beside["id"] = _column(table, spec.id_column, what)
-        if isinstance(getattr(feature, "dtype", None), str) and "float" in feature.dtype:
-            raise InputError(f"{what}: the column {label!r} holds fractions, but regression is not supported: one "
-                             "class an example was expected.")  # fmt: skip
         pools[split] = Pool(np.asarray(table[label][:]), items, beside)
     pools, names = numbered(pools, class_names, what)
     rows = [f"{split}:{len(pool.labels)}" for split, pool in pools.items()]
@@ -144,6 +142,8 @@ def find_feature(table: Any, given: str | None, kinds: tuple[type, ...], what: s
     found = [key for key in found if key in features]
     if len(found) != 1:
         found = [key for key in (given, what) if key in features]
+    if not found and what == "label":
+        refuse_detection(features, name)
     if not found:
         raise InputError(f"{name} has the columns {', '.join(features)}: name the one of the {what}s with "
                          f"`{what}_column`.")  # fmt: skip

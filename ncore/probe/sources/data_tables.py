@@ -13,7 +13,7 @@ from ncore.probe._choices import unknown
 from ncore.probe.modalities.names import NameItems
 from ncore.probe.modalities.tables import TableItems
 from ncore.probe.modalities.texts import TextItems
-from ncore.probe.sources.pools import Pool, Raw, numbered
+from ncore.probe.sources.pools import Pool, Raw, numbered, refuse_other_tasks
 from ncore.probe.sources.split_rules import plain_values
 from ncore.probe.sources.table_files import read_sets
 
@@ -185,9 +185,7 @@ def _labels(column: pd.Series, name: str, what: str) -> np.ndarray:
     Raises:
         InputError: One is missing, or these are no classes: numbers to be predicted, or several labels a row.
     """
-    if column.map(lambda value: isinstance(value, list | tuple | np.ndarray)).any():
-        raise InputError(f"{what}: the column {name!r} holds several labels a row, but multi-label tasks are not "
-                         "supported: one class a row was expected.")  # fmt: skip
+    refuse_other_tasks(column.to_numpy(), f"{what}: the labels in {name!r}")
     if missing := int(column.isna().sum() + (column.astype(str).str.strip() == "").sum()):
         raise InputError(f"{what} has {missing} rows without a label in {name!r}: leave them out.")
     if pd.api.types.is_bool_dtype(column):
@@ -197,9 +195,7 @@ def _labels(column: pd.Series, name: str, what: str) -> np.ndarray:
         if not texts.map(_is_number).all():
             return texts.to_numpy(object)
         column = pd.to_numeric(texts)  # in a file that was read as text
-    if not (np.isfinite(column) & (column == np.floor(column))).all():
-        raise InputError(f"{what}: the column {name!r} holds numbers such as {column.iloc[0]:g}, but regression is not "
-                         "supported: one class a row was expected.")  # fmt: skip
+    refuse_other_tasks(column.to_numpy(), f"{what}: the labels in {name!r}")
     values = column.nunique()
     if values > max(_FEW_CLASSES, MANY_CLASSES * len(column)):
         raise InputError(f"{what}: the column {name!r} holds {values} different numbers in {len(column)} rows, as "

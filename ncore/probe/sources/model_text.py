@@ -24,7 +24,7 @@ from ncore.probe.sources.models import Loaded, Request
 if TYPE_CHECKING:
     from ncore.probe.sources.candidate_spec import CandidateSpec
 
-__all__ = ["MOST_TOKENS", "Encoder", "load"]
+__all__ = ["MOST_TOKENS", "Encoder", "load", "pooled"]
 
 MOST_TOKENS = 512
 """Of a text, where neither the recipe nor the model says less."""
@@ -144,7 +144,7 @@ def _from_transformers(spec: CandidateSpec, name: str) -> Loaded:
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(where, trust_remote_code=False, **place)
         except (OSError, ValueError, ImportError) as error:
-            if own_code_needed(error):
+            if _own_code_needed(error):
                 raise
             raise InputError(
                 f"{label} comes without a tokenizer that can be read ({first_line(error)}): put its files beside it."
@@ -172,7 +172,7 @@ def _from_transformers(spec: CandidateSpec, name: str) -> Loaded:
     return Loaded(Encoder(model, pooling, spec.layers or "last", padding, pairs), warnings=warnings, takes=takes)
 
 
-def own_code_needed(error: BaseException) -> bool:
+def _own_code_needed(error: BaseException) -> bool:
     """Whether transformers says that it would run code that came with a download."""
     return "trust_remote_code" in str(error)
 

@@ -23,6 +23,7 @@ __all__ = [
     "by_split",
     "digest",
     "numbered",
+    "refuse_other_tasks",
     "stamp_of",
 ]
 
@@ -89,6 +90,7 @@ def numbered(
     pools = {split: replace(pool, labels=_plain(pool.labels, f"{what}: {split}")) for split, pool in pools.items()}
     for split, pool in pools.items():
         kind = pool.labels.dtype.kind
+        refuse_other_tasks(pool.labels, f"{what}: the labels of {split}")
         if pool.labels.ndim != 1 or kind not in "iubUTS":
             raise InputError(
                 f"{what}: the labels of {split} are {pool.labels.dtype} of shape {pool.labels.shape}, but one whole "
@@ -144,6 +146,28 @@ def _plain(labels: np.ndarray, what: str) -> np.ndarray:
         if empty := int((labels == "").sum()):
             raise InputError(f"{what} has {empty} examples whose label is empty: name their class, or leave them out.")
     return labels
+
+
+def refuse_other_tasks(labels: np.ndarray, what: str) -> None:
+    """Refuse what is to be learned if it is no class of each example.
+
+    Args:
+        labels: In whatever array they came.
+        what: They are called in the message.
+
+    Raises:
+        InputError: Several labels an example, objects within it, or numbers to be predicted.
+    """
+    first = labels.reshape(-1)[0] if labels.size else None
+    if isinstance(first, dict):
+        raise InputError(f"{what} hold objects, as detection has them, which is not supported: one class an example "
+                         "was expected.")  # fmt: skip
+    if (labels.ndim > 1 and labels.shape[1] > 1) or isinstance(first, list | tuple | np.ndarray):
+        raise InputError(f"{what} are several an example, but multi-label tasks are not supported: one class an "
+                         "example was expected.")  # fmt: skip
+    if labels.dtype.kind == "f" and labels.size and not (labels == np.floor(labels)).all():
+        raise InputError(f"{what} are numbers such as {first:g}, but regression is not supported: one class an example "
+                         "was expected.")  # fmt: skip
 
 
 def by_split(names: Sequence[str], what: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ncore.scores.metrics.predictions import FloatArray, Predictions
+from ncore.scores.metrics.predictions import FloatArray, IntArray, Predictions
 
 __all__ = [
     "BINS",
@@ -17,6 +17,7 @@ __all__ = [
     "log_loss",
     "log_loss_by_class",
     "macro",
+    "order_of",
     "recall_by_class",
     "top_5",
     "top_5_by_class",
@@ -51,25 +52,41 @@ def f1_by_class(p: Predictions) -> FloatArray:
 
 
 def auroc_by_class(p: Predictions) -> FloatArray:
-    """Area under the ROC curve of each class against the rest, by the ranks of its probabilities (Mann-Whitney U)."""
-    from scipy.stats import rankdata
-
-    scores, mine = _scores(p), _one_hot(p)
-    of, rest = mine.sum(0), (~mine).sum(0)
-    ranks = np.where(mine, rankdata(scores, axis=0), 0).sum(0)
-    return _quotient(ranks - of * (of + 1) / 2, of * rest)
+    """Area under the ROC curve of each class against the rest: the share of pairs in order, ties by half."""
+    mine, rest = _at_thresholds(p)
+    below = rest.sum(1, keepdims=True) - np.cumsum(rest, 1)
+    return _quotient((mine * (below + rest / 2)).sum(1), mine.sum(1) * rest.sum(1))
 
 
 def average_precision_by_class(p: Predictions) -> FloatArray:
-    """Sum over thresholds of (R_n - R_n-1) P_n, each class against the rest; equal probabilities are one threshold."""
-    scores, mine = _scores(p), _one_hot(p)
-    order = np.argsort(-scores, axis=0, kind="stable")
-    hits, ranked = np.take_along_axis(mine, order, 0), np.take_along_axis(scores, order, 0)
-    at = np.arange(len(p))[:, None]
-    last = np.vstack([ranked[1:] != ranked[:-1], np.ones((1, p.classes), bool)])
-    end = np.minimum.accumulate(np.where(last, at, len(p))[::-1], 0)[::-1]  # of the threshold that each row is in
-    precision = np.take_along_axis(np.cumsum(hits, 0) / (at + 1), end, 0)
-    return _quotient(np.where(hits, precision, 0).sum(0), mine.sum(0))
+    """Sum over thresholds of (R_n - R_n-1) P_n, of each class against the rest; equal probabilities are one of them."""
+    mine, rest = _at_thresholds(p)
+    right = np.cumsum(mine, 1)
+    precision = right / np.maximum(right + np.cumsum(rest, 1), 1)
+    return _quotient((mine * precision).sum(1), mine.sum(1))
+
+
+def order_of(probabilities: np.ndarray) -> IntArray:
+    """Places of the probabilities among those of their class, from 0, equal ones alike: all that areas depend on."""
+    from scipy.stats import rankdata
+
+    if probabilities.dtype.kind == "i":
+        return probabilities
+    places: IntArray = rankdata(probabilities, method="dense", axis=0).astype(np.int64) - 1
+    return places
+
+
+def _at_thresholds(p: Predictions) -> tuple[FloatArray, FloatArray]:
+    """Examples of each class, and of the rest, at each of its probabilities, highest first; shape (K, thresholds)."""
+    assert p.probabilities is not None
+    places = order_of(p.probabilities)
+    count = int(places.max()) + 1
+    cells = (places + count * np.arange(p.classes)).ravel()
+    mine, both = (
+        np.bincount(cells, weights, count * p.classes).astype(np.float64).reshape(p.classes, count)[:, ::-1]
+        for weights in (_one_hot(p).ravel(), None)
+    )
+    return mine, both - mine
 
 
 def log_loss(p: Predictions) -> float:
@@ -122,11 +139,6 @@ def _quotient(over: np.ndarray, under: np.ndarray) -> FloatArray:
 
 def _one_hot(p: Predictions) -> np.ndarray:
     return p.labels[:, None] == np.arange(p.classes)
-
-
-def _scores(p: Predictions) -> FloatArray:
-    assert p.probabilities is not None
-    return p.probabilities
 
 
 def _logs(p: Predictions) -> FloatArray:

@@ -6,15 +6,17 @@ they differ decide (McNemar's test, exact), and resamples take the same examples
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
 from ncore.errors import InputError
 from ncore.scores.metrics.predictions import Predictions
 from ncore.scores.metrics.registry import Metric
-from ncore.scores.metrics.resampling import resampled_rows, resamples_of
+from ncore.scores.metrics.resampling import grain, reduced, resampled_rows, resamples_of
 
 __all__ = ["McNemar", "Paired", "mcnemar", "paired"]
 
@@ -93,6 +95,9 @@ def paired(
 ) -> Paired:
     """The paired bootstrap of a metric's difference, over examples; the trainings are taken as they are.
 
+    Its interval is widened by what one example of the rarest class would change in each (see ``grain``): so with few
+    examples on which they differ it leaves out 0 about where McNemar's exact test does.
+
     Args:
         metric: Any.
         first: Of one candidate, one a training.
@@ -109,10 +114,10 @@ def paired(
     if lacking := next(filter(None, (metric.lacks(one) for one in everyone)), ""):
         raise InputError(f"The metric {metric.name!r} needs {lacking}, which was not recorded: compare by another one.")
 
+    sides = [[reduced(metric, one) for one in side] for side in (first, second)]
+
     def difference(rows: np.ndarray | None) -> float:
-        means = [
-            np.mean([metric.value(one if rows is None else one.take(rows)) for one in side]) for side in (first, second)
-        ]
+        means = [np.mean([metric.value(one if rows is None else one.take(rows)) for one in side]) for side in sides]
         return float(means[0] - means[1])
 
     count = resamples_of(metric, everyone[0], resamples, 200)
@@ -120,10 +125,18 @@ def paired(
     drawn = drawn[~np.isnan(drawn)]
     tail = (1 - level) / 2
     lower, upper = np.quantile(drawn, [tail, 1 - tail]) if drawn.size else (np.nan, np.nan)
+    middle, least = difference(None), math.hypot(*(max(grain(metric, one) for one in side) for side in (first, second)))
+    spread = float(drawn.std()) if drawn.size else 0.0
+    if spread > 0:
+        wider = math.hypot(spread, least) / spread
+        lower, upper = middle + wider * (lower - middle), middle + wider * (upper - middle)
+    else:
+        half = NormalDist().inv_cdf(1 - tail) * least
+        lower, upper = middle - half, middle + half
     ahead = drawn > 0 if metric.higher_is_better else drawn < 0
     share = float((ahead + 0.5 * (drawn == 0)).mean()) if drawn.size else float("nan")
     sizes = (len(first), len(second))
-    return Paired(difference(None), float(lower), float(upper), level, share, len(everyone[0]), sizes)
+    return Paired(middle, float(lower), float(upper), level, share, len(everyone[0]), sizes)
 
 
 def _check(predictions: Sequence[Predictions]) -> None:

@@ -59,7 +59,7 @@ def predicted_against_observed(table: pd.DataFrame, method: str, dark: bool = Fa
 def two_measurements(
     first: float, second: float, images: int, spread: tuple[float, float], dark: bool = False
 ) -> go.Figure:
-    """What a test of so many images would say of two candidates: two bells.
+    """What a test of so many examples would say of two candidates: two bells.
 
     Args:
         first, second: True accuracies, fractions.

@@ -116,8 +116,8 @@ def _mislead() -> Question:
         right,
         f"It is off by {100 * (said - came):+.1f} points; reading the last accuracy is off by "
         f"{100 * (last - came):+.1f}. The line is continued far beyond what it was fitted to, and nothing makes the "
-        "rest of training follow it: errors on the [[probe]] also vanish when a network learns its training images by "
-        "heart, which is [[overfitting]].",
+        "rest of training follow it: errors on the [[probe]] also vanish when a network learns its training examples "
+        "by heart, which is [[overfitting]].",
     )
 
 

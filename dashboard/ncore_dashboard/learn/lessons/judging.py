@@ -43,7 +43,7 @@ METHODS = (BASELINE, "mean", "capacitance-relative")
 
 
 def chance_of_right_order(images: int) -> float:
-    """That a test of so many images puts two candidates of accuracies A and B in their order (normal, independent)."""
+    """That a test of so many examples puts candidates of accuracies A and B in their order (normal, independent)."""
     error = math.sqrt((A * (1 - A) + B * (1 - B)) / images)
     return NormalDist().cdf((B - A) / error)
 
@@ -56,21 +56,21 @@ def _noise() -> Question:
     ui.chart(
         figures.two_measurements(A, B, images, (0.82, 0.98), ui.is_dark()),
         "lesson-noise",
-        f"What tests of {images} images would say of two candidates of true accuracies {100 * A:.0f} and "
+        f"What tests of {images} examples would say of two candidates of true accuracies {100 * A:.0f} and "
         f"{100 * B:.0f} per cent: bells with a standard error of {100 * error:.1f} points.",
         pd.DataFrame({"candidate": ["A", "B"], "accuracy": [A, B], "images": images}),
     )
     st.markdown(
-        f"With **{images:,}** images the standard error is $\\sqrt{{p(1-p)/n}}$ = **{100 * error:.2f} points**, and B "
-        f"is measured as better in **{100 * chance:.0f}%** of all tests."
+        f"With **{images:,}** examples the standard error is $\\sqrt{{p(1-p)/n}}$ = **{100 * error:.2f} points**, and "
+        f"B is measured as better in **{100 * chance:.0f}%** of all tests."
     )
     needed = next(count for count in IMAGES if chance_of_right_order(count) >= 0.95)
     options = tuple(sorted({500, needed, IMAGES[-1]}))
     return Question(
-        "How many test images does it take to see a difference of 1 point in 95% of all tests?",
+        "How many test examples does it take to see a difference of 1 point in 95% of all tests?",
         tuple(f"about {count:,}" for count in options),
         options.index(needed),
-        f"The bells part slowly: four times the images halve their width. With {needed:,} images B is ahead in "
+        f"The bells part slowly: four times the examples halve their width. With {needed:,} examples B is ahead in "
         f"{100 * chance_of_right_order(needed):.0f}% of tests. No ranking can be better than what it is compared with: "
         "that is the ceiling by [[noise]].",
     )
@@ -164,7 +164,7 @@ LESSON = Lesson(
         Screen(
             "What is compared with is noisy, too",
             f"Candidate B is truly better: {100 * B:.0f}% against {100 * A:.0f}%. Both are tested on the same "
-            "number of images, drawn anew for each test. Change the number.",
+            "number of examples, drawn anew for each test. Change the number.",
             _noise,
         ),
         Screen(
