@@ -40,16 +40,24 @@ class TextPreprocessing:
     varying: ClassVar[tuple[int, ...]] = (2,)
 
     def __init__(self, test: Split, takes: TextInput, spec: CandidateSpec) -> None:
-        if spec.kind != "hf":
+        if spec.kind not in ("hf", "builtin"):
             raise InputError(
                 f"The tokenizer of {spec.name} is a function, which cannot be written for others: choose a candidate "
-                "with `hf:`, whose tokenizer is in files."
+                "with `hf:`, whose tokenizer is in files, or a built-in one."
             )
         self._test, self._takes, self._spec = test, takes, spec
         self.labels: np.ndarray = test.labels
 
     def write(self, folder: Path) -> None:
-        """Write the folder ``tokenizer``, and ``preprocessing.json``."""
+        """Write the folder ``tokenizer`` of one that is in files, and ``preprocessing.json``."""
+        found = {"tokens": self._takes.most}
+        if self._spec.kind == "builtin":
+            found["hashed_words"] = self._takes.vocabulary
+        else:
+            self._write_tokenizer(folder)
+        (folder / "preprocessing.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+    def _write_tokenizer(self, folder: Path) -> None:
         from transformers import AutoTokenizer
 
         where = str(Path(self._spec.source.partition(":")[2]).expanduser())
@@ -59,8 +67,6 @@ class TextPreprocessing:
         content = json.loads(about.read_text(encoding="utf-8"))
         content.pop("name_or_path", None)  # where it was on this machine
         about.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        found = {"tokens": self._takes.most}
-        (folder / "preprocessing.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
     def inputs(self, rows: Sequence[int]) -> tuple[Tensor, ...]:
         """Tokens (N, C, L)."""

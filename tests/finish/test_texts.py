@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from ncore.finish import finish
 from ncore.probe.datasets import load_dataset
@@ -33,7 +34,8 @@ def encoder(folder):
     return f"hf:{folder}"
 
 
-def test_texts_from_a_sweep_to_a_process_without_ncore(tmp_path):
+@pytest.mark.parametrize("kind", ["encoder", "words"])
+def test_texts_from_a_sweep_to_a_process_without_ncore(tmp_path, kind):
     random = np.random.default_rng(0)
     rows = [
         {"text": " ".join(random.permutation([*random.choice(FILLERS, random.integers(1, 14)), random.choice(own)])),
@@ -43,7 +45,7 @@ def test_texts_from_a_sweep_to_a_process_without_ncore(tmp_path):
     pd.DataFrame(rows).drop_duplicates("text").to_csv(tmp_path / "pets.csv", index=False)
     recipe = Recipe.parse(
         {
-            "candidates": [{"source": encoder(tmp_path / "bert"), "name": "bert"}],
+            "candidates": [{"source": encoder(tmp_path / "bert") if kind == "encoder" else "words", "name": "bert"}],
             "datasets": [{"source": "text:pets.csv", "name": "pets"}],
             "training": {"mode": "all", "epochs": 2, "threads": 1},
             "recording": {"trajectories_every": 0, "line_graph_every": 0},

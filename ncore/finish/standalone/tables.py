@@ -36,8 +36,9 @@ class Preprocessing:
         plain, gaps, categories = [], [], []
         for about in self.settings["numbers"]:
             value = row.get(about["column"])
-            missing = value is None or not math.isfinite(float(value))
-            plain.append(((about["missing"] if missing else float(value)) - about["mean"]) / about["scale"])
+            number = math.nan if value is None else float(value)
+            missing = not math.isfinite(number)
+            plain.append(((about["missing"] if missing else number) - about["mean"]) / about["scale"])
             if "gap" in about:
                 gaps.append((float(missing) - about["gap"]["mean"]) / about["gap"]["scale"])
         for about in self.settings["categories"]:
