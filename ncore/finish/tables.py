@@ -39,7 +39,7 @@ class TablePreprocessing:
 
     def write(self, folder: Path) -> None:
         """Write ``preprocessing.json``."""
-        (folder / "preprocessing.json").write_text(json.dumps(learned(self._transform), indent=1) + "\n", "utf-8")
+        (folder / "preprocessing.json").write_text(json.dumps(_learned(self._transform), indent=1) + "\n", "utf-8")
 
     def inputs(self, rows: Sequence[int]) -> tuple[Tensor, ...]:
         """Numbers (N, F)."""
@@ -54,7 +54,7 @@ class TablePreprocessing:
         ]
 
 
-def learned(transform: Any) -> dict[str, Any]:
+def _learned(transform: Any) -> dict[str, Any]:
     """What a fitted ``ncore.probe.modalities.tables.preprocessing`` does, as JSON."""
     found: dict[str, Any] = {"numbers": [], "categories": []}
     for kind, fitted, columns in transform.transformers_:
