@@ -11,6 +11,7 @@ import pandas as pd
 from ncore._validation import shown
 from ncore.errors import InputError, NcoreError
 from ncore.predict.curves import read_curve
+from ncore.predict.ranking import rank
 from ncore.predict.variants import told_apart
 from ncore.probe.candidates import CandidateSpec
 from ncore.probe.datasets import DatasetSpec
@@ -83,9 +84,12 @@ def choose(
                 f"{candidate} has runs with several values of {column}, {_listed(found)}: say which with --{column}."
             )
     variants = sorted({name for name, _ in named})
+    name = candidate if candidate in variants else variants[0]
     if len(variants) > 1 and candidate not in variants:
-        raise InputError(f"{candidate} has runs that are ranked apart, as {_listed(variants)}: name one of these.")
-    rows = [row for name, row in named if len(variants) == 1 or name == candidate]
+        name = _best_variant(store, candidate, named[0][1])
+        if name not in variants:
+            raise InputError(f"{candidate} has runs that are ranked apart, as {_listed(variants)}: name one of these.")
+    rows = [row for own, row in named if own == name]
     if seed is not None:
         seeds = sorted({int(row["seed"]) for row in rows})
         rows = [row for row in rows if row["seed"] == seed]
@@ -98,7 +102,17 @@ def choose(
             "`ncore sweep RECIPE --retry-failed` before one is finished."
         )
     best = min(able, key=_order)
-    return Choice(best, store.run(best["run"]).manifest, variants[0] if len(variants) == 1 else candidate, len(rows))
+    return Choice(best, store.run(best["run"]).manifest, name, len(rows))
+
+
+def _best_variant(store: Store, candidate: str, row: dict[str, Any]) -> str:
+    """The variant that the ranking judges a candidate by; empty if it doesn't."""
+    try:
+        ranking = rank(store, dataset=str(row["dataset"]), mode=str(row["mode"]))
+    except InputError:
+        return ""
+    chosen = ranking.attrs.get("variants", {}).get(candidate)
+    return "" if chosen is None else str(chosen.variant)
 
 
 def _as_ranked(store: Store, runs: pd.DataFrame, candidate: str) -> list[tuple[dict[str, Any], str]]:

@@ -95,7 +95,7 @@ def test_a_predictor_never_sees_the_truth(make_curve):
     table = rank_curves([make_curve([0.5, 0.6, 0.7], observed=0.9)], epochs=2, method=Spy())
     assert table["warning"].tolist() == ["seen"]
     told = {"method": "spy", "label": "spy", "epochs": 2, "level": 0.9, "metric": "accuracy", "own": {"a": 0.1}}
-    assert table.attrs == told
+    assert table.attrs == told | {"baselines": {}}
 
 
 def test_seeds_are_combined(make_curve):

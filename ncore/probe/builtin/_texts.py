@@ -24,7 +24,7 @@ class HashedWords:
 
     Example:
         >>> HashedWords(1000)(["To be, or not to be"])
-        [[688, 303, 384, 487, 655, 688, 303]]
+        [[756, 925, 878, 439, 293, 756, 925]]
     """
 
     def __init__(self, vocabulary: int) -> None:
