@@ -116,10 +116,10 @@ def child(folder: Path, epochs: int) -> None:
     print(f"{len(train)} pictures: looked at in {looked - began:.0f} s, decoded to disk in {decoded - looked:.0f} s")
     examples = Examples(inputs, torch.from_numpy(train.labels), backbone.input.prepare)
     settings = TrainingSettings(mode="all", batch_size=BATCH, epochs=epochs)
-    trainer = Trainer(
-        ProbedModel(backbone.module, NCPUnit(backbone.feature_dim, CLASSES), "all"), examples, settings, 0
-    )
-    plain = nn.Sequential(load_candidate("lenet", shape=data.shape).module, NCPUnit(backbone.feature_dim, CLASSES))
+    unit = NCPUnit(backbone.feature_dim, CLASSES).to(device)
+    trainer = Trainer(ProbedModel(backbone.module, unit, "all"), examples, settings, 0)
+    other = load_candidate(network, shape=data.shape, device=device)
+    plain = nn.Sequential(other.module, NCPUnit(other.feature_dim, CLASSES).to(device))
     optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-3, fused=True)
     loader = DataLoader(
         Decoded(train, backbone.input), BATCH, shuffle=True, num_workers=len(os.sched_getaffinity(0)),
