@@ -216,8 +216,10 @@ def _ranking(store: Store, choice: Choice, home: str) -> tuple[pd.DataFrame | No
     except NcoreError as error:
         return None, [f"Its candidates could not be ranked: {error}"]
     table["warning"] = [_elsewhere(text, home) for text in table["warning"]]
-    first, known = str(table.iloc[0]["candidate"]), set(table["candidate"])
-    return table, [f"{first} ranks before it, as of now."] if choice.name != first and choice.name in known else []
+    own = table[table["candidate"].isin([choice.name, choice.manifest.candidate])]
+    first = table.iloc[0]
+    behind = len(own) and own["rank"].iloc[0] > first["rank"]
+    return table, [f"{first['candidate']} ranks before it, as of now."] if behind else []
 
 
 def _elsewhere(text: str, home: str) -> str:

@@ -1,4 +1,4 @@
-"""Reading what a recipe names, and words for names that do not exist."""
+"""Reading what a recipe names, and words for what goes wrong with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from ncore._validation import refused
 from ncore.errors import InputError
 
-__all__ = ["read_spec", "unknown"]
+__all__ = ["first_line", "read_spec", "unknown"]
 
 _Spec = TypeVar("_Spec", bound=BaseModel)
 
@@ -46,3 +46,9 @@ def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
         return InputError(f"{name!r} is not {what}: did you mean {' or '.join(close)}?")
     shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
     return InputError(f"{name!r} is not {what}: choose from {shown}.")
+
+
+def first_line(error: BaseException, limit: int = 200) -> str:
+    """The first line of an error's message, without its final stop."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:limit].rstrip(". ")

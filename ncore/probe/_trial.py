@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from ncore.errors import InputError
+from ncore.probe._choices import first_line
 from ncore.probe.modalities.base import Input
-from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.models import Removed
 
 __all__ = ["check_removed", "classes_as_features", "probe"]

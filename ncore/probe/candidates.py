@@ -30,6 +30,7 @@ from torch import nn
 
 from ncore.errors import InputError
 from ncore.probe import builtin
+from ncore.probe._choices import first_line
 from ncore.probe._trial import check_removed, classes_as_features, probe
 from ncore.probe.images import ImageShape, InputSpec
 from ncore.probe.modalities.base import Input, NameShape, Shape, TableShape, TextShape
@@ -42,7 +43,6 @@ from ncore.probe.sources import (
     model_timm,
     model_torchvision,
 )
-from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.candidate_spec import CandidateSpec, Factory, split_source
 from ncore.probe.sources.models import Features, Loaded, Request, remover
 from ncore.probe.sources.weights import load_exactly
@@ -187,6 +187,7 @@ def construct(spec: CandidateSpec, shape: Shape) -> Loaded:
     Raises:
         InputError: The candidate takes other examples than the dataset has, among others.
     """
+    _refuse_unused(spec, shape)
     if spec.kind == "baseline":
         raise InputError(f"{spec.name} is no network: it is fitted by a sweep, beside those.")
     if spec.kind == "embeddings":
@@ -207,6 +208,27 @@ def construct(spec: CandidateSpec, shape: Shape) -> Loaded:
     download = spec.pretrained and spec.weights is None and spec.kind != "file"
     request = Request(name, f"{kind}:{name}", spec.kwargs, download, spec.input_size, image)
     return LOADERS[kind](request)
+
+
+_OF_PICTURES = ("channels", "input_size", "mean", "std", "interpolation", "order", "crop_pct", "crop_mode", "layout")
+_OF_TEXTS = ("pooling", "layers", "max_length")
+
+
+def _refuse_unused(spec: CandidateSpec, shape: Shape) -> None:
+    """Refuse settings that say how other examples are fed than those that there are.
+
+    Raises:
+        InputError: Names the first.
+    """
+    pictures, texts = isinstance(shape, ImageShape), isinstance(shape, TextShape)
+    plain = spec.kind in ("embeddings", "baseline")
+    unused = [*(() if pictures and not plain else _OF_PICTURES), *(() if texts and not plain else _OF_TEXTS)]
+    if texts and spec.kind != "hf":
+        unused += ["pooling", "layers"]
+    for name in unused:
+        if getattr(spec, name) is not None:
+            what = "it" if plain else "texts" if texts else "pictures" if pictures else "rows"
+            raise InputError(f"`{name}` of {spec.name} says nothing of {what}: leave it out.")
 
 
 def _pictures(spec: CandidateSpec, shape: Shape | None) -> ImageShape:

@@ -24,9 +24,11 @@ from ncore.probe.rates import with_rates
 from ncore.probe.rows_on_disk import beside, default
 from ncore.probe.session import About, Ready, Session
 from ncore.probe.settings import RecordingSettings, Settings, TrainingSettings, identity_of, read_settings
+from ncore.probe.sources.pools import digest
 from ncore.store.limits import Limits
 
 if TYPE_CHECKING:
+    from ncore.probe.candidates import Backbone
     from ncore.store import Store
     from ncore.store.manifest import Manifest
 
@@ -252,7 +254,7 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec, place: Pa
         return Ready(partial(leave_out, run=job.new_run, costs=costs(), over=over), data)
     if settings.mode == "unit":
         test = examples["test"]
-        kind = f"features {weights} {_made_by(candidate)} {device.type} torch {torch.__version__}"
+        kind = f"features {weights} {_made_by(candidate, backbone, device)}"
         keep = {
             name: None
             if fits_in_memory(len(split), (backbone.feature_dim,), "f4")
@@ -304,9 +306,18 @@ def _prepare(job: Job, candidate: CandidateSpec, dataset: DatasetSpec, place: Pa
     return Session(train, data, whole, backbone, about, others)
 
 
-def _made_by(candidate: CandidateSpec) -> str:
-    """What of a candidate decides, with its weights, which features it gives."""
-    return candidate.model_dump_json(exclude={"name", "training"})
+def _made_by(candidate: CandidateSpec, backbone: Backbone, device: Any) -> str:
+    """What decides, with its weights, which features a candidate gives: its settings, its code and its library.
+
+    Code is told by what it makes of two examples of noise; where that differs in the last digits, features are made
+    again.
+    """
+    import torch
+
+    with torch.no_grad():
+        tried = backbone.module(backbone.input.trial().to(device)).float().cpu()
+    settings = candidate.model_dump_json(exclude={"name", "training"})
+    return f"{settings} {device.type} {digest(tried.numpy().round(3).tobytes())}"
 
 
 def _examples(split: Any, takes: Any) -> Any:

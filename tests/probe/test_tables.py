@@ -13,7 +13,7 @@ from ncore.probe._weights import weights_digest
 from ncore.probe.candidates import load_candidate
 from ncore.probe.datasets import load_dataset
 from ncore.probe.job import Job
-from ncore.probe.modalities.base import ImageShape, NameShape, TableShape
+from ncore.probe.modalities.base import ImageShape, NameShape, TableShape, TextShape
 from ncore.probe.modalities.tables import TableInput, rows_of
 from ncore.probe.settings import RecordingSettings, TrainingSettings, UnitSettings
 from ncore.probe.sources.candidate_spec import CandidateSpec
@@ -239,3 +239,34 @@ def test_pictures_are_not_rows(source):
     with pytest.raises(InputError, match="pictures were expected, but train holds rows"):
         split.tensor(backbone.input)
     assert torch.is_tensor(backbone.input.trial())
+
+
+@pytest.mark.parametrize("gap", ["NA", "None", "null", "nan"])
+def test_a_word_for_a_gap_is_a_category_where_others_are_words(tmp_path, gap):
+    frame = table().drop(columns="height")
+    frame["colour"] = frame["colour"].fillna(gap)
+    frame["label"] = frame["label"].replace("no", gap)
+    frame["width"] = frame["width"].astype(str).where(frame.index > 9, gap)  # and a gap among numbers
+    path = written(frame, tmp_path / "rows.csv")
+    data = load_dataset({"source": f"table:{path}", "id_column": "id"})
+    assert set(data.class_names) == {gap, "yes"}
+    seen = pd.concat([rows_of(split) for split in data.splits.values()])
+    assert set(seen["colour"]) == {"red", "blue", "green", gap}
+    assert seen["width"].isna().sum() == 10
+
+
+@pytest.mark.parametrize(
+    ("shape", "source", "unused"),
+    [
+        (TableShape(4), "dense", {"input_size": 32}),
+        (TableShape(4), "dense", {"pooling": "cls"}),
+        (TextShape(), "words", {"mean": [0.5]}),
+        (TextShape(), "words", {"layers": "mean"}),
+        (ImageShape(3, 32), "lenet", {"max_length": 20}),
+        (ImageShape(3, 32), "embeddings:nowhere.npz", {"crop_pct": 0.9}),
+    ],
+)
+def test_settings_of_other_examples_are_refused(shape, source, unused):
+    (name,) = unused
+    with pytest.raises(InputError, match=f"`{name}` of .* says nothing of"):
+        load_candidate({"source": source, **unused}, shape=shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -160,8 +161,6 @@ def test_an_encoder_gives_what_transformers_gives(transformers, encoder, spec, p
 
 
 def test_pooling_follows_what_lies_beside_the_model(encoder, spec, tmp_path):
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(encoder, copy)
     data = load_dataset(spec, train=20)
@@ -171,6 +170,21 @@ def test_pooling_follows_what_lies_beside_the_model(encoder, spec, tmp_path):
     backbone, ours = features(copy, data)
     assert torch.equal(ours, features(encoder, data, pooling="cls", max_length=9)[1])
     assert backbone.input.summary["tokens"] == 9
+
+
+@pytest.mark.parametrize(
+    "written",
+    [{"pooling_mode_mean_tokens": True, "pooling_mode_max_tokens": True}, {"pooling_mode_weightedmean_tokens": True}],
+)
+def test_a_pooling_that_is_not_followed_is_said(encoder, spec, tmp_path, written):
+    copy = tmp_path / "copy"
+    shutil.copytree(encoder, copy)
+    (copy / "1_Pooling").mkdir()
+    (copy / "1_Pooling" / "config.json").write_text(json.dumps(written))
+    data = load_dataset(spec, train=20)
+    backbone, ours = features(copy, data)
+    assert torch.equal(ours, features(encoder, data, pooling="mean")[1])
+    assert [next(iter(written)) in said and "is not followed" in said for said in backbone.warnings] == [True]
 
 
 def test_texts_that_are_cut_are_counted_and_said(encoder, spec):

@@ -80,7 +80,7 @@ def main() -> None:
     with st.sidebar:
         gate.who()
         zoom.remember_views()  # before the page, so that it listens when the first chart can be zoomed
-    with turn:
+    with turn():
         ui.guarded(page.run)()
     follow()
     warm_up()

@@ -13,6 +13,7 @@ import torch
 from PIL import UnidentifiedImageError
 
 from ncore.errors import InputError
+from ncore.probe._choices import first_line
 from ncore.probe.images import ImageShape
 
 __all__ = ["RECORD", "Input", "Items", "Modality", "NameShape", "Shape", "Split", "TableShape", "TextShape", "naming"]
@@ -49,12 +50,8 @@ def naming(items: Items, index: int) -> Iterator[None]:
         yield
     except Exception as error:
         # Pillow's own words have an address of memory in them.
-        why = "it is no picture that Pillow reads" if isinstance(error, UnidentifiedImageError) else _first_line(error)
+        why = "it is no picture that Pillow reads" if isinstance(error, UnidentifiedImageError) else first_line(error)
         raise InputError(f"{items.describe(index)} cannot be decoded ({why}): replace or remove it.") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from hashlib import blake2b
 from typing import ClassVar
 
 import numpy as np
+import PIL
 import torch
 from PIL import Image, ImageOps
 
@@ -70,7 +71,7 @@ class Pictures:
         if fits_in_memory(len(split), shape, np.uint8):
             made = decoding.stack()
         else:
-            kind = f"pixels {spec.made_alike} {self.conversion}"
+            kind = f"pixels {spec.made_alike} {self.conversion} Pillow {PIL.__version__}"
             place = split.place or default()
             made = torch.from_numpy(on_disk(place, kind, split.content["digest"], shape, np.uint8, decoding.stream))
         some = made[:: -(-len(made) // _RANGE)]  # of many, some evenly spread

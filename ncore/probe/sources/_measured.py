@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from ncore.errors import InputError
-from ncore.probe.sources._offline import first_line
+from ncore.probe._choices import first_line
 
 __all__ = ["COLOURS", "LUMINANCE", "SIDES", "TOLERANCE", "measure"]
 

@@ -14,13 +14,13 @@ from types import ModuleType
 from typing import Any
 
 from ncore.errors import InputError, MissingExtraError, NcoreError, OfflineError
+from ncore.probe._choices import first_line
 
 __all__ = [
     "CLIENT_LIBRARIES",
     "CONNECTION_WORDS",
     "REMEMBER_SECONDS",
     "fetching",
-    "first_line",
     "hub",
     "is_offline",
     "reachable",
@@ -138,9 +138,3 @@ def hub(name: str, advice: str) -> Iterator[None]:
         finally:
             for switch, value in zip(switches, before, strict=True):
                 switch.HF_HUB_OFFLINE = value
-
-
-def first_line(error: BaseException, limit: int = 200) -> str:
-    """The first line of an error's message, without its final stop."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:limit].rstrip(". ")

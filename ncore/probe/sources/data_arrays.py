@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ncore.errors import InputError
-from ncore.probe._choices import unknown
-from ncore.probe.sources._offline import first_line
+from ncore.probe._choices import first_line, unknown
 from ncore.probe.sources.pictures import ArrayPictures
 from ncore.probe.sources.pools import Pool, Raw, digest, numbered
 from ncore.probe.sources.split_names import split_of

@@ -16,8 +16,7 @@ import numpy as np
 from PIL import Image
 
 from ncore.errors import InputError
-from ncore.probe._choices import unknown
-from ncore.probe.sources._offline import first_line
+from ncore.probe._choices import first_line, unknown
 from ncore.probe.sources.folder_layout import Found, class_folders, find_pictures, sets_of
 from ncore.probe.sources.folder_metadata import columns_beside
 from ncore.probe.sources.pictures import FilePictures

@@ -13,9 +13,10 @@ from ncore.probe._choices import unknown
 from ncore.probe.modalities.names import NameItems
 from ncore.probe.modalities.tables import TableItems
 from ncore.probe.modalities.texts import TextItems
+from ncore.probe.sources.data_files import LABEL_COLUMNS
 from ncore.probe.sources.pools import Pool, Raw, numbered, refuse_other_tasks
 from ncore.probe.sources.split_rules import plain_values
-from ncore.probe.sources.table_files import read_sets
+from ncore.probe.sources.table_files import ID_COLUMNS, read_sets
 
 if TYPE_CHECKING:
     from ncore.probe.sources.dataset_spec import DatasetSpec
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["LABELS", "MANY_CLASSES", "TEXTS", "load_labels", "load_table", "load_text", "texts_of"]
 
 TEXTS = ("text", "sentence", "content", "document", "review", "body", "comment")
-LABELS = ("label", "labels", "class", "target", "category", "y")
-IDS = ("id", "ids", "_id", "key", "name", "file_name")
+LABELS = (*LABEL_COLUMNS, "category", "y")
 _FEW_CLASSES = 50
 MANY_CLASSES = 0.5
 """Share of rows with a label of their own from which on a column of numbers is no column of classes."""
@@ -170,7 +170,7 @@ def _pool(frame: pd.DataFrame, items: Any, spec: DatasetSpec, what: str, ids_nee
     """A set with its labels, and what else is told of its rows."""
     label = _column(frame, spec.label_column, LABELS, "label", what)
     columns = {role: plain_values(_values(frame, column, what), column, what) for role, column in spec.columns.items()}
-    found = spec.id_column or next((name for name in IDS if ids_needed and name in frame), None)
+    found = spec.id_column or next((name for name in ID_COLUMNS if ids_needed and name in frame), None)
     if ids_needed and found is None:
         raise InputError(f"{what} has the columns {', '.join(map(str, frame.columns))}: name that of the ids with "
                          "`id_column`.")  # fmt: skip

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from ncore.errors import InputError
-from ncore.probe._choices import unknown
-from ncore.probe.sources._offline import first_line
+from ncore.probe._choices import first_line, unknown
 from ncore.probe.sources.split_names import nfc
 from ncore.probe.sources.split_rules import plain_values
 

@@ -9,18 +9,16 @@ import numpy as np
 from torch import nn
 
 from ncore.errors import InputError
-from ncore.probe._choices import unknown
+from ncore.probe._choices import first_line, unknown
 from ncore.probe.modalities.names import VectorInput
-from ncore.probe.sources._offline import first_line
 from ncore.probe.sources.models import Loaded
-from ncore.probe.sources.table_files import read_table
+from ncore.probe.sources.table_files import ID_COLUMNS, read_table
 
 if TYPE_CHECKING:
     from ncore.probe.sources.candidate_spec import CandidateSpec
 
-__all__ = ["ID_COLUMNS", "VECTOR_COLUMNS", "load", "read_vectors"]
+__all__ = ["VECTOR_COLUMNS", "load", "read_vectors"]
 
-ID_COLUMNS = ("id", "ids", "_id", "key", "name", "file_name")
 VECTOR_COLUMNS = ("embedding", "embeddings", "vector", "vectors", "features")
 
 

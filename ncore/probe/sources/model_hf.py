@@ -15,10 +15,11 @@ from PIL import Image
 from torch import nn
 
 from ncore.errors import InputError
+from ncore.probe._choices import first_line
 from ncore.probe.images import INTERPOLATIONS
 from ncore.probe.sources._cached import in_hub_cache
 from ncore.probe.sources._measured import measure
-from ncore.probe.sources._offline import fetching, first_line, hub, is_offline, require
+from ncore.probe.sources._offline import fetching, hub, is_offline, require
 from ncore.probe.sources._trust import REMOTE_CODE, own_code_refused, without_remote_code
 from ncore.probe.sources.models import Loaded, Read, Request, remove_timm, replace
 from ncore.probe.sources.weights import first_three, quantised

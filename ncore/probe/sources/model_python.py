@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from ncore.errors import InputError
+from ncore.probe._choices import first_line
 from ncore.probe.sources import model_timm, model_torchvision
-from ncore.probe.sources._offline import first_line
 from ncore.probe.sources._trust import without_remote_code
 from ncore.probe.sources.models import Loaded, Request, remove_last_linear, remove_timm
 

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from ncore.errors import InputError
 from ncore.probe import builtin
+from ncore.probe._choices import first_line
 from ncore.probe.images import ImageShape
 from ncore.probe.modalities.base import TextShape
 from ncore.probe.modalities.texts import Text, TextInput, Tokenize
-from ncore.probe.sources._offline import fetching, first_line, hub, require
+from ncore.probe.sources._offline import fetching, hub, require
 from ncore.probe.sources._trust import own_code_refused, without_remote_code
 from ncore.probe.sources.model_hf import ADVICE, OWN_CODE, PLACE, build, quiet
 from ncore.probe.sources.model_python import call
@@ -157,7 +158,7 @@ def _from_transformers(spec: CandidateSpec, name: str) -> Loaded:
         model = build(transformers.AutoModel, where, config, request, warnings, place)
         if getattr(config, "is_encoder_decoder", False):
             model = model.get_encoder()  # type: ignore[operator]
-        written = _written_pooling(transformers, where, place)
+        written = _written_pooling(transformers, where, place, warnings, label)
     if hasattr(model, "pooler"):
         setattr(model, "pooler", None)  # noqa: B010 - what is pooled here does not pass through it
     pooling = spec.pooling or written or "mean"
@@ -212,11 +213,23 @@ _AFTER_PADDING = ("roberta", "xlm-roberta", "camembert", "longformer", "mpnet", 
 """Models whose positions are counted from behind the padding token."""
 
 
-def _written_pooling(transformers: Any, where: str, place: Mapping[str, Any]) -> Pooling | None:
-    """What the files of sentence-transformers beside a model say of its pooling; None if they say nothing."""
+def _written_pooling(
+    transformers: Any, where: str, place: Mapping[str, Any], warnings: list[str], label: str
+) -> Pooling | None:
+    """What the files of sentence-transformers beside a model say of its pooling; None if they say nothing.
+
+    What they say and is not followed goes to ``warnings``.
+    """
     written = _json(transformers, where, "1_Pooling/config.json", place)
     named = [own for key, own in _WRITTEN.items() if written.get(key)]
-    return named[0] if len(named) == 1 else None
+    others = [key for key, value in written.items() if key.startswith("pooling_mode_") and value is True]
+    if len(others) > 1 or set(others) - set(_WRITTEN):
+        warnings.append(
+            f"The authors of {label} pool by {' and '.join(others)}, which is not followed: the mean of its tokens is "
+            "taken, unless the recipe says `pooling`."
+        )
+        return None
+    return named[0] if named else None
 
 
 def _json(transformers: Any, where: str, file: str, place: Mapping[str, Any]) -> dict[str, Any]:

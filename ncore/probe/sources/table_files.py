@@ -10,12 +10,14 @@ from pathlib import Path
 import pandas as pd
 
 from ncore.errors import InputError
-from ncore.probe.sources._offline import first_line
+from ncore.probe._choices import first_line
 from ncore.probe.sources.data_files import expand, root_of, sort_files
 from ncore.probe.sources.pools import digest
 
-__all__ = ["SUFFIXES", "read_sets", "read_table"]
+__all__ = ["ID_COLUMNS", "SUFFIXES", "read_sets", "read_table"]
 
+_GAPS = ("", "NA", "N/A", "na", "n/a", "NaN", "nan", "null", "NULL", "None", "<NA>", "#N/A")
+ID_COLUMNS = ("id", "ids", "_id", "key", "name", "file_name")
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 
@@ -38,10 +40,24 @@ def read_table(path: Path, text: bool = False) -> pd.DataFrame:
         if suffix in (".jsonl", ".ndjson"):
             with path.open(encoding="utf-8-sig") as file:  # pandas would round numbers
                 return pd.DataFrame([json.loads(line) for line in file if line.strip()])
-        how = {"dtype": str, "keep_default_na": False} if text else {}
-        return pd.read_csv(path, sep="\t" if suffix == ".tsv" else _separator(path), encoding="utf-8-sig", **how)
+        separator = "\t" if suffix == ".tsv" else _separator(path)
+        frame = pd.read_csv(path, sep=separator, encoding="utf-8-sig", dtype=str, keep_default_na=False)
+        return frame if text else pd.DataFrame({name: _typed(frame[name]) for name in frame})
     except Exception as error:
         raise InputError(f"the table {str(path)!r} cannot be read ({first_line(error)}).") from error
+
+
+def _typed(column: pd.Series) -> pd.Series:
+    """A column of CSV text as numbers where all of it is, but for gaps; else as text, in which only blanks are gaps.
+
+    So a category may be called NA, None or null.
+    """
+    gaps = column.str.strip().isin(_GAPS)
+    try:
+        numbers = pd.to_numeric(column[~gaps])
+    except (ValueError, TypeError):
+        return column.where(column.str.strip() != "", None).astype(object)
+    return numbers.reindex(column.index) if len(numbers) else column.where(column.str.strip() != "", None)
 
 
 def _separator(path: Path) -> str:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ncore.errors import InputError
-from ncore.probe.sources._offline import first_line
+from ncore.probe._choices import first_line
 from ncore.probe.sources.models import Loaded
 
 __all__ = [
