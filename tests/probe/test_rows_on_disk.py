@@ -159,8 +159,15 @@ def test_pictures_from_disk_are_those_from_memory(tmp_path, monkeypatch):
     assert data.splits["train"].warnings == []
     fewer = load_dataset("digits", train=300, place=tmp_path).splits["train"]
     monkeypatch.setattr(type(fewer.items), "__getitem__", lambda *_: pytest.fail("it is there"))
-    on_disk(tmp_path, f"pixels {GREY.made_alike} {data.modality.conversion} Pillow {PIL.__version__}", fewer.content["digest"], (1, 16, 16),
-            np.uint8, lambda rows: iter(() if not len(rows) else pytest.fail("it is there")))  # fmt: skip
+    kind = f"pixels {GREY.made_alike} {data.modality.conversion} Pillow {PIL.__version__}"
+    on_disk(
+        tmp_path,
+        kind,
+        fewer.content["digest"],
+        (1, 16, 16),
+        np.uint8,
+        lambda rows: iter(() if not len(rows) else pytest.fail("it is there")),
+    )
 
 
 def test_a_broken_picture_is_named_by_workers(tmp_path, monkeypatch):
