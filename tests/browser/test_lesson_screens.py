@@ -22,7 +22,7 @@ CHANGES = [
     ("forecast", 1, "slider", "Epochs seen", "End"),
     ("forecast", 2, "slider", "Epochs seen", "End"),
     ("forecast", 3, "slider", "Epochs seen", "End"),
-    ("judging", 1, "slider", "Test images", "End"),
+    ("judging", 1, "slider", "Test examples", "End"),
     ("judging", 2, "radio", "turned round", None),
     ("judging", 3, "slider", "Stop all after epoch", "End"),
     ("limits", 1, "slider", "Training steps", "End"),

@@ -49,7 +49,7 @@ def chance_of_right_order(images: int) -> float:
 
 
 def _noise() -> Question:
-    images = st.select_slider("Test images", IMAGES, value=500, **session.setting("judging-images"))
+    images = st.select_slider("Test examples", IMAGES, value=500, **session.setting("judging-images"))
     images = session.one_of(images, IMAGES, 500)
     error = math.sqrt(A * (1 - A) / images)
     chance = chance_of_right_order(images)
