@@ -144,7 +144,7 @@ def probe(
     learning_rate: Annotated[
         float | None, typer.Option(min=0.0, help="Default: by mode, optimizer and kind of model.")
     ] = None,
-    train: Annotated[int | None, typer.Option(min=1, help="Training images, drawn by class; default: all.")] = None,
+    train: Annotated[int | None, typer.Option(min=1, help="Training examples, drawn by class; default: all.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
 ) -> None:
     """Train one candidate a little and record it."""
